@@ -1,0 +1,57 @@
+"""Message ids, and recognising repeated sends."""
+
+from wukong_trio.config import Idempotency
+from wukong_trio.delivery.dedup import SentMarks
+from wukong_trio.delivery.ids import MessageIds, first_id_at
+from wukong_trio.model import ChannelKey
+
+KEY = ChannelKey("bob@ann", 1)
+NOW = 1_700_000_000.0
+
+
+def test_j063_ids_grow_and_fit_javascript() -> None:
+    ids = MessageIds()
+    ids.advance(NOW)
+    first = ids.next()
+    assert first == first_id_at(NOW) == 500380467200000
+    assert [ids.next(), ids.next()] == [first + 1, first + 2]
+    ids.advance(NOW + 1)
+    assert ids.next() == first_id_at(NOW + 1)
+    assert first_id_at(3_700_000_000.0) < 2**53
+
+
+def test_ids_never_go_back_with_the_clock_or_over_a_restart() -> None:
+    ids = MessageIds(last_id=first_id_at(NOW))
+    ids.advance(NOW - 3600)
+    assert ids.next() == first_id_at(NOW) + 1
+
+
+def test_a_mark_is_found_within_the_window_only() -> None:
+    marks = SentMarks(Idempotency(window_s=60, keys=10))
+    message_id = first_id_at(NOW)
+    marks.add(KEY, "ann", "m1", message_id)
+    assert marks.find(KEY, "ann", "m1", NOW + 60) == message_id
+    assert marks.find(KEY, "ann", "m1", NOW + 60.001) == 0
+    assert marks.find(KEY, "bob", "m1", NOW) == 0
+    assert marks.find(ChannelKey("other", 1), "ann", "m1", NOW) == 0
+
+
+def test_only_the_newest_are_kept() -> None:
+    marks = SentMarks(Idempotency(window_s=60, keys=3))
+    base = first_id_at(NOW)
+    for n in range(3):
+        marks.add(KEY, "ann", f"m{n}", base + n)
+    assert marks.find(KEY, "ann", "m0", NOW) == base
+    marks.add(KEY, "ann", "m3", base + 3)
+    assert marks.find(KEY, "ann", "m0", NOW) == 0
+    assert marks.find(KEY, "ann", "m1", NOW) == base + 1
+    assert len(marks) == 3
+
+
+def test_a_number_used_again_points_to_the_newest_message() -> None:
+    marks = SentMarks(Idempotency(window_s=60, keys=2))
+    base = first_id_at(NOW)
+    marks.add(KEY, "ann", "m", base)
+    marks.add(KEY, "ann", "m", base + 1)
+    marks.add(KEY, "ann", "n", base + 2)
+    assert marks.find(KEY, "ann", "m", NOW) == base + 1

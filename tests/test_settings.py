@@ -1,0 +1,394 @@
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec import Struct
+from msgspec.structs import replace
+
+from wukong_trio.config import Address, Auth, Config, Limits, Listeners
+from wukong_trio.errors import ConfigError
+from wukong_trio.setting_kinds import MAX_SECONDS, is_loopback, parse_address, parse_duration, write_duration
+from wukong_trio.settings import KEYS, UNSUPPORTED, Loaded, Settings, check, load, to_mapping
+
+
+def from_yaml(directory: Path, text: str, environ: Mapping[str, str] | None = None, **options: str) -> Loaded:
+    file = directory / "wk.yaml"
+    file.write_text(text, encoding="utf-8")
+    return load(file, environ or {}, {f"--{name}": value for name, value in options.items()})
+
+
+def refusal(directory: Path, text: str) -> str:
+    with pytest.raises(ConfigError) as caught:
+        from_yaml(directory, text)
+    return str(caught.value)
+
+
+def fields_of(struct: Any, prefix: str = "") -> Iterator[str]:
+    for name in struct.__struct_fields__:
+        value = getattr(struct, name)
+        if isinstance(value, Struct) and not isinstance(value, Address):
+            yield from fields_of(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name
+
+
+# --- the table
+
+
+def test_every_field_has_exactly_one_key_that_is_no_alias() -> None:
+    assert sorted(key.field for key in KEYS if not key.alias) == sorted(fields_of(Settings()))
+
+
+def test_aliases_name_fields_that_have_a_key() -> None:
+    assert {key.field for key in KEYS if key.alias} <= {key.field for key in KEYS if not key.alias}
+
+
+def test_names_options_and_variables_are_unique() -> None:
+    for names in ([key.name.lower() for key in KEYS], [key.env for key in KEYS]):
+        assert len(names) == len(set(names))
+    options = [key.option for key in KEYS if key.option]
+    assert len(options) == len(set(options))
+
+
+def test_no_supported_name_is_listed_as_unsupported() -> None:
+    assert not {key.name.lower() for key in KEYS} & {name.lower() for name in UNSUPPORTED}
+
+
+def test_every_default_passes_its_own_check() -> None:
+    check(Config())
+    check(Settings())
+
+
+# --- sources
+
+
+def test_nothing_given_means_the_defaults_and_the_home_directory() -> None:
+    settings, warnings = load(None, {}, {})
+    assert warnings == []
+    root_dir = Path.home() / "wukongim"
+    assert settings == Settings(root_dir=root_dir, data_dir=root_dir / "data")
+
+
+def test_names_are_case_insensitive_and_nested(tmp_path: Path) -> None:
+    settings, warnings = from_yaml(tmp_path, "HTTPADDR: 127.0.0.1:6001\nExternal:\n  wsaddr: ws://im.example.org\n")
+    assert warnings == []
+    assert settings.listeners.http == Address("127.0.0.1", 6001)
+    assert settings.external.ws_addr == "ws://im.example.org"
+
+
+def test_environment_wins_over_file_and_options_over_both(tmp_path: Path) -> None:
+    text = "httpAddr: 127.0.0.1:1\nwsAddr: 127.0.0.1:1\naddr: 127.0.0.1:1\n"
+    environ = {"WK_HTTPADDR": "127.0.0.1:2", "WK_WSADDR": "127.0.0.1:2", "OTHER": "x"}
+    listeners = from_yaml(tmp_path, text, environ, http="127.0.0.1:3").settings.listeners
+    ports = [address.port for address in (listeners.http, listeners.ws, listeners.tcp) if address]
+    assert ports == [3, 2, 1]
+
+
+def test_camel_case_is_not_split_in_variables() -> None:
+    environ = {"WK_EXTERNAL_WSADDR": "ws://a", "WK_TOKENAUTHON": "true", "WK_CLUSTER_NODEID": "7"}
+    settings, warnings = load(None, environ, {})
+    assert (settings.external.ws_addr, settings.auth.token_auth, settings.node_id) == ("ws://a", "on", 7)
+    assert warnings == []
+
+
+def test_variables_of_version_3_are_aliases() -> None:
+    environ = {
+        "WK_API_LISTEN_ADDR": "127.0.0.1:6001",
+        "WK_NODE_ID": "9",
+        "WK_EXTERNAL_TCPADDR": "a:1",
+        "WK_MESSAGE_PERSON_WHITELIST_ENABLED": "true",
+    }
+    settings, warnings = load(None, environ, {})
+    assert settings.listeners.http == Address("127.0.0.1", 6001)
+    assert (settings.node_id, settings.external.tcp_addr, settings.whitelist_off_of_person) == (9, "a:1", False)
+    assert warnings == []
+
+
+@pytest.mark.parametrize(
+    "text", ["httpAddr:\n", "httpAddr: ''\n", "httpAddr: null\n", "httpAddr: ~\n", "", "external:\n"]
+)
+def test_an_empty_value_counts_as_not_given(tmp_path: Path, text: str) -> None:
+    settings, warnings = from_yaml(tmp_path, text, {"WK_WSADDR": ""}, tcp="")
+    assert settings.listeners == Listeners()
+    assert warnings == []
+
+
+def test_data_dir_wins_over_root_dir_from_any_source(tmp_path: Path) -> None:
+    assert from_yaml(tmp_path, "rootDir: /srv/im\n").settings.data_dir == Path("/srv/im/data")
+    assert from_yaml(tmp_path, "dataDir: /a\n", {"WK_ROOTDIR": "/b"}).settings.data_dir == Path("/a")
+    assert from_yaml(tmp_path, "dataDir: ~/a\n").settings.data_dir == Path.home() / "a"
+
+
+# --- values
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("off", "off"), ("auto", "auto"), ("on", "on"), ("'off'", "off"), ("true", "on"), ("False", "off"), ("NO", "off")],
+)
+def test_token_auth_survives_yaml_booleans(tmp_path: Path, text: str, value: str) -> None:
+    assert from_yaml(tmp_path, f"tokenAuth: {text}\n").settings.auth.token_auth == value
+    assert from_yaml(tmp_path, f"tokenAuthOn: {text}\n").settings.auth.token_auth == value
+
+
+@pytest.mark.parametrize("token", ["0123", "1e3", "off", "12:30:00", "2024-01-01"])
+def test_text_stays_as_written(tmp_path: Path, token: str) -> None:
+    assert from_yaml(tmp_path, f"managerToken: {token}\n").settings.auth.manager_token == token
+
+
+def test_two_names_for_one_field_must_agree(tmp_path: Path) -> None:
+    assert from_yaml(tmp_path, "tokenAuth: on\ntokenAuthOn: true\n").settings.auth.token_auth == "on"
+    text = refusal(tmp_path, "tokenAuth: off\ntokenAuthOn: true\n")
+    assert "tokenAuthOn" in text
+    assert "tokenAuth says otherwise" in text
+
+
+def test_a_variable_may_overrule_the_other_name_in_the_file(tmp_path: Path) -> None:
+    assert from_yaml(tmp_path, "tokenAuth: off\n", {"WK_TOKENAUTHON": "1"}).settings.auth.token_auth == "on"
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("500ms", 0.5),
+        ("30s", 30.0),
+        ("3m", 180.0),
+        ("720h", 2_592_000.0),
+        ("1d", 86400.0),
+        ("1h30m", 5400.0),
+        ("1.5s", 1.5),
+        ("2", 2.0),
+        ("0.25", 0.25),
+        (".5m", 30.0),
+    ],
+)
+def test_durations(text: str, seconds: float) -> None:
+    assert parse_duration(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "s", "3 m", "-1s", "3x", "1m30", "nan", "inf", "1e3s", "3:00", "m3"])
+def test_wrong_durations(text: str) -> None:
+    with pytest.raises(ValueError, match=f"^{text}$"):
+        parse_duration(text)
+
+
+@given(st.floats(0, MAX_SECONDS))
+def test_durations_are_written_so_that_they_read_the_same(seconds: float) -> None:
+    assert parse_duration(write_duration(seconds)) == seconds
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("127.0.0.1:5200", Address("127.0.0.1", 5200)),
+        ("ws://0.0.0.0:5200", Address("0.0.0.0", 5200)),
+        ("WS://localhost:0/", Address("localhost", 0)),
+        (":65535", Address("0.0.0.0", 65535)),
+        ("[::1]:5200", Address("::1", 5200)),
+        ("im-1.example.org:80", Address("im-1.example.org", 80)),
+    ],
+)
+def test_addresses(text: str, address: Address) -> None:
+    assert parse_address(text, "ws") == address
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "5200",
+        "localhost",
+        "host:",
+        "host:x",
+        "host:-1",
+        "host:65536",
+        "tcp://h:1",
+        "::1:80",
+        "[h]:1",
+        "h:1/x",
+        "a b:1",
+    ],
+)
+def test_wrong_addresses(text: str) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011 - the text is for programmers
+        parse_address(text, "ws")
+
+
+def test_listeners_can_be_switched_off(tmp_path: Path) -> None:
+    listeners = from_yaml(tmp_path, "wsAddr: off\nhttpAddr: 'off'\n").settings.listeners
+    assert listeners.ws is None
+    assert listeners.http is None
+
+
+@pytest.mark.parametrize(
+    ("text", "fragments"),
+    [
+        ("httpAddr: foo", ["httpAddr = 'foo'", "wk.yaml", "127.0.0.1:5001"]),
+        ("addr: off", ["addr = 'off'", "HOST:PORT"]),
+        ("wsAddr: 127.0.0.1:65536", ["wsAddr = '127.0.0.1:65536'", "65535"]),
+        ("connIdleTime: 3x", ["connIdleTime = '3x'", "3m"]),
+        ("connIdleTime: 0s", ["connIdleTime = '0s'", "more than 0"]),
+        ("connIdleTime: 4000d", ["connIdleTime = '4000d'"]),
+        ("messageRetry: {maxCount: 1.5}", ["messageRetry.maxCount = '1.5'", "from 0 to 1000"]),
+        ("cluster: {nodeId: 1024}", ["cluster.nodeId = '1024'", "from 1 to 1023"]),
+        ("limits: {rateLimit: nan}", ["limits.rateLimit = 'nan'"]),
+        ("tokenAuth: maybe", ["tokenAuth = 'maybe'", "off, auto or on"]),
+        ("whitelistOffOfPerson: 2", ["whitelistOffOfPerson = '2'", "true or false"]),
+        ("logger: {level: loud}", ["logger.level = 'loud'", "debug, info, warning or error"]),
+        ("dataDir: ~nobody-has-this-name/x", ["dataDir = '~nobody-has-this-name/x'"]),
+        ("dataDir: [a]", ["dataDir", "not a list"]),
+        ("external: 1.2.3.4", ["external = '1.2.3.4'", "section"]),
+        ("httpAddr: [", ["wk.yaml', line ", "not valid YAML"]),
+        ("- a", ["wk.yaml", "name: value"]),
+    ],
+)
+def test_a_wrong_value_is_named_with_its_cure(tmp_path: Path, text: str, fragments: list[str]) -> None:
+    message = refusal(tmp_path, text + "\n")
+    for fragment in fragments:
+        assert fragment in message
+    assert "\n" not in message
+
+
+def test_the_source_of_a_wrong_value_is_named() -> None:
+    with pytest.raises(ConfigError, match="from WK_HTTPADDR"):
+        load(None, {"WK_HTTPADDR": "x"}, {})
+    with pytest.raises(ConfigError, match="from --http"):
+        load(None, {}, {"--http": "x"})
+
+
+def test_files_that_cannot_be_read(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"nowhere\.yaml': No such file"):
+        load(tmp_path / "nowhere.yaml", {}, {})
+    (tmp_path / "binary.yaml").write_bytes(b"a: \xff\xfe\x00")
+    with pytest.raises(ConfigError, match=r"binary\.yaml"):
+        load(tmp_path / "binary.yaml", {}, {})
+
+
+def test_limits_hold_on_both_sides(tmp_path: Path) -> None:
+    assert from_yaml(tmp_path, "cluster: {nodeId: 1023}\n").settings.node_id == 1023
+    assert from_yaml(tmp_path, "connIdleTime: 3650d\n").settings.limits.conn_idle_time_s == MAX_SECONDS
+    assert from_yaml(tmp_path, "wsAddr: 127.0.0.1:65535\n").settings.listeners.ws == Address("127.0.0.1", 65535)
+    assert from_yaml(tmp_path, "drainTimeout: 0\n").settings.drain_timeout_s == 0
+
+
+# --- what has no effect
+
+
+def test_unsupported_settings_are_listed_in_one_line(tmp_path: Path) -> None:
+    text = "mode: release\nwebhook: {httpAddr: http://x, focusEvents: [a, b]}\ncluster: {nodeId: 5, role: replica}\n"
+    settings, warnings = from_yaml(tmp_path, text, {"WK_WEBHOOK_HTTP_ADDR": "http://x", "WK_MODE": "debug"})
+    assert settings.node_id == 5
+    (line,) = warnings
+    for name in ("mode", "webhook.httpAddr", "webhook.focusEvents", "cluster.role", "WK_WEBHOOK_HTTP_ADDR", "WK_MODE"):
+        assert name in line
+    assert "nodeId" not in line
+
+
+def test_an_unknown_setting_gets_the_nearest_name(tmp_path: Path) -> None:
+    _, warnings = from_yaml(tmp_path, "tokenAuthOnn: true\nqqq: 1\n", {"WK_HTTPADR": "127.0.0.1:1"})
+    by_name = {name: line for name in ("tokenAuthOnn", "qqq", "WK_HTTPADR") for line in warnings if f" {name} " in line}
+    assert len(warnings) == 3
+    assert by_name["tokenAuthOnn"].endswith("did you mean tokenAuthOn?")
+    assert by_name["WK_HTTPADR"].endswith("did you mean WK_HTTPADDR?")
+    assert by_name["qqq"].endswith("is ignored")
+
+
+# --- checks across settings
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.3.2.1", "localhost", "LOCALHOST", "::1"])
+def test_loopback_hosts(host: str) -> None:
+    assert is_loopback(host)
+    check(Config(listeners=Listeners(http=Address(host, 5001))))
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.1", "im.example.org", "::ffff:10.0.0.1"])
+def test_an_open_api_needs_a_token_or_a_word(host: str) -> None:
+    listeners = Listeners(http=Address(host, 5001))
+    with pytest.raises(ConfigError) as caught:
+        check(Config(listeners=listeners))
+    for cure in ("managerToken", "allowOpenApi: true", "httpAddr"):
+        assert cure in str(caught.value)
+    check(Config(listeners=listeners, auth=Auth(manager_token="k")))
+    check(Config(listeners=listeners, auth=Auth(allow_open_api=True)))
+
+
+def test_other_listeners_may_be_open() -> None:
+    check(Config(listeners=Listeners(ws=Address("0.0.0.0", 5200), tcp=Address("0.0.0.0", 5100))))
+
+
+def test_wss_needs_readable_certificate_and_key(tmp_path: Path) -> None:
+    pem = tmp_path / "x.pem"
+    pem.write_text("")
+    wss = Address("127.0.0.1", 5210)
+    with pytest.raises(ConfigError, match=r"wssConfig\.certFile = ''"):
+        check(Config(listeners=Listeners(wss=wss, key_file=pem)))
+    with pytest.raises(ConfigError, match=r"wssConfig\.keyFile = ''"):
+        check(Config(listeners=Listeners(wss=wss, cert_file=pem)))
+    with pytest.raises(ConfigError, match=r"wssConfig\.keyFile = '.*gone': No such file"):
+        check(Config(listeners=Listeners(wss=wss, cert_file=pem, key_file=tmp_path / "gone")))
+    check(Config(listeners=Listeners(wss=wss, cert_file=pem, key_file=pem)))
+    check(Config(listeners=Listeners(cert_file=tmp_path / "gone")))
+
+
+@pytest.mark.parametrize(
+    ("config", "fragment"),
+    [
+        (Config(listeners=Listeners(http=Address("127.0.0.1", 65536))), "httpAddr = '127.0.0.1:65536'"),
+        (Config(listeners=Listeners(ws=Address("127.0.0.1", -1))), "wsAddr"),
+        (Config(limits=Limits(outbox_frames=0)), "limits.sendQueueFrames = '0'"),
+        (Config(auth=Auth(auth_timeout_s=-1)), "authTimeout = '-1'"),
+        (Config(auth=Auth(auth_timeout_s=float("nan"))), "authTimeout = 'nan'"),
+        (Config(auth=Auth(token_auth=True)), "tokenAuth = 'True'"),  # type: ignore[arg-type]
+        (Config(data_dir="x"), "dataDir = 'x'"),  # type: ignore[arg-type]
+    ],
+)
+def test_embedders_are_checked_too(config: Config, fragment: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        check(config)
+    assert fragment in str(caught.value)
+
+
+# --- writing them down
+
+
+def test_the_mapping_reads_back_as_the_same_settings(tmp_path: Path) -> None:
+    text = """
+        {wsAddr: off, httpAddr: "[::1]:1", tokenAuth: off, connIdleTime: 100ms, dataDir: "/d ä", logger: {level: 1},
+         limits: {rateLimit: 2.5, maxPayload: 7}, message: {person_whitelist_enabled: true}, external: {ip: "0123"}}
+    """
+    settings = from_yaml(tmp_path, text).settings
+    assert settings.log_level == "debug"
+    assert from_yaml(tmp_path, yaml.safe_dump(to_mapping(settings))).settings == settings
+    defaults = load(None, {}, {}).settings
+    assert from_yaml(tmp_path, yaml.safe_dump(to_mapping(defaults))) == Loaded(defaults, [])
+
+
+def test_the_mapping_has_the_originals_names() -> None:
+    tree = to_mapping(Settings())
+    assert tree["httpAddr"] == "127.0.0.1:5001"
+    assert tree["connIdleTime"] == "3m"
+    assert tree["whitelistOffOfPerson"] is True
+    assert tree["messageRetry"] == {"interval": "1m", "maxCount": 5}
+    assert "tokenAuthOn" not in tree
+
+
+def test_secrets_are_masked_everywhere(tmp_path: Path) -> None:
+    settings = from_yaml(tmp_path, "managerToken: s3cret\n").settings
+    assert to_mapping(settings)["managerToken"] == "******"
+    assert to_mapping(Settings())["managerToken"] == ""
+    assert "s3cret" not in repr(settings)
+    bad = replace(settings, auth=Auth(manager_token=b"s3cret"))  # type: ignore[arg-type]
+    with pytest.raises(ConfigError) as caught:
+        check(bad)
+    assert "s3cret" not in str(caught.value)
+
+
+def test_a_mask_is_not_a_secret(tmp_path: Path) -> None:
+    assert "managerToken" in refusal(tmp_path, "managerToken: '******'\n")
+    loaded = from_yaml(tmp_path, "managerToken: '******'\n", {"WK_MANAGERTOKEN": "real"})
+    assert loaded.settings.auth.manager_token == "real"

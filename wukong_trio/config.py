@@ -1,0 +1,121 @@
+"""The settings of a server: one frozen tree, every default safe for a machine on the Internet.
+
+`Config()` is usable as it stands. Names carry their unit. How a YAML file, the environment and the command line
+become a `Config` is in `settings.py`; the names of the original's keys are there as well.
+"""
+
+from pathlib import Path
+from typing import Literal
+
+from msgspec import Struct
+from msgspec.structs import asdict
+
+TokenAuth = Literal["off", "auto", "on"]
+NotificationProfile = Literal["auto", "doc", "sdk", "both"]
+
+
+class Address(Struct, frozen=True):
+    """Where a listener binds. Port 0 lets the kernel choose."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+class Listeners(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the server listens on; None switches a listener off."""
+
+    http: Address | None = Address("127.0.0.1", 5001)
+    ws: Address | None = Address("127.0.0.1", 5200)
+    wss: Address | None = None
+    cert_file: Path | None = None
+    key_file: Path | None = None
+    tcp: Address = Address("127.0.0.1", 5100)
+    """Reported by `/route`; the binary protocol is not served yet."""
+
+
+class RouteAddresses(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What `/route` tells clients to connect to. Empty parts are derived from the listeners."""
+
+    ip: str = ""
+    tcp_addr: str = ""
+    ws_addr: str = ""
+    wss_addr: str = ""
+
+
+class Auth(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Who may connect."""
+
+    token_auth: TokenAuth = "auto"
+    """`auto`: a token stored for (uid, device_flag) must match, a user without one may come as he likes."""
+    auth_timeout_s: float = 2.0
+    """From the WebSocket handshake to the answered `connect`, absolute."""
+    manager_token: str = ""
+    """Required in the header `token` of every HTTP request; empty: no check."""
+    manager_uid: str = "____manager"
+    allow_open_api: bool = False
+    """Lets the HTTP listener bind to a non-loopback address without a manager token."""
+
+    def __repr__(self) -> str:
+        shown = asdict(self) | {"manager_token": "******" if self.manager_token else ""}
+        return f"Auth({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
+
+
+class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Bounds on what one client can make the server do."""
+
+    handshake_timeout_s: float = 5.0
+    close_timeout_s: float = 1.0
+    """How long a closing connection may still send what waits and take part in the closing handshake."""
+    write_timeout_s: float = 10.0
+    """How long one write may make no progress before the reader counts as a slow consumer."""
+    conn_idle_time_s: float = 180.0
+    ws_message_bytes: int = 2 * 1024 * 1024
+    payload_bytes: int = 512 * 1024
+    http_body_bytes: int = 64 * 1024 * 1024
+    outbox_frames: int = 1024
+    outbox_bytes: int = 8 * 1024 * 1024
+    sends_in_flight: int = 256
+    """Unanswered sends of one connection before it is not read any more."""
+    protocol_errors: int = 16
+    """Erroneous frames within 60 s that a connection survives."""
+    rate_limit_per_s: float = 0.0
+    """Sends per second and uid, with bursts of one second's worth; 0 = no limit."""
+
+
+class MessageRetry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Repeating pushes that were not acknowledged."""
+
+    interval_s: float = 60.0
+    max_count: int = 5
+
+
+class Idempotency(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How long a client_msg_no is remembered: whichever bound comes first."""
+
+    window_s: float = 24 * 3600.0
+    keys: int = 200_000
+
+
+class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """All settings of one server."""
+
+    listeners: Listeners = Listeners()
+    external: RouteAddresses = RouteAddresses()
+    intranet: RouteAddresses = RouteAddresses()
+    auth: Auth = Auth()
+    limits: Limits = Limits()
+    message_retry: MessageRetry = MessageRetry()
+    idempotency: Idempotency = Idempotency()
+    data_dir: Path | None = None
+    """Where the database lives; None keeps everything in memory."""
+    synchronous: Literal["full", "normal"] = "full"
+    """`full`: an acknowledged message has been fsynced. `normal`: a power cut may lose the last moments."""
+    notification_profile: NotificationProfile = "auto"
+    node_id: int = 1001
+    whitelist_off_of_person: bool = True
+    drain_timeout_s: float = 5.0
+    """How long a stopping server waits for sends in flight and closing clients."""
+    hook_timeout_s: float = 5.0

@@ -1,0 +1,28 @@
+"""An optional limit on how fast one user may send."""
+
+from time import monotonic
+
+_MAX_BUCKETS = 100_000
+
+
+class RateLimiter:
+    """One token bucket per uid, holding up to one second's worth of sends."""
+
+    def __init__(self, rate_per_s: float) -> None:
+        self._rate_per_s = rate_per_s
+        self._size = max(rate_per_s, 1.0)
+        self._buckets: dict[str, tuple[float, float]] = {}
+
+    def allow(self, uid: str) -> bool:
+        """Takes a token; False if there is none. Without a rate everything is allowed."""
+        if not self._rate_per_s:
+            return True
+        now = monotonic()
+        tokens, since = self._buckets.pop(uid, (self._size, now))
+        tokens = min(self._size, tokens + (now - since) * self._rate_per_s)
+        allowed = tokens >= 1.0
+        self._buckets[uid] = (tokens - allowed, now)
+        if len(self._buckets) > _MAX_BUCKETS:
+            # Full again within a second or so: forgetting the longest unused bucket gives nobody more than his due.
+            del self._buckets[next(iter(self._buckets))]
+        return allowed

@@ -1,0 +1,92 @@
+"""From the parameters of a `send` to a command: which fields are required, how large they may be."""
+
+from ..model import DUP, NO_PERSIST, RED_DOT, SYNC_ONCE, ReasonCode, SendCommand
+from ..protocol.codes import ErrorCode
+from ..protocol.payload import PayloadError, read_payload
+from ..protocol.requests import Header, SendParams, Setting, fits
+from ..services.addressing import MAX_ID_BYTES, is_internal
+from ..services.permission import CHANNEL_TYPES
+
+
+class RefusedError(Exception):
+    """The parameters cannot be served."""
+
+    def __init__(self, code: ErrorCode, message: str, reason: ReasonCode | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.reason = reason
+
+
+def read_command(params: SendParams, from_uid: str, *, payload_limit_bytes: int) -> SendCommand:
+    """What the client wants sent.
+
+    Raises:
+        RefusedError: a field is missing, too long or out of range, or the payload cannot be decoded or is too large.
+    """
+    client_msg_no, channel_id, channel_type = params.client_msg_no, params.channel_id, params.channel_type
+    if not client_msg_no or not channel_id or channel_type is None or channel_id.isspace():
+        raise _invalid("clientMsgNo, channelId and channelType are required")
+    if channel_type not in CHANNEL_TYPES:
+        raise _invalid(f"unknown channelType {channel_type}", ReasonCode.NOT_SUPPORT_CHANNEL_TYPE)
+    for name, text in (("clientMsgNo", client_msg_no), ("channelId", channel_id)):
+        _check_length(name, text)
+    if is_internal(channel_id):
+        raise _invalid("this channelId is reserved for the server", ReasonCode.CHANNEL_ID_ERROR)
+    expire = params.expire or 0
+    if not 0 <= expire < 2**32:
+        raise _invalid("expire is a number of seconds from 0 to 4294967295")
+    topic, stream_no = params.topic or "", params.stream_no or ""
+    if topic or stream_no:
+        _check_length("topic", topic)
+        _check_length("streamNo", stream_no)
+    return SendCommand(
+        from_uid=from_uid,
+        channel_id=channel_id,
+        channel_type=channel_type,
+        payload=_payload(bytes(params.payload), payload_limit_bytes),
+        client_msg_no=client_msg_no,
+        flags=_flags(params.header) if params.header is not None else 0,
+        setting=_setting(params.setting) if params.setting is not None else 0,
+        expire=expire,
+        topic=topic,
+        stream_no=stream_no,
+    )
+
+
+def _invalid(message: str, reason: ReasonCode | None = None) -> RefusedError:
+    return RefusedError(ErrorCode.INVALID_PARAMETERS, message, reason)
+
+
+def _check_length(name: str, text: str) -> None:
+    if not fits(text, MAX_ID_BYTES):
+        raise _invalid(f"{name} is longer than {MAX_ID_BYTES} bytes")
+
+
+def _payload(text: bytes, limit_bytes: int) -> bytes:
+    if text == b"null":
+        raise _invalid("payload is required")
+    try:
+        payload = read_payload(text)
+    except PayloadError as error:
+        raise RefusedError(ErrorCode.INVALID_FORMAT, str(error), ReasonCode.PAYLOAD_DECODE_ERROR) from None
+    if len(payload) > limit_bytes:
+        raise RefusedError(ErrorCode.TOO_LARGE, f"a payload holds at most {limit_bytes} bytes")
+    return payload
+
+
+def _flags(header: Header) -> int:
+    return (
+        (NO_PERSIST if header.no_persist else 0)
+        | (RED_DOT if header.red_dot else 0)
+        | (SYNC_ONCE if header.sync_once else 0)
+        | (DUP if header.dup else 0)
+    )
+
+
+def _setting(setting: int | Setting) -> int:
+    if isinstance(setting, Setting):
+        return setting.bits
+    if not 0 <= setting <= 255:
+        raise _invalid("setting is an object or a number from 0 to 255")
+    return setting

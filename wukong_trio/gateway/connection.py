@@ -1,0 +1,136 @@
+"""The life of one connection after the WebSocket handshake, the same for every engine.
+
+authenticate, within the deadline ─► carry: the engine feeds the session ─► finish: flush and close, within a limit
+"""
+
+import time
+from logging import getLogger
+
+import trio
+
+from ..errors import StoreError
+from ..model import SPECIAL_CHARACTERS, SYSTEM_DEVICE_ID, ReasonCode
+from ..protocol.answers import encode_connect_result, encode_error, encode_refusal
+from ..protocol.codes import CLOSE_AUTH_FAILED, CLOSE_AUTH_TIMEOUT, CLOSE_UNSUPPORTED, ErrorCode
+from ..protocol.requests import Connect, ConnectParams, Invalid, decode_first, fits
+from ..services.addressing import MAX_ID_BYTES
+from ..services.auth import ConnectInfo
+from . import profile
+from .gateway import Gateway
+from .session import Session
+from .transport import DisconnectedError, Transport
+
+log = getLogger(__name__)
+
+MAX_TOKEN_BYTES = 4096
+
+
+async def run_connection(gateway: Gateway, transport: Transport, target: str) -> None:
+    """Serves one client until it is gone or sent away.
+
+    Args:
+        target: path and query of the WebSocket request.
+    """
+    gateway.statistics.connections += 1
+    gateway.greeting.add(transport)
+    session = None
+    try:
+        with trio.move_on_after(gateway.config.auth.auth_timeout_s) as transport.waiting:
+            session = await _authenticate(gateway, transport, target)
+        gateway.greeting.discard(transport)
+        if session is not None:
+            await transport.carry(session)
+        elif transport.waiting.cancelled_caught:
+            transport.close(CLOSE_AUTH_TIMEOUT)
+    except DisconnectedError as gone:
+        log.debug("%s: %s", transport.remote_address, gone)
+    finally:
+        gateway.greeting.discard(transport)
+        if session is not None:
+            gateway.leave(session)
+        with trio.move_on_after(gateway.config.limits.close_timeout_s, shield=True):
+            await transport.finish()
+
+
+async def _authenticate(gateway: Gateway, transport: Transport, target: str) -> Session | None:
+    """Turns the first message into a session; None if the client was sent away."""
+    message, binary = b"", False
+    while not message.strip():
+        message, binary = await transport.receive()
+    if message.lstrip()[:1] not in (b"{", b"["):
+        transport.close(CLOSE_UNSUPPORTED)
+        return None
+    connect = decode_first(message)
+    if isinstance(connect, Connect):
+        connect = _check(connect)
+    if isinstance(connect, Connect):
+        refusal = await _admit(gateway, transport, connect, binary, target)
+        if isinstance(refusal, Session):
+            return refusal
+        transport.offer(refusal)
+    elif isinstance(connect, Invalid):
+        transport.offer(encode_error(connect.id, connect.code, connect.message))
+    transport.close(CLOSE_AUTH_FAILED)
+    return None
+
+
+def _check(connect: Connect) -> Connect | Invalid:
+    """The rules for the fields of `connect` that types cannot express."""
+    wrong = _wrong_field(connect.params)
+    return Invalid(connect.id, ErrorCode.INVALID_PARAMETERS, wrong) if wrong else connect
+
+
+def _wrong_field(params: ConnectParams) -> str:
+    uid = params.uid
+    if not uid.strip() or not SPECIAL_CHARACTERS.isdisjoint(uid) or any(ord(c) < 32 or ord(c) == 127 for c in uid):
+        return "uid is blank or holds @, #, & or control characters"
+    if not fits(uid, MAX_ID_BYTES) or not fits(params.device_id or "", MAX_ID_BYTES):
+        return f"uid or deviceId is longer than {MAX_ID_BYTES} bytes"
+    if not fits(params.token, MAX_TOKEN_BYTES):
+        return f"token is longer than {MAX_TOKEN_BYTES} bytes"
+    if not 0 <= (params.device_flag or 0) <= 255:
+        return "deviceFlag is a number from 0 to 255"
+    return ""
+
+
+async def _admit(
+    gateway: Gateway, transport: Transport, connect: Connect, binary: bool, target: str
+) -> Session | bytes:
+    """The session, or the answer that refuses it."""
+    params = connect.params
+    device_id = params.device_id or ""
+    info = ConnectInfo(
+        uid=params.uid,
+        token=params.token,
+        device_id="" if device_id == SYSTEM_DEVICE_ID else device_id,
+        device_flag=params.device_flag or 0,
+        remote_address=transport.remote_address,
+    )
+    try:
+        verdict = await gateway.authentication.check(info)
+    except StoreError as error:
+        log.warning("%s could not connect: %s", info.uid, error)
+        return encode_refusal(connect.id, ReasonCode.SYSTEM_ERROR)
+    if verdict.reason is not ReasonCode.SUCCESS:
+        log.info("%s refused %r: %s", transport.remote_address, info.uid, verdict.reason.wire_name)
+        return encode_refusal(connect.id, verdict.reason)
+    dialect = profile.choose(connect, binary=binary, target=target, default=gateway.config.notification_profile)
+    session = Session(
+        gateway,
+        transport,
+        dialect,
+        uid=info.uid,
+        device_flag=info.device_flag,
+        device_id=info.device_id,
+        level=verdict.level,
+    )
+    client_timestamp = params.client_timestamp or 0
+    welcome = encode_connect_result(
+        connect.id,
+        time_diff=int(time.time() * 1000) - client_timestamp if client_timestamp else 0,
+        node_id=gateway.config.node_id,
+        version=params.version or 0,
+        snake=dialect.snake,
+    )
+    gateway.enter(session, transport, welcome)
+    return session

@@ -1,0 +1,72 @@
+"""Time limits of sessions: one task and a table of time slots instead of a timer each."""
+
+import math
+from heapq import heappop, heappush
+from typing import Final, Protocol
+
+import trio
+
+RESOLUTION_S: Final = 0.1
+
+
+class Watched(Protocol):
+    """A session as the table sees it."""
+
+    slot: int | None
+    """The time slot it waits in; only the table changes it."""
+
+    def check_deadlines(self, now: float) -> float | None:
+        """Does what is due; returns when to look again, None if never."""
+
+
+class DeadlineTable:
+    """Calls sessions when something of theirs may be due, up to RESOLUTION_S late.
+
+    Deadlines that move on with every message are not tracked here: the session is asked at the earliest possible moment
+    and names the next one.
+    """
+
+    def __init__(self) -> None:
+        self._slots: dict[int, set[Watched]] = {}
+        self._times: list[int] = []
+        self._changed = trio.Event()
+
+    def watch(self, session: Watched, due: float) -> None:
+        """Makes sure that the session is asked at `due` (Trio's clock) or earlier."""
+        slot = int(due / RESOLUTION_S) + 1
+        if session.slot is not None:
+            if session.slot <= slot:
+                return
+            self._slots[session.slot].discard(session)
+        session.slot = slot
+        waiting = self._slots.get(slot)
+        if waiting is None:
+            waiting = self._slots[slot] = set()
+            heappush(self._times, slot)
+            if self._times[0] == slot:
+                self._changed.set()
+        waiting.add(session)
+
+    def forget(self, session: Watched) -> None:
+        """The session has ended."""
+        if session.slot is not None:
+            self._slots[session.slot].discard(session)
+            session.slot = None
+
+    async def run(self) -> None:
+        """Watches the clock until cancelled."""
+        while True:
+            self._changed = trio.Event()
+            wake_at = self._times[0] * RESOLUTION_S if self._times else math.inf
+            with trio.move_on_at(wake_at) as sleep:
+                await self._changed.wait()
+            # A clock may read a hair less than the deadline that has just passed.
+            self._call_due(max(trio.current_time(), wake_at if sleep.cancelled_caught else 0.0))
+
+    def _call_due(self, now: float) -> None:
+        while self._times and self._times[0] * RESOLUTION_S <= now:
+            for session in self._slots.pop(heappop(self._times)):
+                session.slot = None
+                due = session.check_deadlines(now)
+                if due is not None:
+                    self.watch(session, due)

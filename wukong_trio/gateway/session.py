@@ -1,0 +1,320 @@
+"""An authenticated client: requests in, answers and pushes out. Synchronous; nobody here reads, writes or waits.
+
+Answers keep the order of the requests. What needs the store travels through the router as an errand; while one is under
+way, everything that could be answered at once queues up behind it.
+"""
+
+from collections import deque
+from enum import Enum, auto
+from logging import getLogger
+from typing import TYPE_CHECKING
+
+import trio
+
+from ..delivery.push import Push
+from ..delivery.retry import RetryQueue
+from ..delivery.submission import Errand, Submission
+from ..model import DeviceLevel, ReasonCode, SendCommand
+from ..protocol.answers import (
+    FORM_OBJECT,
+    encode_batch,
+    encode_empty,
+    encode_error,
+    encode_refusal,
+    encode_send_result,
+)
+from ..protocol.codes import CLOSE_BYE, CLOSE_IDLE, CLOSE_TOO_MANY_ERRORS, Close, ErrorCode
+from ..protocol.requests import (
+    Disconnect,
+    Invalid,
+    Ping,
+    Recvack,
+    Request,
+    RequestId,
+    Send,
+    decode,
+)
+from .commands import RefusedError, read_command
+from .profile import Dialect
+from .transport import Transport
+
+if TYPE_CHECKING:
+    from .gateway import Gateway
+
+log = getLogger(__name__)
+
+ERROR_WINDOW_S = 60.0
+
+
+class SessionState(Enum):
+    """OPEN: serves. LEAVING: answers what is under way, then closes. CLOSED: takes and gives nothing."""
+
+    OPEN = auto()
+    LEAVING = auto()
+    CLOSED = auto()
+
+
+class BatchAnswer:
+    """The answer to a JSON-RPC batch, given when its last entry is answered."""
+
+    __slots__ = ("frames", "missing")
+
+    def __init__(self) -> None:
+        self.frames: list[bytes] = []
+        self.missing = 0
+
+
+class ClientSend(Submission):
+    """A `send` of a client."""
+
+    __slots__ = ("_batch", "_id", "_place", "_session")
+
+    def __init__(self, session: "Session", command: SendCommand, id_: RequestId) -> None:
+        super().__init__(command, session)
+        self._session = session
+        self._id = id_
+        self._batch: BatchAnswer | None = None
+        self._place = 0
+
+    def answer_in(self, batch: BatchAnswer) -> None:
+        """Its answer becomes part of the answer to a batch."""
+        self._batch = batch
+        self._place = len(batch.frames)
+        batch.frames.append(b"")
+        batch.missing += 1
+
+    def finish(self) -> None:
+        frame = self._encode()
+        batch = self._batch
+        if batch is None:
+            self._session.settle(frame)
+            return
+        batch.frames[self._place] = frame
+        batch.missing -= 1
+        self._session.settle(None if batch.missing else encode_batch(batch.frames))
+
+    def _encode(self) -> bytes:
+        message = self.message
+        if message is None:
+            return encode_refusal(self._id, self.reason)
+        dialect = self._session.dialect
+        return encode_send_result(
+            self._id,
+            client_msg_no=message.client_msg_no,
+            message_id=message.message_id,
+            message_seq=message.message_seq,
+            timestamp=message.timestamp,
+            sdk=dialect.profile != "doc",
+            snake=dialect.snake,
+        )
+
+
+class LateAnswer(Errand):
+    """An answer, or the end of the session, that has to wait for its turn."""
+
+    __slots__ = ("_close", "_frame", "_session")
+
+    def __init__(self, session: "Session", frame: bytes | None, close: Close | None) -> None:
+        super().__init__(session)
+        self._session = session
+        self._frame = frame
+        self._close = close
+
+    def finish(self) -> None:
+        self._session.settle(self._frame)
+        if self._close is not None:
+            self._session.close(self._close)
+
+
+class Session:
+    """One authenticated connection of a user."""
+
+    __slots__ = (
+        "_errors",
+        "_forms",
+        "_gateway",
+        "_parting",
+        "_retries",
+        "_retry_wanted",
+        "_transport",
+        "device_flag",
+        "device_id",
+        "dialect",
+        "in_flight",
+        "level",
+        "slot",
+        "state",
+        "uid",
+    )
+
+    def __init__(
+        self,
+        gateway: "Gateway",
+        transport: Transport,
+        dialect: Dialect,
+        *,
+        uid: str,
+        device_flag: int,
+        device_id: str,
+        level: DeviceLevel,
+    ) -> None:
+        self._gateway = gateway
+        self._transport = transport
+        self.dialect = dialect
+        self.uid = uid
+        self.device_flag = device_flag
+        self.device_id = device_id
+        self.level = level
+        self.state = SessionState.OPEN
+        self.in_flight = 0
+        """Errands under way."""
+        self.slot: int | None = None
+        self._forms = tuple(form | FORM_OBJECT for form in dialect.forms) if dialect.objects else dialect.forms
+        self._retries: RetryQueue | None = None
+        self._retry_wanted = dialect.profile != "doc"
+        self._errors: deque[float] | None = None
+        self._parting: Close | None = None
+
+    # What comes in
+
+    def receive(self, message: bytes) -> list[Errand]:
+        """Serves one message.
+
+        Args:
+            message: a WebSocket message, UTF-8.
+
+        Returns:
+            What has to go through the router.
+        """
+        if self.state is not SessionState.OPEN:
+            return []
+        request = decode(message)
+        if isinstance(request, list):
+            answer, errands = self._serve_batch(request)
+        else:
+            served = self._serve(request)
+            if isinstance(served, Submission):
+                return [served]
+            answer, errands = served, []
+        if answer is not None or self._parting is not None:
+            if self.in_flight:
+                self.in_flight += 1
+                errands.append(LateAnswer(self, answer, self._parting))
+            else:
+                self._answer(answer, self._parting)
+        return errands
+
+    def _serve_batch(self, requests: list[Request]) -> tuple[bytes | None, list[Errand]]:
+        batch = BatchAnswer()
+        errands: list[Errand] = []
+        for request in requests:
+            served = self._serve(request)
+            if isinstance(served, ClientSend):
+                served.answer_in(batch)
+                errands.append(served)
+            elif served is not None:
+                batch.frames.append(served)
+        complete = batch.frames and not batch.missing
+        return encode_batch(batch.frames) if complete else None, errands
+
+    def _serve(self, request: Request) -> bytes | ClientSend | None:
+        match request:
+            case Send():
+                return self._send(request)
+            case Recvack():
+                self._acknowledge(request.params.message_id)
+                return None if request.id is None else encode_empty(request.id)
+            case Ping(id=id_) if id_ is not None:
+                return encode_empty(id_)
+            case Invalid():
+                return self._complain(request)
+            case Disconnect():
+                self._part(CLOSE_BYE)
+                return None if request.id is None else encode_empty(request.id)
+        return None
+
+    def _send(self, request: Send) -> bytes | ClientSend:
+        assert request.id is not None
+        if self._gateway.draining:
+            return encode_refusal(request.id, ReasonCode.SYSTEM_ERROR, "server shutdown")
+        try:
+            command = read_command(request.params, self.uid, payload_limit_bytes=self._transport.limits.payload_bytes)
+        except RefusedError as refused:
+            return encode_error(request.id, refused.code, refused.message, refused.reason)
+        if not self._forms[0] & FORM_OBJECT and bytes(request.params.payload)[:1] in (b"{", b"["):
+            self._forms = tuple(form | FORM_OBJECT for form in self._forms)
+        self.in_flight += 1
+        return ClientSend(self, command, request.id)
+
+    def _acknowledge(self, message_id: int | str) -> None:
+        self._retry_wanted = True
+        if self._retries is not None and (isinstance(message_id, int) or message_id.isdecimal()):
+            self._retries.acknowledge(int(message_id))
+
+    def _complain(self, invalid: Invalid) -> bytes:
+        if invalid.code in (ErrorCode.INVALID_FORMAT, ErrorCode.METHOD_NOT_FOUND):
+            self._count_error()
+        return encode_error(invalid.id, invalid.code, invalid.message)
+
+    def _count_error(self) -> None:
+        now = trio.current_time()
+        if self._errors is None:
+            self._errors = deque(maxlen=self._transport.limits.protocol_errors + 1)
+        self._errors.append(now)
+        if len(self._errors) == self._errors.maxlen and now - self._errors[0] <= ERROR_WINDOW_S:
+            self._part(CLOSE_TOO_MANY_ERRORS)
+
+    def _part(self, close: Close) -> None:
+        """Closes once everything that was asked so far is answered."""
+        self.state = SessionState.LEAVING
+        self._parting = close
+
+    # What goes out
+
+    def _answer(self, frame: bytes | None, close: Close | None) -> None:
+        if frame is not None and self.state is not SessionState.CLOSED:
+            self._transport.offer(frame)
+        if close is not None:
+            self.close(close)
+
+    def settle(self, frame: bytes | None) -> None:
+        """One errand is done; `frame` is its answer."""
+        self.in_flight -= 1
+        if self.in_flight == self._transport.limits.sends_in_flight // 2:
+            self._transport.resume()
+        self._answer(frame, None)
+
+    def deliver(self, push: Push, now: float) -> None:
+        """Takes a push for writing; a stored message is repeated until the client acknowledges it."""
+        if self.state is not SessionState.OPEN:
+            return
+        for form in self._forms:
+            self._transport.offer(push.frame(form))
+        if self._retry_wanted and push.message.message_seq:
+            if self._retries is None:
+                self._retries = RetryQueue(self._gateway.config.message_retry)
+            self._gateway.deadlines.watch(self, self._retries.add(push, now))
+
+    def close(self, close: Close, notice: bytes | None = None) -> None:
+        """Ends the session after what waits was written, the notice last. Later calls do nothing."""
+        if self.state is SessionState.CLOSED:
+            return
+        self.state = SessionState.CLOSED
+        if notice is not None:
+            self._transport.offer(notice)
+        self._transport.close(close)
+
+    def check_deadlines(self, now: float) -> float | None:
+        """Repeats what was not acknowledged, and closes if nothing was heard for too long."""
+        idle_at = self._transport.last_inbound + self._transport.limits.conn_idle_time_s
+        if now >= idle_at:
+            self.close(CLOSE_IDLE)
+        if self.state is SessionState.CLOSED:
+            return None
+        if self._retries is None:
+            return idle_at
+        for push in self._retries.pop_due(now):
+            for form in self._forms:
+                self._transport.offer(push.repetition(form))
+        self._transport.flush()
+        return min(idle_at, self._retries.next_due() or idle_at)

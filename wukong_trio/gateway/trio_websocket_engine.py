@@ -1,0 +1,163 @@
+"""The reference WebSocket engine, on trio-websocket: each connection's task reads, another writes while there is need.
+
+Slow but well known. trio-websocket answers pings, reassembles fragments, checks UTF-8 and limits the message size.
+"""
+
+from logging import getLogger
+
+import trio
+from trio_websocket import ConnectionClosed, HandshakeError, WebSocketConnection, wrap_server_stream
+
+from ..protocol.codes import CLOSE_SLOW_CONSUMER, CLOSE_TOO_BIG
+from .connection import run_connection
+from .gateway import Gateway
+from .session import Session
+from .transport import DisconnectedError, Transport
+
+log = getLogger(__name__)
+
+RECEIVE_BYTES = 64 * 1024
+QUEUED_MESSAGES = 8
+"""Decoded messages trio-websocket may hold; while they are full it answers no pings, so they are taken at once."""
+
+
+class _HeardStream(trio.abc.Stream):
+    """Notes when bytes arrive: trio-websocket keeps pings to itself, but they are signs of life."""
+
+    def __init__(self, stream: trio.abc.Stream) -> None:
+        self._stream = stream
+        self.last_inbound = trio.current_time()
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
+        data = await self._stream.receive_some(max_bytes)
+        self.last_inbound = trio.current_time()
+        return data
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        await self._stream.send_all(data)
+
+    async def wait_send_all_might_not_block(self) -> None:
+        await self._stream.wait_send_all_might_not_block()
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+
+class TrioWebSocketTransport(Transport):
+    """A connection that trio-websocket has shaken hands on."""
+
+    def __init__(
+        self,
+        gateway: Gateway,
+        nursery: trio.Nursery,
+        stream: _HeardStream,
+        websocket: WebSocketConnection,
+        remote_address: str,
+    ) -> None:
+        self._stream = stream
+        super().__init__(gateway.config.limits, gateway.flushes, remote_address=remote_address, now=stream.last_inbound)
+        self._gateway = gateway
+        self._nursery = nursery
+        self._websocket = websocket
+        self._writing: trio.CancelScope | None = None
+        self._written = trio.Event()
+        self._resumed = trio.Event()
+
+    @property
+    def last_inbound(self) -> float:
+        """When bytes last arrived."""
+        return self._stream.last_inbound
+
+    @last_inbound.setter
+    def last_inbound(self, now: float) -> None:
+        self._stream.last_inbound = now
+
+    def _write(self) -> None:
+        if self._writing is None:
+            self._writing = trio.CancelScope()
+            self._written = trio.Event()
+            self._nursery.start_soon(self._drain, self._writing)
+
+    async def _drain(self, scope: trio.CancelScope) -> None:
+        """Writes until nothing waits. A message that makes no progress for too long ends the connection."""
+        try:
+            with scope:
+                while self._frames:
+                    frame = self._frames.popleft()
+                    self._frames_bytes -= len(frame)
+                    with trio.move_on_after(self.limits.write_timeout_s) as deadline:
+                        await self._websocket.send_message(frame.decode())
+                    if deadline.cancelled_caught:
+                        # Half a message may have been written: nothing can follow it on this stream.
+                        self.close(CLOSE_SLOW_CONSUMER)
+                        await trio.aclose_forcefully(self._stream)
+                        return
+        except (ConnectionClosed, trio.BrokenResourceError, trio.ClosedResourceError):
+            self._frames.clear()
+        finally:
+            self._writing = None
+            self._written.set()
+
+    async def receive(self) -> tuple[bytes, bool]:
+        try:
+            message = await self._websocket.get_message()
+        except ConnectionClosed as closed:
+            raise DisconnectedError(f"gone: {closed.reason}") from None
+        text = message.encode() if isinstance(message, str) else bytes(message)
+        if len(text) > self.limits.ws_message_bytes:
+            # trio-websocket has counted characters.
+            self.close(CLOSE_TOO_BIG)
+            raise DisconnectedError("message too big")
+        return text, isinstance(message, bytes)
+
+    async def carry(self, session: Session) -> None:
+        with trio.CancelScope() as self.waiting:
+            while self.closing is None:
+                message, _ = await self.receive()
+                errands = session.receive(message)
+                self._gateway.flushes.flush()
+                if errands:
+                    await self._gateway.router.submit(errands)
+                    while session.in_flight >= self.limits.sends_in_flight:
+                        self._resumed = trio.Event()
+                        await self._resumed.wait()
+
+    def resume(self) -> None:
+        self._resumed.set()
+
+    async def finish(self) -> None:
+        try:
+            self.flush()
+            while self._writing is not None:
+                await self._written.wait()
+            if self.closing is not None:
+                await self._websocket.aclose(self.closing.code, self.closing.reason)
+        finally:
+            await trio.aclose_forcefully(self._stream)
+
+
+async def serve_stream(gateway: Gateway, stream: trio.abc.Stream, remote_address: str) -> None:
+    """Serves a client on a connected stream; returns when the stream is closed."""
+    limits = gateway.config.limits
+    heard = _HeardStream(stream)
+    try:
+        async with trio.open_nursery() as nursery:
+            websocket = target = None
+            with trio.move_on_after(limits.handshake_timeout_s):
+                request = await wrap_server_stream(
+                    nursery,
+                    heard,
+                    message_queue_size=QUEUED_MESSAGES,
+                    max_message_size=limits.ws_message_bytes,
+                    receive_buffer_size=RECEIVE_BYTES,
+                )
+                target = request.path
+                websocket = await request.accept()
+            if websocket is not None and target is not None:
+                transport = TrioWebSocketTransport(gateway, nursery, heard, websocket, remote_address)
+                await run_connection(gateway, transport, target)
+            nursery.cancel_scope.cancel()
+    except* (HandshakeError, ConnectionClosed) as group:
+        log.info("%s: no WebSocket handshake: %r", remote_address, group.exceptions[0])
+    finally:
+        await trio.aclose_forcefully(stream)

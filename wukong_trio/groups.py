@@ -1,0 +1,29 @@
+"""Exception groups at the edge of the public API: callers write `except ConfigError`, not `except*`."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import trio
+
+
+@contextmanager
+def single_error() -> Iterator[None]:
+    """Unwraps a group that holds one error besides cancellations; raises any other group as it is."""
+    try:
+        yield
+    except BaseExceptionGroup as group:
+        errors = list(_leaves(group))
+        if len(errors) != 1:
+            raise
+        error = errors[0]
+    else:
+        return
+    raise error
+
+
+def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            yield from _leaves(error)
+        elif not isinstance(error, trio.Cancelled):
+            yield error

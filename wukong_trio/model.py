@@ -1,0 +1,182 @@
+"""The nouns of the domain: channels, messages, devices. Plain data; nothing here does I/O.
+
+Names and numbers are WuKongIM's. "Channel" always means the IM channel, identified by `ChannelKey`.
+"""
+
+from enum import IntEnum
+from typing import Final, NamedTuple
+from zlib import crc32
+
+from msgspec import Struct
+
+
+class ChannelType(IntEnum):
+    """Kinds of channels, as numbered on the wire."""
+
+    PERSON = 1
+    GROUP = 2
+    CUSTOMER_SERVICE = 3
+    COMMUNITY = 4
+    COMMUNITY_TOPIC = 5
+    INFO = 6
+    DATA = 7
+    TEMPORARY = 8
+    LIVE = 9
+    VISITORS = 10
+    AGENT = 11
+    AGENT_GROUP = 12
+
+
+class ReasonCode(IntEnum):
+    """Why something was refused (1 = it was not). Clients of the original know these numbers."""
+
+    UNKNOWN = 0
+    SUCCESS = 1
+    AUTH_FAIL = 2
+    SUBSCRIBER_NOT_EXIST = 3
+    IN_BLACKLIST = 4
+    CHANNEL_NOT_EXIST = 5
+    USER_NOT_ON_NODE = 6
+    SENDER_OFFLINE = 7
+    MSG_KEY_ERROR = 8
+    PAYLOAD_DECODE_ERROR = 9
+    FORWARD_SEND_PACKET_ERROR = 10
+    NOT_ALLOW_SEND = 11
+    CONNECT_KICK = 12
+    NOT_IN_WHITELIST = 13
+    QUERY_TOKEN_ERROR = 14
+    SYSTEM_ERROR = 15
+    CHANNEL_ID_ERROR = 16
+    NODE_MATCH_ERROR = 17
+    NODE_NOT_MATCH = 18
+    BAN = 19
+    NOT_SUPPORT_HEADER = 20
+    CLIENT_KEY_IS_EMPTY = 21
+    RATE_LIMIT = 22
+    NOT_SUPPORT_CHANNEL_TYPE = 23
+    DISBAND = 24
+    SEND_BAN = 25
+    CHANNEL_DELETING = 26
+    PROTOCOL_UPGRADE_REQUIRED = 27
+    IDEMPOTENCY_CONFLICT = 28
+    MESSAGE_SEQ_EXHAUSTED = 29
+
+    @property
+    def wire_name(self) -> str:
+        """The name in WuKongIM's own spelling, for example `InBlacklist`."""
+        return self.name.title().replace("_", "")
+
+
+class DeviceLevel(IntEnum):
+    """A master device is alone on its device flag; slaves share it."""
+
+    SLAVE = 0
+    MASTER = 1
+
+
+# Header flags and setting bits are plain integers: every message is tested for them, and IntFlag is ten times slower.
+NO_PERSIST: Final = 1
+RED_DOT: Final = 2
+SYNC_ONCE: Final = 4
+DUP: Final = 8
+
+SETTING_RECEIPT: Final = 128
+SETTING_SIGNAL: Final = 32
+SETTING_NO_ENCRYPT: Final = 16
+SETTING_TOPIC: Final = 8
+SETTING_STREAM: Final = 2
+
+SYSTEM_UID: Final = "____system"
+SYSTEM_DEVICE_ID: Final = "____device"
+RESERVED_UID_PREFIX: Final = "____"
+VISITOR_UID_SUFFIX: Final = "___vstr"
+COMMAND_CHANNEL_SUFFIX: Final = "____cmd"
+ONLINE_COMMAND_CHANNEL_ID: Final = "systemcmdonline"
+SPECIAL_CHARACTERS: Final = frozenset("@#&")
+"""Characters that no uid may hold: they join the parts of stored channel ids."""
+
+
+class ChannelKey(NamedTuple):
+    """A channel as it is stored: for persons both uids (`person_channel_id`), otherwise the id as given."""
+
+    channel_id: str
+    channel_type: int
+
+
+def person_channel_id(uid: str, other_uid: str) -> str:
+    """The stored id of the conversation of two users; the same from both sides.
+
+    The uid with the larger CRC-32 (IEEE) of its UTF-8 comes first; equal hashes: the lexically larger uid.
+    """
+    if (crc32(uid.encode()), uid) >= (crc32(other_uid.encode()), other_uid):
+        return f"{uid}@{other_uid}"
+    return f"{other_uid}@{uid}"
+
+
+class Message(Struct, frozen=True, kw_only=True, gc=False):
+    """A message that was accepted. Stored ones have a `message_seq` from 1 on, others 0."""
+
+    message_id: int
+    message_seq: int
+    channel_id: str
+    """The stored id of the channel."""
+    channel_type: int
+    from_uid: str
+    client_msg_no: str
+    timestamp: int
+    """Seconds since 1970, the moment of acceptance."""
+    payload: bytes
+    flags: int = 0
+    """Header flags: NO_PERSIST, RED_DOT, SYNC_ONCE."""
+    setting: int = 0
+    """Setting bits: SETTING_*."""
+    expire: int = 0
+    """Seconds, carried for the clients; 0 = never."""
+    topic: str = ""
+    stream_no: str = ""
+
+
+class SendCommand(Struct, frozen=True, kw_only=True, gc=False):
+    """What somebody wants sent: the input of `Server.send` and of the `before_send` hook."""
+
+    from_uid: str
+    channel_id: str
+    """As a client writes it: for persons the peer's uid, otherwise the id of the channel."""
+    channel_type: int
+    payload: bytes
+    client_msg_no: str = ""
+    """Empty: the server makes one up."""
+    flags: int = 0
+    setting: int = 0
+    expire: int = 0
+    topic: str = ""
+    stream_no: str = ""
+
+
+class SendResult(Struct, frozen=True, kw_only=True, gc=False):
+    """How a send ended. `message_id` is 0 if `reason_code` is not SUCCESS."""
+
+    reason_code: int
+    message_id: int = 0
+    message_seq: int = 0
+    client_msg_no: str = ""
+    timestamp: int = 0
+
+
+class ChannelFlags(Struct, frozen=True, kw_only=True):
+    """The switches of a channel record. The record of (uid, person) holds the flags of a user."""
+
+    large: bool = False
+    ban: bool = False
+    disband: bool = False
+    send_ban: bool = False
+    allow_stranger: bool = False
+
+
+class Device(Struct, frozen=True, kw_only=True):
+    """What `POST /user/token` stored for one device flag of a user. An empty token never authenticates."""
+
+    uid: str
+    device_flag: int
+    token: str
+    level: DeviceLevel = DeviceLevel.SLAVE

@@ -1,0 +1,191 @@
+"""Encoding what the server sends: results, errors, pushes and notices, each as the JSON text of one message.
+
+Field order, omissions and id types follow the profile of the session: `doc` sessions get `message` pushes with integer
+ids, `sdk` sessions `recv` pushes with ids as strings, because each family of clients parses only its own.
+"""
+
+from typing import Literal
+
+import msgspec
+from msgspec import Raw, Struct
+
+from ..model import (
+    NO_PERSIST,
+    RED_DOT,
+    SETTING_RECEIPT,
+    SETTING_SIGNAL,
+    SETTING_STREAM,
+    SETTING_TOPIC,
+    SYNC_ONCE,
+    Message,
+    ReasonCode,
+)
+from .codes import ErrorCode, error_of_reason
+from .payload import is_json_object
+from .requests import RequestId
+
+# The wire form of a push is a small number, so that each form is encoded once and shared by all who want it.
+FORM_SDK = 1
+"""Set: method `recv`, ids as strings. Clear: method `message`, ids as integers."""
+FORM_OBJECT = 2
+"""Set: a payload that is a JSON object is inlined. Clear: always base64."""
+
+LATEST_VERSION = 5
+_encode = msgspec.json.Encoder().encode
+_VERSION: Literal["2.0"] = "2.0"
+
+
+class _Header(Struct, frozen=True, gc=False, rename="camel"):
+    no_persist: bool
+    red_dot: bool
+    sync_once: bool
+    dup: bool
+
+
+class _Setting(Struct, frozen=True, gc=False, omit_defaults=True):
+    receipt: bool = False
+    signal: bool = False
+    topic: bool = False
+    stream: bool = False
+
+
+class _PushParams(Struct, frozen=True, gc=False, omit_defaults=True, rename="camel"):
+    header: _Header
+    message_id: int | str
+    message_seq: int
+    client_msg_no: str
+    timestamp: int
+    from_uid: str
+    channel_id: str
+    channel_type: int
+    payload: bytes | Raw
+    setting: _Setting | None = None
+    expire: int = 0
+    topic: str = ""
+    stream_no: str = ""
+
+
+class _Push(Struct, frozen=True, gc=False):
+    jsonrpc: str
+    method: str
+    params: _PushParams
+
+
+class _Result(Struct, frozen=True, gc=False):
+    jsonrpc: str
+    id: RequestId
+    result: object
+
+
+class _SendResult(Struct, frozen=True, gc=False, rename="camel"):
+    client_msg_no: str
+    message_id: int | str
+    message_seq: int
+    timestamp: int
+    reason_code: int
+
+
+class _ConnectResult(Struct, frozen=True, gc=False, rename="camel"):
+    reason_code: int
+    time_diff: int
+    server_key: str
+    salt: str
+    node_id: int
+    server_version: int
+
+
+def encode_empty(id_: RequestId) -> bytes:
+    """The result `{}`."""
+    return b'{"jsonrpc":"2.0","id":%b,"result":{}}' % _encode(id_)
+
+
+def encode_error(id_: RequestId | None, code: ErrorCode, message: str = "", reason: ReasonCode | None = None) -> bytes:
+    """An error answer; `id_` None where the request's id could not be read."""
+    error: dict[str, object] = {"code": int(code), "message": message or code.text}
+    if reason is not None:
+        error["data"] = {"reasonCode": int(reason), "reason": reason.wire_name}
+    return _encode({"jsonrpc": _VERSION, "id": id_, "error": error})
+
+
+def encode_refusal(id_: RequestId, reason: ReasonCode, message: str = "") -> bytes:
+    """The error answer for a refusal that has a reason code."""
+    return encode_error(id_, error_of_reason(reason), message, reason)
+
+
+def encode_batch(answers: list[bytes]) -> bytes:
+    """The answer to a batch: the answers of its entries in one array."""
+    return b"[%b]" % b",".join(answers)
+
+
+def encode_connect_result(id_: RequestId, *, time_diff: int, node_id: int, version: int, snake: bool) -> bytes:
+    """The answer to a `connect` that succeeded.
+
+    Args:
+        time_diff: server time minus client time in milliseconds.
+        version: what the client asked for; 0 = the newest.
+        snake: the client reads only snake_case, so give both spellings.
+    """
+    version = min(version, LATEST_VERSION) if version > 0 else LATEST_VERSION
+    result = _ConnectResult(int(ReasonCode.SUCCESS), time_diff, "", "", node_id, version)
+    return _encode(_Result(_VERSION, id_, _both_spellings(result) if snake else result))
+
+
+def encode_send_result(
+    id_: RequestId, *, client_msg_no: str, message_id: int, message_seq: int, timestamp: int, sdk: bool, snake: bool
+) -> bytes:
+    """The answer to a `send` that succeeded."""
+    result = _SendResult(
+        client_msg_no, str(message_id) if sdk else message_id, message_seq, timestamp, int(ReasonCode.SUCCESS)
+    )
+    return _encode(_Result(_VERSION, id_, _both_spellings(result) if snake else result))
+
+
+def _both_spellings(result: Struct) -> dict[str, object]:
+    camel = msgspec.to_builtins(result)
+    snake = zip(result.__struct_fields__, camel.values(), strict=True)
+    return {**camel, **dict(snake)}
+
+
+def encode_push(message: Message, form: int, *, channel_id: str, red_dot: bool, dup: bool = False) -> bytes:
+    """A message as a receiver sees it.
+
+    Args:
+        form: FORM_* bits.
+        channel_id: the channel as this receiver knows it, for persons the peer's uid.
+        red_dot: whether it may count as unread for this receiver.
+        dup: it is a repetition.
+    """
+    flags = message.flags
+    sdk = form & FORM_SDK
+    inline = form & FORM_OBJECT and is_json_object(message.payload)
+    params = _PushParams(
+        _Header(flags & NO_PERSIST != 0, red_dot and flags & RED_DOT != 0, flags & SYNC_ONCE != 0, dup),
+        str(message.message_id) if sdk else message.message_id,
+        message.message_seq,
+        message.client_msg_no,
+        message.timestamp,
+        message.from_uid,
+        channel_id,
+        message.channel_type,
+        Raw(message.payload) if inline else message.payload,
+        _setting(message.setting) if message.setting else None,
+        message.expire,
+        message.topic,
+        message.stream_no,
+    )
+    return _encode(_Push(_VERSION, "recv" if sdk else "message", params))
+
+
+def _setting(bits: int) -> _Setting | None:
+    setting = _Setting(
+        receipt=bits & SETTING_RECEIPT != 0,
+        signal=bits & SETTING_SIGNAL != 0,
+        topic=bits & SETTING_TOPIC != 0,
+        stream=bits & SETTING_STREAM != 0,
+    )
+    return setting if setting != _Setting() else None
+
+
+def encode_disconnect(reason: ReasonCode, text: str) -> bytes:
+    """The notice after which clients stay away."""
+    return _encode({"jsonrpc": _VERSION, "method": "disconnect", "params": {"reasonCode": int(reason), "reason": text}})

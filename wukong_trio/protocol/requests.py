@@ -1,0 +1,377 @@
+"""Decoding what clients send: one WebSocket message -> typed requests.
+
+Two ways lead to the same result. Well-formed everyday frames (`send`, `ping`, `recvack` with the documented names only)
+are decoded in one step into tagged Structs. Everything else - errors, unknown members, snake_case names, rare
+methods - takes the long way, which looks at the frame part by part and finds out which answer it deserves.
+Nothing is raised: what cannot be served comes back as `Invalid`.
+"""
+
+import re
+from collections.abc import Callable
+from typing import Any, Final, Literal, TypeAlias
+
+import msgspec
+from msgspec import Raw, Struct
+
+from ..model import SETTING_RECEIPT, SETTING_SIGNAL, SETTING_STREAM, SETTING_TOPIC
+from .codes import ErrorCode
+
+RequestId: TypeAlias = str | int
+
+MAX_DEPTH: Final = 64
+MAX_BATCH: Final = 64
+MAX_ID_BYTES: Final = 256
+_MAX_SAFE_INTEGER: Final = 2**53 - 1
+
+
+class Header(Struct, frozen=True, gc=False, rename="camel", forbid_unknown_fields=True):
+    """Message flags as clients write them: booleans or integers."""
+
+    no_persist: bool | int = False
+    red_dot: bool | int = False
+    sync_once: bool | int = False
+    dup: bool | int = False
+    end: bool | int = False
+
+
+class Setting(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
+    """Message settings in their object form."""
+
+    receipt: bool | int = False
+    signal: bool | int = False
+    stream: bool | int = False
+    topic: bool | int = False
+
+    @property
+    def bits(self) -> int:
+        """The same as a bit mask."""
+        return (
+            (SETTING_RECEIPT if self.receipt else 0)
+            | (SETTING_SIGNAL if self.signal else 0)
+            | (SETTING_TOPIC if self.topic else 0)
+            | (SETTING_STREAM if self.stream else 0)
+        )
+
+
+class SendParams(Struct, frozen=True, gc=False, rename="camel", forbid_unknown_fields=True):
+    """Parameters of `send`, well typed but not yet checked: what is required may be missing or empty."""
+
+    client_msg_no: str | None = None
+    channel_id: str | None = None
+    channel_type: int | None = None
+    payload: Raw = Raw(b"null")
+    header: Header | None = None
+    setting: int | Setting | None = None
+    expire: int | None = None
+    topic: str | None = None
+    stream_no: str | None = None
+    msg_key: str | None = None
+
+
+class RecvackParams(Struct, frozen=True, gc=False, rename="camel", forbid_unknown_fields=True):
+    """Parameters of `recvack`."""
+
+    message_id: int | str
+    message_seq: int | None = None
+    header: Header | None = None
+
+
+class ConnectParams(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
+    """Parameters of `connect`, well typed but not yet checked."""
+
+    uid: str
+    token: str
+    device_id: str | None = None
+    device_flag: int | None = None
+    client_timestamp: int | None = None
+    version: int | None = None
+    client_key: str | None = None
+    header: Header | None = None
+    profile: str | None = None
+
+
+class _DisconnectParams(Struct, frozen=True, rename="camel"):
+    reason_code: int | None = None
+    reason: str | None = None
+
+
+class Send(Struct, tag_field="method", tag="send", frozen=True, gc=False, forbid_unknown_fields=True):
+    """Wants a message sent. `id` is never None once `decode` has returned it."""
+
+    params: SendParams
+    id: RequestId | None = None
+    jsonrpc: Literal["2.0"] = "2.0"
+
+
+class Recvack(Struct, tag_field="method", tag="recvack", frozen=True, gc=False, forbid_unknown_fields=True):
+    """Acknowledges a pushed message."""
+
+    params: RecvackParams
+    id: RequestId | None = None
+    jsonrpc: Literal["2.0"] = "2.0"
+
+
+class Ping(Struct, tag_field="method", tag="ping", frozen=True, gc=False, forbid_unknown_fields=True):
+    """Asks for a sign of life; `params` are ignored."""
+
+    id: RequestId | None = None
+    params: Raw = Raw()
+    jsonrpc: Literal["2.0"] = "2.0"
+
+
+class Disconnect(Struct, frozen=True):
+    """Wants to leave."""
+
+    id: RequestId | None
+
+
+class Connect(Struct, frozen=True):
+    """Wants to authenticate."""
+
+    id: RequestId
+    params: ConnectParams
+    keys: frozenset[str]
+    """The names of the parameters as the client wrote them: they tell which family of clients it belongs to."""
+
+
+class Ignored(Struct, frozen=True):
+    """A frame that gets no answer: a notification nobody knows, a response nobody asked for."""
+
+
+class Invalid(Struct, frozen=True):
+    """A frame that is answered with an error."""
+
+    id: RequestId | None
+    code: ErrorCode
+    message: str = ""
+    """What is wrong, in words; empty: the code's own text."""
+
+
+Request: TypeAlias = Send | Recvack | Ping | Disconnect | Connect | Ignored | Invalid
+
+
+class _Envelope(Struct, frozen=True):
+    jsonrpc: Raw = Raw(b'"2.0"')
+    id: Raw = Raw(b"null")
+    method: Raw = Raw()
+    params: Raw = Raw()
+    result: Raw = Raw()
+    error: Raw = Raw()
+
+
+class _Call(Struct, frozen=True):
+    """An envelope that was found to be a request (id given) or a notification (id None)."""
+
+    id: RequestId | None
+    method: str
+    params: Raw
+
+
+_decode_everyday = msgspec.json.Decoder(Send | Recvack | Ping).decode
+_decode_envelope = msgspec.json.Decoder(_Envelope).decode
+_decode_array = msgspec.json.Decoder(list[Raw]).decode
+_decode_members = msgspec.json.Decoder(dict[str, Raw]).decode
+_decode_any = msgspec.json.Decoder().decode
+_encode = msgspec.json.Encoder().encode
+
+_MALFORMED: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+_PARAMS_DECODERS: Final[dict[type[Struct], Callable[[bytes], Any]]] = {
+    t: msgspec.json.Decoder(t).decode for t in (SendParams, RecvackParams, ConnectParams, _DisconnectParams)
+}
+_SNAKE_TWINS: Final[dict[type[Struct], dict[str, str]]] = {
+    type_: {camel: snake for snake, camel in zip(type_.__struct_fields__, type_.__struct_encode_fields__, strict=True)}
+    for type_ in (SendParams, RecvackParams, ConnectParams, _DisconnectParams, Header, Setting)
+}
+"""For each parameter Struct: the documented name of every member -> its snake_case twin, which Android sends."""
+
+
+def decode(message: bytes) -> Request | list[Request]:
+    """What an authenticated client wants. A list stands for a JSON-RPC batch.
+
+    Args:
+        message: one WebSocket message, UTF-8.
+    """
+    try:
+        if not message.isascii():
+            message.decode()  # msgspec does not look into what it skips
+        request = _decode_everyday(message)
+    except msgspec.ValidationError:
+        return _decode_rare(message)
+    except _MALFORMED:
+        return Invalid(None, ErrorCode.INVALID_FORMAT) if message.strip() else Ignored()
+    if request.id is None:
+        return _without_id(request)
+    if not _is_usable_id(request.id):
+        return Invalid(None, ErrorCode.INVALID_FORMAT, "unusable id")
+    return Invalid(None, ErrorCode.INVALID_FORMAT) if too_deep(message) else request
+
+
+def _without_id(request: Send | Recvack | Ping) -> Request:
+    match request:
+        case Send():
+            return Invalid(None, ErrorCode.INVALID_FORMAT, "send needs an id")
+        case Ping():
+            return Ignored()
+    return request
+
+
+def _decode_rare(message: bytes) -> Request | list[Request]:
+    if too_deep(message):
+        return Invalid(None, ErrorCode.INVALID_FORMAT)
+    match message.lstrip(b" \t\r\n")[:1]:
+        case b"{":
+            return _decode_entry(message)
+        case b"[":
+            return _decode_batch(message)
+    return Invalid(None, ErrorCode.INVALID_FORMAT)
+
+
+def _decode_batch(message: bytes) -> Request | list[Request]:
+    try:
+        entries = _decode_array(message)
+    except _MALFORMED:
+        return Invalid(None, ErrorCode.INVALID_FORMAT)
+    if not entries:
+        return Invalid(None, ErrorCode.INVALID_FORMAT, "empty batch")
+    if len(entries) > MAX_BATCH:
+        return Invalid(None, ErrorCode.TOO_LARGE, f"a batch holds at most {MAX_BATCH} requests")
+    return [_decode_entry(bytes(entry)) for entry in entries]
+
+
+def _decode_entry(text: bytes) -> Request:
+    call = _read_call(text)
+    if not isinstance(call, _Call):
+        return call
+    match call.method:
+        case "ping":
+            return Ignored() if call.id is None else Ping(call.id)
+        case "send" | "connect" if call.id is None:
+            return Invalid(None, ErrorCode.INVALID_FORMAT, f"{call.method} needs an id")
+        case "send":
+            params = _read_params(call, SendParams)
+            return params if isinstance(params, Invalid) else Send(params, call.id)
+        case "connect":
+            return Invalid(call.id, ErrorCode.INVALID_PARAMETERS, "already authenticated")
+        case "recvack":
+            ack = _read_params(call, RecvackParams)
+            if isinstance(ack, Invalid):
+                return Ignored() if call.id is None else ack
+            return Recvack(ack, call.id)
+        case "disconnect":
+            given = _read_params(call, _DisconnectParams) if bytes(call.params) not in (b"", b"null") else None
+            return given if isinstance(given, Invalid) and call.id is not None else Disconnect(call.id)
+    return Ignored() if call.id is None else Invalid(call.id, ErrorCode.METHOD_NOT_FOUND)
+
+
+def decode_first(message: bytes) -> Connect | Invalid | None:
+    """The first message of a connection, which has to be `connect`.
+
+    Returns:
+        None if the connection is to be closed without an answer (a notification, a response).
+    """
+    if too_deep(message) or message.lstrip(b" \t\r\n")[:1] != b"{":
+        return Invalid(None, ErrorCode.INVALID_FORMAT)
+    try:
+        message.decode()
+    except UnicodeDecodeError:
+        return Invalid(None, ErrorCode.INVALID_FORMAT)
+    call = _read_call(message)
+    if isinstance(call, Ignored):
+        return None
+    if isinstance(call, Invalid):
+        return call
+    if call.method != "connect":
+        return None if call.id is None else Invalid(call.id, ErrorCode.AUTHENTICATION_FAILED, "connect comes first")
+    if call.id is None:
+        return Invalid(None, ErrorCode.INVALID_FORMAT, "connect needs an id")
+    params = _read_params(call, ConnectParams)
+    if isinstance(params, Invalid):
+        return params
+    return Connect(call.id, params, frozenset(_decode_members(call.params)))
+
+
+def _read_call(text: bytes) -> _Call | Ignored | Invalid:
+    try:
+        envelope = _decode_envelope(text)
+        id_ = _decode_any(envelope.id)
+        version = _decode_any(envelope.jsonrpc)
+        method = _decode_any(envelope.method) if bytes(envelope.method) else None
+    except _MALFORMED:
+        return Invalid(None, ErrorCode.INVALID_FORMAT)
+    if id_ is not None and not _is_usable_id(id_):
+        return Invalid(None, ErrorCode.INVALID_FORMAT, "unusable id")
+    if version != "2.0":
+        return Invalid(id_, ErrorCode.INVALID_FORMAT, 'jsonrpc is not "2.0"')
+    if isinstance(method, str):
+        return _Call(id_, method, envelope.params)
+    if bytes(envelope.result) or bytes(envelope.error):
+        return Ignored()
+    return Invalid(id_, ErrorCode.INVALID_FORMAT, "neither a method nor a result")
+
+
+def _is_usable_id(value: object) -> bool:
+    if isinstance(value, str):
+        return fits(value, MAX_ID_BYTES)
+    return type(value) is int and -_MAX_SAFE_INTEGER <= value <= _MAX_SAFE_INTEGER
+
+
+def fits(text: str, limit_bytes: int) -> bool:
+    """Whether the UTF-8 of a text is within a limit; encodes only where the length leaves it open."""
+    return len(text) <= limit_bytes // 4 or (len(text) <= limit_bytes and len(text.encode()) <= limit_bytes)
+
+
+def _read_params(call: _Call, type_: type[Struct]) -> Any:
+    """The typed parameters of a call, or the `Invalid` it deserves. Names are accepted in both spellings."""
+    if bytes(call.params)[:1] != b"{":
+        return Invalid(call.id, ErrorCode.INVALID_PARAMETERS, "params is not an object")
+    try:
+        members = _camel_members(_decode_members(call.params), type_)
+        for name, inner in (("header", Header), ("setting", Setting)):
+            if bytes(members.get(name, Raw()))[:1] == b"{":
+                members[name] = Raw(_encode(_camel_members(_decode_members(members[name]), inner)))
+        return _PARAMS_DECODERS[type_](_encode(members))
+    except _MALFORMED as error:
+        return Invalid(call.id, ErrorCode.INVALID_PARAMETERS, _explain(error))
+
+
+def _camel_members(members: dict[str, Raw], type_: type[Struct]) -> dict[str, Raw]:
+    """The known members under their documented names. `null` counts as absent; camelCase wins over its twin."""
+    known: dict[str, Raw] = {}
+    for camel, snake in _SNAKE_TWINS[type_].items():
+        for name in (camel, snake):
+            if name in members and bytes(members[name]) != b"null":
+                known[camel] = members[name]
+                break
+    return known
+
+
+def _explain(error: Exception) -> str:
+    text = str(error).partition(" - at ")
+    return f"{ErrorCode.INVALID_PARAMETERS.text}: {text[0]}{' at ' + text[2].strip('`') if text[2] else ''}"
+
+
+def used_snake_case(keys: frozenset[str]) -> bool:
+    """Whether any of these `connect` parameters is a snake_case twin."""
+    return any(snake != camel and snake in keys for camel, snake in _SNAKE_TWINS[ConnectParams].items())
+
+
+_STRINGS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
+_SQUARE = bytes.maketrans(b"{}", b"[]")
+_NO_BRACKETS = bytes(set(range(256)) - set(b"[]"))
+
+
+def too_deep(text: bytes) -> bool:
+    """Whether arrays and objects are nested deeper than MAX_DEPTH.
+
+    Counting brackets settles nearly every message. Else one innermost layer is taken off at a time, which stays fast
+    for megabytes of brackets.
+    """
+    if text.count(b"{") + text.count(b"[") <= MAX_DEPTH:
+        return False
+    brackets = _STRINGS.sub(b"", text).translate(_SQUARE).translate(None, _NO_BRACKETS)
+    for _ in range(MAX_DEPTH):
+        if not brackets:
+            return False
+        brackets = brackets.replace(b"[]", b"")
+    return bool(brackets)

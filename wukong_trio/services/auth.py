@@ -1,0 +1,100 @@
+"""Who may connect: reserved names, tokens, bans."""
+
+from collections.abc import Awaitable, Callable
+from hmac import compare_digest
+from logging import getLogger
+
+import trio
+from msgspec import Struct
+
+from ..config import Auth
+from ..model import (
+    RESERVED_UID_PREFIX,
+    VISITOR_UID_SUFFIX,
+    ChannelKey,
+    ChannelType,
+    Device,
+    DeviceLevel,
+    ReasonCode,
+)
+from ..store.base import Store
+
+log = getLogger(__name__)
+
+
+class ConnectInfo(Struct, frozen=True, kw_only=True):
+    """Somebody who wants to connect: the input of the `authenticate` hook."""
+
+    uid: str
+    token: str
+    device_id: str
+    """Empty if the client gave none."""
+    device_flag: int
+    remote_address: str
+
+    def __repr__(self) -> str:
+        return f"ConnectInfo(uid={self.uid!r}, device_flag={self.device_flag}, remote_address={self.remote_address!r})"
+
+
+Authenticator = Callable[[ConnectInfo], Awaitable[bool]]
+"""Decides instead of the stored tokens who may connect. Reserved uids and bans are checked all the same."""
+
+
+class Verdict(Struct, frozen=True):
+    """`reason` is SUCCESS or why not; `level` is the device's."""
+
+    reason: ReasonCode
+    level: DeviceLevel = DeviceLevel.SLAVE
+
+
+class Authentication:
+    """Checks a connecting client against the store, or asks the hook."""
+
+    def __init__(self, store: Store, config: Auth, hook: Authenticator | None, *, hook_timeout_s: float) -> None:
+        self._store = store
+        self._config = config
+        self._hook = hook
+        self._hook_timeout_s = hook_timeout_s
+
+    async def check(self, info: ConnectInfo) -> Verdict:
+        """Whether this client may connect, and at which device level.
+
+        Raises:
+            StoreError: the store could not be read.
+        """
+        if info.uid == self._config.manager_uid:
+            wanted = self._config.manager_token
+            return Verdict(ReasonCode.SUCCESS if wanted and _same(info.token, wanted) else ReasonCode.AUTH_FAIL)
+        if info.uid.startswith(RESERVED_UID_PREFIX):
+            return Verdict(ReasonCode.AUTH_FAIL)
+        device = None
+        if self._config.token_auth != "off":
+            [device] = await self._store.load_devices([(info.uid, info.device_flag)])
+        if not await self._may_connect(info, device):
+            return Verdict(ReasonCode.AUTH_FAIL)
+        [user] = await self._store.load_channels([ChannelKey(info.uid, ChannelType.PERSON)])
+        if user.flags is not None and user.flags.ban:
+            return Verdict(ReasonCode.BAN)
+        return Verdict(ReasonCode.SUCCESS, device.level if device is not None else DeviceLevel.SLAVE)
+
+    async def _may_connect(self, info: ConnectInfo, device: Device | None) -> bool:
+        if self._hook is not None:
+            return await self._ask(self._hook, info)
+        if self._config.token_auth == "off" or info.uid.endswith(VISITOR_UID_SUFFIX):
+            return True
+        stored = device.token if device is not None else ""
+        if stored:
+            return _same(info.token, stored)
+        return self._config.token_auth == "auto"
+
+    async def _ask(self, hook: Authenticator, info: ConnectInfo) -> bool:
+        try:
+            with trio.fail_after(self._hook_timeout_s):
+                return bool(await hook(info))
+        except Exception:
+            log.exception("the authenticate hook failed; %r was refused", info)
+            return False
+
+
+def _same(given: str, wanted: str) -> bool:
+    return compare_digest(given.encode(), wanted.encode())

@@ -1,0 +1,189 @@
+"""Kinds of settings: how a piece of text becomes a value, which values are right, and how they are written down.
+
+Every setting arrives as text, from a file, the environment or the command line alike, and is read by its `Kind`.
+Durations become seconds (float), sizes are bytes (int).
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any, NamedTuple, TypeGuard, TypeVar
+
+from .config import Address
+
+MAX_SECONDS = 3650 * 86400.0
+SWITCHED_OFF = "off"
+
+_DURATION_PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h|d)", re.ASCII)
+_PLAIN_NUMBER = re.compile(r"\d+(?:\.\d*)?|\.\d+", re.ASCII)
+_WHOLE_NUMBER = re.compile(r"-?\d{1,18}", re.ASCII)
+_HOST_NAME = re.compile(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9_.])?", re.ASCII | re.IGNORECASE)
+_UNITS = {
+    "ns": Decimal("1e-9"),
+    "us": Decimal("1e-6"),
+    "µs": Decimal("1e-6"),
+    "ms": Decimal("1e-3"),
+    "s": Decimal(1),
+    "m": Decimal(60),
+    "h": Decimal(3600),
+    "d": Decimal(86400),
+}
+_WORDS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
+
+T = TypeVar("T")
+
+
+class Kind(NamedTuple):
+    """What one sort of setting accepts.
+
+    `parse` raises ValueError for text that is no such value; `valid` says whether a value may be used;
+    `write` gives back text, a number or a bool from which `parse` makes the same value again.
+    """
+
+    expected: str
+    """What would be right, as the end of an error message."""
+    metavar: str
+    parse: Callable[[str], Any]
+    valid: Callable[[Any], bool]
+    write: Callable[[Any], str | int | bool] = str
+
+
+def parse_duration(text: str) -> float:
+    """Seconds of `500ms`, `30s`, `3m`, `1h30m`, `1d`; a plain number counts seconds.
+
+    Raises:
+        ValueError: the text is no duration.
+    """
+    if _PLAIN_NUMBER.fullmatch(text):
+        return float(text)
+    parts = _DURATION_PART.findall(text)
+    if not parts or "".join(number + unit for number, unit in parts) != text:
+        raise ValueError(text)
+    return float(sum((Decimal(number) * _UNITS[unit] for number, unit in parts), Decimal(0)))
+
+
+def write_duration(seconds: float) -> str:
+    """The shortest text that `parse_duration` turns into `seconds` again."""
+    exact = Decimal(repr(seconds))
+    for unit in ("h", "m", "s", "ms"):
+        if exact and exact % _UNITS[unit] == 0:
+            return f"{int(exact / _UNITS[unit])}{unit}"
+    return f"{exact:f}s"
+
+
+def parse_address(text: str, scheme: str = "") -> Address:
+    """`HOST:PORT`, perhaps behind `scheme://`; an empty host means every IPv4 interface.
+
+    Raises:
+        ValueError: the text is no such address.
+    """
+    prefix = f"{scheme}://"
+    rest = text[len(prefix) :] if scheme and text.lower().startswith(prefix) else text
+    host, colon, port = rest.removesuffix("/").rpartition(":")
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+        if ip_address(host).version != 6:
+            raise ValueError(text)
+    elif host and not _HOST_NAME.fullmatch(host):
+        raise ValueError(text)
+    if not colon or not re.fullmatch(r"[0-9]{1,5}", port) or int(port) > 65535:
+        raise ValueError(text)
+    return Address(host or "0.0.0.0", int(port))
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a listener on this host is out of reach for other machines. In doubt it is not."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
+def text() -> Kind:
+    return Kind("give text", "TEXT", _same, lambda value: isinstance(value, str))
+
+
+def boolean(*, inverted: bool = False) -> Kind:
+    def parse(word: str) -> bool:
+        return _look_up(_WORDS, word) is not inverted
+
+    return Kind("give true or false", "BOOL", parse, lambda value: isinstance(value, bool), bool)
+
+
+def choice(values: Sequence[str], synonyms: Mapping[str, str] | None = None) -> Kind:
+    words = {value: value for value in values} | dict(synonyms or {})
+    listed = ", ".join(values[:-1]) + " or " + values[-1]
+    return Kind(f"give {listed}", "|".join(values), lambda word: _look_up(words, word), lambda value: value in values)
+
+
+def integer(low: int, high: int) -> Kind:
+    def parse(digits: str) -> int:
+        if not _WHOLE_NUMBER.fullmatch(digits):
+            raise ValueError(digits)
+        return int(digits)
+
+    def valid(value: object) -> bool:
+        return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
+
+    return Kind(f"give a whole number from {low} to {high}", "N", parse, valid, int)
+
+
+def rate(high: float) -> Kind:
+    return Kind(
+        f"give a number from 0 to {high:.0f}", "N", float, lambda value: _is_number(value) and 0 <= value <= high
+    )
+
+
+def duration(*, zero: bool = False) -> Kind:
+    example = "give a duration such as 500ms, 30s, 3m or 1d" + ("" if zero else ", more than 0")
+
+    def valid(value: object) -> bool:
+        return _is_number(value) and (0 if zero else 1e-9) <= value <= MAX_SECONDS
+
+    return Kind(example, "DURATION", parse_duration, valid, write_duration)
+
+
+def path() -> Kind:
+    return Kind(
+        "give the path of a file or directory",
+        "PATH",
+        lambda name: Path(name).expanduser(),
+        lambda value: value is None or isinstance(value, Path),
+        lambda value: "" if value is None else str(value),
+    )
+
+
+def address(scheme: str, port: int, *, optional: bool) -> Kind:
+    """An address for `scheme://`; an optional one may be switched off, which makes it None."""
+
+    def parse(given: str) -> Address | None:
+        if optional and _WORDS.get(given.lower()) is False:
+            return None
+        return parse_address(given, scheme)
+
+    def valid(value: object) -> bool:
+        if value is None:
+            return optional
+        return isinstance(value, Address) and bool(value.host) and 0 <= value.port <= 65535
+
+    expected = f"give HOST:PORT with a port up to 65535, for example 127.0.0.1:{port}"
+    if optional:
+        expected += f", or {SWITCHED_OFF}"
+    return Kind(expected, "HOST:PORT", parse, valid, lambda value: SWITCHED_OFF if value is None else str(value))
+
+
+def _same(given: str) -> str:
+    return given
+
+
+def _is_number(value: object) -> TypeGuard[float]:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _look_up(words: Mapping[str, T], word: str) -> T:
+    try:
+        return words[word.lower()]
+    except KeyError:
+        raise ValueError(word) from None

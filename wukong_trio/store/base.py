@@ -1,0 +1,134 @@
+"""What the server needs of durable storage, and what a store promises.
+
+Promises of every implementation:
+
+* Writes happen one after another, in the order in which the calls were made, and each call is one transaction:
+  all of it or nothing.
+* When a write returns, its effect is durable (as far as the store promises durability at all) and seen by every
+  read that starts later.
+* A write that has begun is finished even if the caller is cancelled.
+* What went wrong is raised as `StoreError`; the store stays usable and tries again with the next call.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from enum import Enum
+
+from msgspec import Struct
+
+from ..model import ChannelFlags, ChannelKey, Device, Message
+
+
+class MemberList(Enum):
+    """The lists of uids that hang on a channel."""
+
+    SUBSCRIBERS = 0
+    DENIED = 1
+    ALLOWED = 2
+
+
+class MemberChange(Struct, frozen=True, kw_only=True):
+    """A change of one list: first `reset` empties it, then `remove`, then `add`. Sets: repeating it changes nothing."""
+
+    list: MemberList
+    reset: bool = False
+    remove: Sequence[str] = ()
+    add: Sequence[str] = ()
+
+
+class ChannelChange(Struct, frozen=True, kw_only=True):
+    """One transaction on one channel."""
+
+    key: ChannelKey
+    flags: ChannelFlags | None = None
+    """Creates the record or overwrites all its flags; None leaves an existing record alone."""
+    create: bool = False
+    """Creates the record with all flags off if there is none."""
+    members: Sequence[MemberChange] = ()
+
+
+class ChannelRecord(Struct, frozen=True, kw_only=True):
+    """All that permission checks and delivery need to know of a channel."""
+
+    key: ChannelKey
+    flags: ChannelFlags | None = None
+    """None: the channel has no record."""
+    subscribers: frozenset[str] = frozenset()
+    denied: frozenset[str] = frozenset()
+    allowed: frozenset[str] = frozenset()
+    last_seq: int = 0
+    """The highest `message_seq`, 0 if it has no stored message."""
+
+
+class SentMark(Struct, frozen=True, gc=False):
+    """As much of a stored message as recognises its repetition."""
+
+    key: ChannelKey
+    from_uid: str
+    client_msg_no: str
+    message_id: int
+
+
+class Store(ABC):
+    """Durable state. Get one from `open_store`."""
+
+    @abstractmethod
+    async def append_messages(self, messages: Sequence[Message]) -> None:
+        """Stores messages that already have their ids and sequence numbers, in one transaction.
+
+        Per channel the numbers must continue those stored, without a gap.
+
+        Raises:
+            StoreError: none of them was stored.
+        """
+
+    @abstractmethod
+    async def last_message_id(self) -> int:
+        """The highest id ever stored, 0 if none."""
+
+    @abstractmethod
+    async def recent_marks(self, since_message_id: int, limit: int) -> list[SentMark]:
+        """The newest `limit` messages with an id of at least `since_message_id`, oldest first."""
+
+    @abstractmethod
+    async def messages_by_id(self, message_ids: Sequence[int]) -> list[Message]:
+        """The messages with these ids, in no particular order; unknown ids are left out."""
+
+    @abstractmethod
+    async def messages_between(
+        self, key: ChannelKey, low: int, high: int, limit: int, *, newest: bool
+    ) -> list[Message]:
+        """Messages with low <= message_seq <= high, ascending; if more than `limit`, the newest or the oldest."""
+
+    @abstractmethod
+    async def load_channels(self, keys: Sequence[ChannelKey]) -> list[ChannelRecord]:
+        """The records of these channels, in the same order; an unknown channel gives an empty record."""
+
+    @abstractmethod
+    async def change_channel(self, change: ChannelChange) -> None:
+        """Carries out the change in one transaction."""
+
+    @abstractmethod
+    async def load_devices(self, keys: Sequence[tuple[str, int]]) -> list[Device | None]:
+        """The devices of these (uid, device_flag), in the same order; None where there is no record."""
+
+    @abstractmethod
+    async def put_device(self, device: Device) -> None:
+        """Inserts or replaces a device record."""
+
+    @abstractmethod
+    async def clear_tokens(self, uid: str, device_flags: Sequence[int]) -> None:
+        """Empties the tokens of these devices; those without a record are left out."""
+
+    @abstractmethod
+    async def system_uids(self) -> list[str]:
+        """The system accounts, sorted."""
+
+    @abstractmethod
+    async def change_system_uids(self, *, add: Sequence[str] = (), remove: Sequence[str] = ()) -> None:
+        """Adds and removes system accounts."""
+
+    @property
+    @abstractmethod
+    def failure(self) -> str:
+        """Why the last write failed; empty while all is well."""

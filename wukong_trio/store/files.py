@@ -1,0 +1,131 @@
+"""The files of a database: creating, locking, checking and migrating them before the store uses them."""
+
+import fcntl
+import os
+import sqlite3
+from pathlib import Path
+from typing import Literal
+
+from ..errors import StoreOpenError
+from . import schema
+
+Synchronous = Literal["full", "normal"]
+
+DATABASE = "wukong.db"
+LOCK = "lock"
+_CHECKED_BYTES = 32 * 1024 * 1024
+"""Databases up to this size are checked whole at the start, which takes some tenths of a second."""
+_WAL_PAGES = 4000
+_WAL_KEPT_BYTES = 64 * 1024 * 1024
+_BUSY_TIMEOUT_S = 5.0
+
+
+class DatabaseFiles:
+    """A data directory that belongs to this process until `release`. Everything here blocks: call it in a thread."""
+
+    def __init__(self, directory: Path, synchronous: Synchronous) -> None:
+        """Creates the directory where needed, takes its lock and brings the database up to date.
+
+        Raises:
+            StoreOpenError: it cannot be used; the text names the file and the cure.
+        """
+        self.path = directory / DATABASE
+        self._synchronous = synchronous
+        try:
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._lock = os.open(directory / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise StoreOpenError(
+                f"dataDir = '{directory}': {error.strerror}; name a directory that this user may write to"
+            ) from None
+        try:
+            self._take_lock(directory)
+            self._prepare()
+        except BaseException:
+            os.close(self._lock)
+            raise
+
+    def _take_lock(self, directory: Path) -> None:
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise StoreOpenError(
+                f"dataDir = '{directory}': another server is using it; stop that one or name another directory"
+            ) from None
+
+    def release(self) -> None:
+        """Gives the directory up. The connections have to be closed before."""
+        os.close(self._lock)
+
+    def _prepare(self) -> None:
+        try:
+            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+            connection = self.open_writer()
+            try:
+                self._check_and_migrate(connection)
+            finally:
+                connection.close()
+        except sqlite3.DatabaseError as error:
+            raise StoreOpenError(
+                f"{self.path}: {error}; the file is damaged or cannot be written: "
+                "restore it from a backup, or move it away to start empty"
+            ) from None
+        except OSError as error:
+            raise StoreOpenError(
+                f"{self.path}: {error.strerror}; make it readable and writable for this user"
+            ) from None
+
+    def _check_and_migrate(self, connection: sqlite3.Connection) -> None:
+        [version] = connection.execute("PRAGMA user_version").fetchone()
+        [application_id] = connection.execute("PRAGMA application_id").fetchone()
+        [tables] = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+        if tables and application_id != schema.APPLICATION_ID:
+            raise StoreOpenError(f"{self.path}: this is another program's database; name another data directory")
+        if version > schema.VERSION:
+            raise StoreOpenError(
+                f"{self.path}: written by a newer version of wukong-trio (schema {version}, this one knows "
+                f"{schema.VERSION}); update wukong-trio or restore an older backup"
+            )
+        if version < schema.VERSION:
+            self._migrate(connection, version)
+        for table in schema.TABLES:
+            connection.execute(f"SELECT * FROM {table} LIMIT 1").fetchone()
+        if self.path.stat().st_size <= _CHECKED_BYTES:
+            [verdict] = connection.execute("PRAGMA quick_check(1)").fetchone()
+            if verdict != "ok":
+                raise sqlite3.DatabaseError(verdict)
+
+    @staticmethod
+    def _migrate(connection: sqlite3.Connection, version: int) -> None:
+        connection.execute("BEGIN IMMEDIATE")
+        for step in schema.MIGRATIONS[version:]:
+            for statement in step:
+                connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {schema.VERSION}")
+        connection.execute(f"PRAGMA application_id = {schema.APPLICATION_ID}")
+        connection.execute("COMMIT")
+
+    def open_writer(self) -> sqlite3.Connection:
+        """A connection that may write."""
+        connection = self._connect("rw")
+        connection.execute("PRAGMA journal_mode = wal")
+        connection.execute(f"PRAGMA synchronous = {self._synchronous}")
+        connection.execute(f"PRAGMA wal_autocheckpoint = {_WAL_PAGES}")
+        connection.execute(f"PRAGMA journal_size_limit = {_WAL_KEPT_BYTES}")
+        return connection
+
+    def open_reader(self) -> sqlite3.Connection:
+        """A connection that only reads."""
+        connection = self._connect("ro")
+        connection.execute("PRAGMA query_only = on")
+        return connection
+
+    def _connect(self, mode: str) -> sqlite3.Connection:
+        return sqlite3.connect(
+            f"{self.path.absolute().as_uri()}?mode={mode}",
+            uri=True,
+            timeout=_BUSY_TIMEOUT_S,
+            isolation_level=None,
+            check_same_thread=False,
+            cached_statements=256,
+        )

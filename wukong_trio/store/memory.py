@@ -1,0 +1,124 @@
+"""A store without durability: for tests and throw-away servers, and the plainest statement of what a store does."""
+
+from collections.abc import Sequence
+
+import trio
+
+from ..errors import StoreError
+from ..model import ChannelFlags, ChannelKey, Device, Message
+from .base import ChannelChange, ChannelRecord, MemberChange, MemberList, SentMark, Store
+
+
+class MemoryStore(Store):
+    """Keeps everything in dicts. Each call takes effect at once, then lets other tasks run."""
+
+    def __init__(self) -> None:
+        self._messages: dict[int, Message] = {}
+        self._channels: dict[ChannelKey, list[Message]] = {}
+        self._flags: dict[ChannelKey, ChannelFlags] = {}
+        self._members: dict[tuple[ChannelKey, MemberList], set[str]] = {}
+        self._devices: dict[tuple[str, int], Device] = {}
+        self._system_uids: set[str] = set()
+
+    async def append_messages(self, messages: Sequence[Message]) -> None:
+        heads: dict[ChannelKey, int] = {}
+        ids = set()
+        for message in messages:
+            key = ChannelKey(message.channel_id, message.channel_type)
+            head = heads.get(key, len(self._channels.get(key, ())))
+            if message.message_seq != head + 1 or message.message_id in self._messages or message.message_id in ids:
+                raise StoreError(f"message {message.message_id} does not follow what is stored in {key}")
+            heads[key] = message.message_seq
+            ids.add(message.message_id)
+        for message in messages:
+            self._messages[message.message_id] = message
+            self._channels.setdefault(ChannelKey(message.channel_id, message.channel_type), []).append(message)
+        await trio.lowlevel.checkpoint()
+
+    async def last_message_id(self) -> int:
+        await trio.lowlevel.checkpoint()
+        return max(self._messages, default=0)
+
+    async def recent_marks(self, since_message_id: int, limit: int) -> list[SentMark]:
+        await trio.lowlevel.checkpoint()
+        newest = sorted(id_ for id_ in self._messages if id_ >= since_message_id)[-limit:] if limit else []
+        return [_mark(self._messages[id_]) for id_ in newest]
+
+    async def messages_by_id(self, message_ids: Sequence[int]) -> list[Message]:
+        await trio.lowlevel.checkpoint()
+        return [self._messages[id_] for id_ in dict.fromkeys(message_ids) if id_ in self._messages]
+
+    async def messages_between(
+        self, key: ChannelKey, low: int, high: int, limit: int, *, newest: bool
+    ) -> list[Message]:
+        await trio.lowlevel.checkpoint()
+        window = self._channels.get(key, [])[max(low, 1) - 1 : max(high, 0)]
+        return window[max(len(window) - limit, 0) :] if newest else window[:limit]
+
+    async def load_channels(self, keys: Sequence[ChannelKey]) -> list[ChannelRecord]:
+        await trio.lowlevel.checkpoint()
+        return [self._record(key) for key in keys]
+
+    def _record(self, key: ChannelKey) -> ChannelRecord:
+        subscribers, denied, allowed = (frozenset(self._members.get((key, name), ())) for name in MemberList)
+        return ChannelRecord(
+            key=key,
+            flags=self._flags.get(key),
+            subscribers=subscribers,
+            denied=denied,
+            allowed=allowed,
+            last_seq=len(self._channels.get(key, ())),
+        )
+
+    async def change_channel(self, change: ChannelChange) -> None:
+        if change.flags is not None:
+            self._flags[change.key] = change.flags
+        elif change.create:
+            self._flags.setdefault(change.key, ChannelFlags())
+        for members in change.members:
+            self._change_members(change.key, members)
+        await trio.lowlevel.checkpoint()
+
+    def _change_members(self, key: ChannelKey, change: MemberChange) -> None:
+        uids = self._members.setdefault((key, change.list), set())
+        if change.reset:
+            uids.clear()
+        uids.difference_update(change.remove)
+        uids.update(change.add)
+
+    async def load_devices(self, keys: Sequence[tuple[str, int]]) -> list[Device | None]:
+        await trio.lowlevel.checkpoint()
+        return [self._devices.get(key) for key in keys]
+
+    async def put_device(self, device: Device) -> None:
+        self._devices[device.uid, device.device_flag] = device
+        await trio.lowlevel.checkpoint()
+
+    async def clear_tokens(self, uid: str, device_flags: Sequence[int]) -> None:
+        for flag in device_flags:
+            device = self._devices.get((uid, flag))
+            if device is not None:
+                self._devices[uid, flag] = Device(uid=uid, device_flag=flag, token="", level=device.level)
+        await trio.lowlevel.checkpoint()
+
+    async def system_uids(self) -> list[str]:
+        await trio.lowlevel.checkpoint()
+        return sorted(self._system_uids)
+
+    async def change_system_uids(self, *, add: Sequence[str] = (), remove: Sequence[str] = ()) -> None:
+        self._system_uids.difference_update(remove)
+        self._system_uids.update(add)
+        await trio.lowlevel.checkpoint()
+
+    @property
+    def failure(self) -> str:
+        return ""
+
+
+def _mark(message: Message) -> SentMark:
+    return SentMark(
+        ChannelKey(message.channel_id, message.channel_type),
+        message.from_uid,
+        message.client_msg_no,
+        message.message_id,
+    )

@@ -1,0 +1,54 @@
+"""The tables of the SQLite store, and how older databases become this one."""
+
+from typing import Final
+
+APPLICATION_ID: Final = 0x776B7472
+"""Marks the file as ours ("wktr")."""
+
+MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
+    (
+        # Everything that refers to a channel does so by its number. `flags` is NULL where there is no channel record,
+        # only messages or members.
+        """CREATE TABLE channel (
+            number INTEGER PRIMARY KEY,
+            channel_id TEXT NOT NULL,
+            channel_type INTEGER NOT NULL,
+            flags INTEGER,
+            UNIQUE (channel_id, channel_type)
+        )""",
+        # Ids grow, so rows are appended; only the index is written all over.
+        """CREATE TABLE message (
+            message_id INTEGER PRIMARY KEY,
+            channel INTEGER NOT NULL,
+            message_seq INTEGER NOT NULL,
+            from_uid TEXT NOT NULL,
+            client_msg_no TEXT NOT NULL,
+            timestamp INTEGER NOT NULL,
+            flags INTEGER NOT NULL,
+            setting INTEGER NOT NULL,
+            expire INTEGER NOT NULL,
+            topic TEXT NOT NULL,
+            stream_no TEXT NOT NULL,
+            payload BLOB NOT NULL
+        )""",
+        "CREATE UNIQUE INDEX message_of_channel ON message (channel, message_seq)",
+        """CREATE TABLE member (
+            channel INTEGER NOT NULL,
+            list INTEGER NOT NULL,
+            uid TEXT NOT NULL,
+            PRIMARY KEY (channel, list, uid)
+        ) WITHOUT ROWID""",
+        """CREATE TABLE device (
+            uid TEXT NOT NULL,
+            device_flag INTEGER NOT NULL,
+            token TEXT NOT NULL,
+            level INTEGER NOT NULL,
+            PRIMARY KEY (uid, device_flag)
+        ) WITHOUT ROWID""",
+        "CREATE TABLE system_uid (uid TEXT PRIMARY KEY) WITHOUT ROWID",
+    ),
+)
+"""Step n takes a database from version n to n + 1. Steps are never changed, only added."""
+
+VERSION: Final = len(MIGRATIONS)
+TABLES: Final = ("channel", "message", "member", "device", "system_uid")

@@ -1,0 +1,338 @@
+"""The embedded store: one SQLite file in WAL mode.
+
+All writes go through one connection in one thread at a time, a transaction per call; reads have connections of their
+own. Rows are inserted many per statement: `executemany` takes the GIL again for every row, which costs a switch
+interval each while the event loop is busy.
+"""
+
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from logging import getLogger
+from typing import Any, TypeVar
+
+import trio
+
+from ..errors import StoreError
+from ..model import ChannelFlags, ChannelKey, Device, DeviceLevel, Message
+from . import schema
+from .base import ChannelChange, ChannelRecord, MemberChange, SentMark, Store
+from .files import DatabaseFiles
+
+log = getLogger(__name__)
+T = TypeVar("T")
+
+READERS = 2
+_INSERT_SIZES = (512, 64, 8, 1)
+_IN_STATEMENT = 4000
+"""Values bound in one statement at most; SQLite takes 32766."""
+_NUMBERS_CACHED = 200_000
+_FLAG_BITS = {"large": 1, "ban": 2, "disband": 4, "send_ban": 8, "allow_stranger": 16}
+
+
+def _insert_statement(table: str, columns: int, rows: int, *, conflict: str = "") -> str:
+    row = f"({','.join('?' * columns)})"
+    return f"INSERT {conflict} INTO {table} VALUES {','.join([row] * rows)}"
+
+
+_MESSAGE_COLUMNS = 12
+_INSERT_MESSAGES = {n: _insert_statement("message", _MESSAGE_COLUMNS, n) for n in _INSERT_SIZES}
+
+
+class SQLiteStore(Store):
+    """Messages and all other state in one database file."""
+
+    def __init__(self, files: DatabaseFiles) -> None:
+        self._files = files
+        self._writer = files.open_writer()
+        self._writing = trio.CapacityLimiter(1)
+        self._readers = [files.open_reader() for _ in range(READERS)]
+        self._reading = trio.CapacityLimiter(READERS)
+        self._numbers: dict[ChannelKey, int] = {}
+        self._failure = ""
+
+    # Running
+
+    async def _write(self, work: Callable[[sqlite3.Connection], None]) -> None:
+        await trio.to_thread.run_sync(self._transact, work, limiter=self._writing)
+
+    def _transact(self, work: Callable[[sqlite3.Connection], None]) -> None:
+        try:
+            with self._transaction():
+                work(self._writer)
+        except sqlite3.Error as error:
+            # Numbers of channels that were rolled back must not be used again.
+            self._numbers.clear()
+            self._failure = f"{self._files.path}: {error}"
+            raise StoreError(self._failure) from error
+        self._failure = ""
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._writer.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._writer.execute("COMMIT")
+        except BaseException:
+            # SQLite has rolled back by itself after some errors, a full disk among them.
+            if self._writer.in_transaction:
+                with suppress(sqlite3.Error):
+                    self._writer.execute("ROLLBACK")
+            raise
+
+    async def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        def run() -> T:
+            connection = self._readers.pop()
+            try:
+                return work(connection)
+            except sqlite3.Error as error:
+                raise StoreError(f"{self._files.path}: {error}") from error
+            finally:
+                self._readers.append(connection)
+
+        return await trio.to_thread.run_sync(run, limiter=self._reading, abandon_on_cancel=True)
+
+    async def aclose(self) -> None:
+        """Waits for running calls, brings the WAL into the database and closes it. Bound it."""
+        async with self._writing:
+            await trio.to_thread.run_sync(self._close, abandon_on_cancel=True)
+
+    def _close(self) -> None:
+        with suppress(sqlite3.Error):
+            self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        for connection in (*self._readers, self._writer):
+            connection.close()
+        self._files.release()
+
+    @property
+    def failure(self) -> str:
+        return self._failure
+
+    # Messages
+
+    async def append_messages(self, messages: Sequence[Message]) -> None:
+        await self._write(lambda writer: self._append(writer, messages))
+
+    def _append(self, writer: sqlite3.Connection, messages: Sequence[Message]) -> None:
+        numbers = self._number_of
+        rows: list[Any] = []
+        for m in messages:
+            rows += (
+                m.message_id, numbers(m.channel_id, m.channel_type), m.message_seq, m.from_uid, m.client_msg_no,
+                m.timestamp, m.flags, m.setting, m.expire, m.topic, m.stream_no, m.payload,
+            )  # fmt: skip
+        start = 0
+        for size in _INSERT_SIZES:
+            step = size * _MESSAGE_COLUMNS
+            while len(rows) - start >= step:
+                writer.execute(_INSERT_MESSAGES[size], rows[start : start + step])
+                start += step
+
+    def _number_of(self, channel_id: str, channel_type: int) -> int:
+        """The number of a channel, which is entered into the table if it is new. Only for the writer's thread."""
+        key = ChannelKey(channel_id, channel_type)
+        number = self._numbers.get(key)
+        if number is None:
+            self._writer.execute(
+                "INSERT INTO channel (channel_id, channel_type) VALUES (?, ?) ON CONFLICT DO NOTHING", key
+            )
+            [number] = self._writer.execute(
+                "SELECT number FROM channel WHERE channel_id = ? AND channel_type = ?", key
+            ).fetchone()
+            if len(self._numbers) >= _NUMBERS_CACHED:
+                self._numbers.clear()
+            self._numbers[key] = number
+        return number
+
+    async def last_message_id(self) -> int:
+        def read(reader: sqlite3.Connection) -> int:
+            return int(reader.execute("SELECT coalesce(max(message_id), 0) FROM message").fetchone()[0])
+
+        return await self._read(read)
+
+    async def recent_marks(self, since_message_id: int, limit: int) -> list[SentMark]:
+        def read(reader: sqlite3.Connection) -> list[SentMark]:
+            rows = reader.execute(schema.RECENT_MARKS, (since_message_id, limit)).fetchall()
+            return [
+                SentMark(ChannelKey(id_, type_), uid, no, message_id) for id_, type_, uid, no, message_id in rows[::-1]
+            ]
+
+        return await self._read(read)
+
+    async def messages_by_id(self, message_ids: Sequence[int]) -> list[Message]:
+        def read(reader: sqlite3.Connection) -> list[Message]:
+            found: list[Message] = []
+            for chunk in _chunks(list(dict.fromkeys(message_ids)), _IN_STATEMENT):
+                marks = ",".join("?" * len(chunk))
+                found += map(_message, reader.execute(f"{schema.READ_MESSAGE} WHERE message_id IN ({marks})", chunk))
+            return found
+
+        return await self._read(read)
+
+    async def messages_between(
+        self, key: ChannelKey, low: int, high: int, limit: int, *, newest: bool
+    ) -> list[Message]:
+        def read(reader: sqlite3.Connection) -> list[Message]:
+            rows = reader.execute(
+                f"""{schema.READ_MESSAGE}
+                WHERE channel = (SELECT number FROM channel WHERE channel_id = ? AND channel_type = ?)
+                  AND message_seq BETWEEN ? AND ?
+                ORDER BY message_seq {"DESC" if newest else "ASC"} LIMIT ?""",
+                (*key, low, high, limit),
+            ).fetchall()
+            return [_message(row) for row in (reversed(rows) if newest else rows)]
+
+        return await self._read(read)
+
+    # Channels
+
+    async def load_channels(self, keys: Sequence[ChannelKey]) -> list[ChannelRecord]:
+        return await self._read(lambda reader: self._load(reader, keys))
+
+    @staticmethod
+    def _load(reader: sqlite3.Connection, keys: Sequence[ChannelKey]) -> list[ChannelRecord]:
+        found: dict[int, tuple[int, int | None, int | None]] = {}
+        members: dict[int, tuple[set[str], set[str], set[str]]] = {}
+        for chunk in _chunks(list(enumerate(keys)), _IN_STATEMENT // 3):
+            values = [value for place, key in chunk for value in (place, *key)]
+            rows = reader.execute(schema.LOAD_CHANNELS.format(",".join(["(?,?,?)"] * len(chunk))), values).fetchall()
+            found |= {place: row for place, *row in rows}
+            numbers = [row[1] for row in rows]
+            marks = ",".join("?" * len(numbers))
+            for number, name, uid in reader.execute(
+                f"SELECT channel, list, uid FROM member WHERE channel IN ({marks})", numbers
+            ):
+                members.setdefault(number, (set(), set(), set()))[name].add(uid)
+        records = []
+        for place, key in enumerate(keys):
+            number, flags, last_seq = found.get(place, (0, None, None))
+            subscribers, denied, allowed = members.get(number, ((), (), ()))
+            records.append(
+                ChannelRecord(
+                    key=key,
+                    flags=_flags(flags),
+                    subscribers=frozenset(subscribers),
+                    denied=frozenset(denied),
+                    allowed=frozenset(allowed),
+                    last_seq=last_seq or 0,
+                )
+            )
+        return records
+
+    async def change_channel(self, change: ChannelChange) -> None:
+        await self._write(lambda writer: self._change(writer, change))
+
+    def _change(self, writer: sqlite3.Connection, change: ChannelChange) -> None:
+        number = self._number_of(*change.key)
+        if change.flags is not None:
+            writer.execute("UPDATE channel SET flags = ? WHERE number = ?", (_flag_bits(change.flags), number))
+        elif change.create:
+            writer.execute("UPDATE channel SET flags = 0 WHERE number = ? AND flags IS NULL", (number,))
+        for members in change.members:
+            _change_members(writer, number, members)
+
+    # Users
+
+    async def load_devices(self, keys: Sequence[tuple[str, int]]) -> list[Device | None]:
+        def read(reader: sqlite3.Connection) -> list[Device | None]:
+            devices: list[Device | None] = []
+            for uid, flag in keys:
+                row = reader.execute(
+                    "SELECT token, level FROM device WHERE uid = ? AND device_flag = ?", (uid, flag)
+                ).fetchone()
+                devices.append(row and Device(uid=uid, device_flag=flag, token=row[0], level=DeviceLevel(row[1])))
+            return devices
+
+        return await self._read(read)
+
+    async def put_device(self, device: Device) -> None:
+        row = (device.uid, device.device_flag, device.token, int(device.level))
+
+        def write(writer: sqlite3.Connection) -> None:
+            writer.execute("INSERT OR REPLACE INTO device VALUES (?, ?, ?, ?)", row)
+
+        await self._write(write)
+
+    async def clear_tokens(self, uid: str, device_flags: Sequence[int]) -> None:
+        def write(writer: sqlite3.Connection) -> None:
+            for flag in device_flags:
+                writer.execute("UPDATE device SET token = '' WHERE uid = ? AND device_flag = ?", (uid, flag))
+
+        await self._write(write)
+
+    async def system_uids(self) -> list[str]:
+        def read(reader: sqlite3.Connection) -> list[str]:
+            return [uid for (uid,) in reader.execute("SELECT uid FROM system_uid ORDER BY uid")]
+
+        return await self._read(read)
+
+    async def change_system_uids(self, *, add: Sequence[str] = (), remove: Sequence[str] = ()) -> None:
+        def write(writer: sqlite3.Connection) -> None:
+            for uid in remove:
+                writer.execute("DELETE FROM system_uid WHERE uid = ?", (uid,))
+            for uid in add:
+                writer.execute("INSERT OR IGNORE INTO system_uid VALUES (?)", (uid,))
+
+        await self._write(write)
+
+
+def _change_members(writer: sqlite3.Connection, number: int, change: MemberChange) -> None:
+    name = change.list.value
+    if change.reset:
+        writer.execute("DELETE FROM member WHERE channel = ? AND list = ?", (number, name))
+    for chunk in _chunks(change.remove, _IN_STATEMENT):
+        marks = ",".join("?" * len(chunk))
+        writer.execute(
+            f"DELETE FROM member WHERE channel = ? AND list = ? AND uid IN ({marks})", (number, name, *chunk)
+        )
+    for chunk in _chunks(change.add, _IN_STATEMENT // 3):
+        statement = _insert_statement("member", 3, len(chunk), conflict="OR IGNORE")
+        writer.execute(statement, [value for uid in chunk for value in (number, name, uid)])
+
+
+def _chunks(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
+
+
+def _message(row: tuple[Any, ...]) -> Message:
+    (
+        message_id,
+        seq,
+        channel_id,
+        channel_type,
+        uid,
+        number,
+        timestamp,
+        payload,
+        flags,
+        setting,
+        expire,
+        topic,
+        stream,
+    ) = row
+    return Message(
+        message_id=message_id,
+        message_seq=seq,
+        channel_id=channel_id,
+        channel_type=channel_type,
+        from_uid=uid,
+        client_msg_no=number,
+        timestamp=timestamp,
+        payload=payload,
+        flags=flags,
+        setting=setting,
+        expire=expire,
+        topic=topic,
+        stream_no=stream,
+    )
+
+
+def _flag_bits(flags: ChannelFlags) -> int:
+    return sum(bit for name, bit in _FLAG_BITS.items() if getattr(flags, name))
+
+
+def _flags(bits: int | None) -> ChannelFlags | None:
+    if bits is None:
+        return None
+    return ChannelFlags(**{name: bits & bit != 0 for name, bit in _FLAG_BITS.items()})

@@ -1,1 +1,46 @@
+"""wukong_trio: an instant-messaging server on Trio that speaks WuKongIM's protocols.
+
+    open_server, serve   run a server inside a Trio program
+    open_client          talk to one
+    open_store           the durable part alone
+
+The data path, package by package: `gateway` turns sockets into sessions, `protocol` their bytes into requests,
+`delivery` decides, stores and pushes messages by the rules of `services`, `store` keeps them, `api` is the HTTP side.
+"""
+
+from .client import Client as Client
+from .client import open_client as open_client
+from .config import Address as Address
+from .config import Auth as Auth
+from .config import Config as Config
+from .config import Idempotency as Idempotency
+from .config import Limits as Limits
+from .config import Listeners as Listeners
+from .config import MessageRetry as MessageRetry
+from .config import RouteAddresses as RouteAddresses
+from .delivery.hooks import Event as Event
+from .delivery.hooks import MessageAccepted as MessageAccepted
+from .delivery.hooks import SessionClosed as SessionClosed
+from .delivery.hooks import SessionOpened as SessionOpened
+from .errors import ConfigError as ConfigError
+from .errors import ConnectionClosed as ConnectionClosed
+from .errors import RequestError as RequestError
+from .errors import StoreError as StoreError
+from .errors import StoreOpenError as StoreOpenError
+from .errors import WukongError as WukongError
+from .model import ChannelKey as ChannelKey
+from .model import ChannelType as ChannelType
+from .model import DeviceLevel as DeviceLevel
+from .model import Message as Message
+from .model import ReasonCode as ReasonCode
+from .model import SendCommand as SendCommand
+from .model import SendResult as SendResult
+from .server import Endpoints as Endpoints
+from .server import Server as Server
+from .server import ServerStatistics as ServerStatistics
+from .server import open_server as open_server
+from .server import serve as serve
+from .services.auth import ConnectInfo as ConnectInfo
+from .store import open_store as open_store
+
 __version__ = "0.1.0"

@@ -16,8 +16,10 @@ import trio
 from msgspec import Struct
 
 from . import settings
+from .api.addresses import RouteTable
 from .api.context import ApiContext
-from .api.table import create_table
+from .api.endpoints import ENDPOINTS
+from .api.table import ApiTable
 from .config import Address, Config
 from .delivery.commit import Committer
 from .delivery.dedup import SentMarks
@@ -34,6 +36,7 @@ from .net import bind_tcp
 from .services.auth import Authentication, Authenticator
 from .services.channels import ChannelService
 from .services.directory import ChannelDirectory
+from .services.history import History
 from .services.users import SystemAccounts, UserService
 from .store import open_store
 from .store.base import Store
@@ -199,12 +202,24 @@ class Server:
         # Quart takes half a second to import; programs that only embed the server without HTTP need not pay for it.
         from .api.quart_app import create_app, serve_http
 
-        context = ApiContext(
-            config=self._config,
-            endpoints=self.endpoints,
-        )
-        await serve_http(create_app(create_table(context)), sockets.http, stop)
+        table = ApiTable(self._api_context(sockets), ENDPOINTS)
+        await serve_http(create_app(table), sockets.http, stop)
         done.set()
+
+    def _api_context(self, sockets: "Sockets") -> ApiContext:
+        kick = self._registry.kick
+        return ApiContext(
+            config=self._config,
+            store=self._store,
+            users=UserService(self._store, kick),
+            system_accounts=self._system_accounts,
+            channels=ChannelService(self._store, self._directory, kick),
+            history=History(self._store),
+            routes=RouteTable(self._config, ws_port=_port(sockets.ws), wss_port=_port(sockets.wss)),
+            send=self._router.send,
+            device_flags_of=self._registry.device_flags_of,
+            ready=lambda: not self._stopping.is_set(),
+        )
 
 
 class Sockets:
@@ -225,6 +240,10 @@ class Sockets:
     def endpoints(self) -> Endpoints:
         """The addresses really bound."""
         return Endpoints(http=_url("http", self.http), ws=_url("ws", self.ws), wss=_url("wss", self.wss))
+
+
+def _port(sockets: list[socket]) -> int | None:
+    return int(sockets[0].getsockname()[1]) if sockets else None
 
 
 def _url(scheme: str, sockets: list[socket]) -> str:

@@ -45,6 +45,15 @@ def _read_text(text: str) -> bytes:
         except (msgspec.DecodeError, RecursionError) as error:
             raise PayloadError("payload text is not valid JSON") from error
         return text.encode()
+    return read_base64(text)
+
+
+def read_base64(text: str) -> bytes:
+    """The bytes of a base64 text with padding; line breaks in it are ignored.
+
+    Raises:
+        PayloadError: it is something else.
+    """
     try:
         return a2b_base64(text.replace("\r", "").replace("\n", ""), strict_mode=True)
     except ValueError as error:

@@ -52,3 +52,19 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
 
 VERSION: Final = len(MIGRATIONS)
 TABLES: Final = ("channel", "message", "member", "device", "system_uid")
+
+READ_MESSAGE: Final = """
+    SELECT message_id, message_seq, channel_id, channel_type, from_uid, client_msg_no, timestamp, payload,
+           message.flags, setting, expire, topic, stream_no
+    FROM message JOIN channel ON number = channel
+"""
+LOAD_CHANNELS: Final = """
+    WITH wanted (place, id, type) AS (VALUES {})
+    SELECT place, number, flags, (SELECT max(message_seq) FROM message WHERE channel = number)
+    FROM wanted CROSS JOIN channel ON channel_id = id AND channel_type = type
+"""
+RECENT_MARKS: Final = """
+    SELECT channel_id, channel_type, from_uid, client_msg_no, message_id
+    FROM message JOIN channel ON number = channel
+    WHERE message_id >= ? ORDER BY message_id DESC LIMIT ?
+"""

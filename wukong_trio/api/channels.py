@@ -1,0 +1,193 @@
+"""`/channel/*`: records, members, deny and allow lists."""
+
+from msgspec import Struct
+
+from ..model import ChannelFlags, ChannelKey, ChannelType
+from ..store.base import ChannelChange, MemberChange, MemberList
+from .checks import STATUS_OK, channel_key, clean_uids, plain, required
+from .context import ApiContext
+from .table import ApiError, Handler, Query
+from .users import Byte
+
+NO_PERSON_MEMBERS = "个人频道不支持添加订阅者！"
+
+
+class ChannelRef(Struct):
+    """Names a channel."""
+
+    channel_id: str = ""
+    channel_type: Byte = 0
+
+
+class InfoRequest(ChannelRef):
+    """Body of `/channel/info`: all five flags are overwritten."""
+
+    large: int = 0
+    ban: int = 0
+    disband: int = 0
+    send_ban: int = 0
+    allow_stranger: int = 0
+
+    @property
+    def flags(self) -> ChannelFlags:
+        """The flags; only 1 means true."""
+        return ChannelFlags(
+            large=self.large == 1,
+            ban=self.ban == 1,
+            disband=self.disband == 1,
+            send_ban=self.send_ban == 1,
+            allow_stranger=self.allow_stranger == 1,
+        )
+
+
+class ChannelRequest(InfoRequest):
+    """Body of `/channel`."""
+
+    reset: int = 0
+    subscribers: list[str] = []
+
+
+class SubscribersRequest(ChannelRef):
+    """Body of `/channel/subscriber_add` and `/channel/subscriber_remove`."""
+
+    reset: int = 0
+    subscribers: list[str] = []
+    temp_subscriber: int = 0
+
+
+class ListRequest(ChannelRef):
+    """Body of the calls on deny and allow lists."""
+
+    uids: list[str] = []
+
+
+async def put_channel(context: ApiContext, request: ChannelRequest, _query: Query) -> object:
+    """Creates or replaces a channel, with members."""
+    key = _checked_key(request)
+    plain(request.channel_id, "频道ID不能包含特殊字符！")
+    subscribers = clean_uids(request.subscribers)
+    if key.channel_type == ChannelType.PERSON and request.subscribers:
+        raise ApiError("不支持个人频道添加订阅者！")
+    members = MemberChange(list=MemberList.SUBSCRIBERS, reset=request.reset == 1, add=subscribers)
+    await context.channels.change(ChannelChange(key=key, flags=request.flags, members=[members]))
+    return STATUS_OK
+
+
+async def put_info(context: ApiContext, request: InfoRequest, _query: Query) -> object:
+    """Creates or replaces the flags of a channel, or of a user (type 1)."""
+    await context.channels.change(ChannelChange(key=_checked_key(request), flags=request.flags))
+    return STATUS_OK
+
+
+def _checked_key(request: ChannelRef) -> ChannelKey:
+    required(request.channel_id, "频道ID不能为空！")
+    return channel_key(request.channel_id, request.channel_type)
+
+
+async def delete_channel(context: ApiContext, request: ChannelRef, _query: Query) -> object:
+    """Disbands a channel; its history stays."""
+    if request.channel_type == ChannelType.PERSON:
+        raise ApiError(NO_PERSON_MEMBERS)
+    await context.channels.disband(_checked_key(request))
+    return STATUS_OK
+
+
+def _subscribers(request: SubscribersRequest) -> tuple[ChannelKey, list[str]]:
+    required(request.channel_id, "频道ID不能为空！")
+    plain(request.channel_id, "频道ID不能包含特殊字符！")
+    uids = clean_uids(request.subscribers)
+    if not uids:
+        raise ApiError("订阅者不能为空！")
+    if request.channel_type == ChannelType.PERSON:
+        raise ApiError(NO_PERSON_MEMBERS)
+    return channel_key(request.channel_id, request.channel_type or ChannelType.GROUP), uids
+
+
+async def add_subscribers(context: ApiContext, request: SubscribersRequest, _query: Query) -> object:
+    """Adds members."""
+    key, uids = _subscribers(request)
+    if request.temp_subscriber == 1:
+        raise ApiError("新版本临时订阅者已不支持！")
+    await context.channels.add_subscribers(key, uids, reset=request.reset == 1)
+    return STATUS_OK
+
+
+async def remove_subscribers(context: ApiContext, request: SubscribersRequest, _query: Query) -> object:
+    """Removes members."""
+    key, uids = _subscribers(request)
+    await context.channels.change_list(key, MemberList.SUBSCRIBERS, remove=uids)
+    return STATUS_OK
+
+
+async def remove_all_subscribers(context: ApiContext, request: ChannelRef, _query: Query) -> object:
+    """Removes all members."""
+    key = _list_key(request)
+    if key.channel_type == ChannelType.PERSON:
+        raise ApiError("个人频道不支持此操作！")
+    await context.channels.change_list(key, MemberList.SUBSCRIBERS, reset=True)
+    return STATUS_OK
+
+
+def _list_key(request: ChannelRef, *, plain_id: bool = False) -> ChannelKey:
+    required(request.channel_id, "channel_id不能为空！")
+    if plain_id:
+        plain(request.channel_id, "频道ID不能包含特殊字符！")
+    if request.channel_type == 0:
+        raise ApiError("频道类型不能为0！")
+    return channel_key(request.channel_id, request.channel_type)
+
+
+def adds_to(members: MemberList) -> Handler[ListRequest]:
+    """A handler that adds uids to a list."""
+
+    async def handler(context: ApiContext, request: ListRequest, _query: Query) -> object:
+        key, uids = _list_uids(request, members)
+        await context.channels.change_list(key, members, add=uids)
+        return STATUS_OK
+
+    return handler
+
+
+def removes_from(members: MemberList) -> Handler[ListRequest]:
+    """A handler that removes uids from a list."""
+
+    async def handler(context: ApiContext, request: ListRequest, _query: Query) -> object:
+        key, uids = _list_uids(request, members)
+        await context.channels.change_list(key, members, remove=uids)
+        return STATUS_OK
+
+    return handler
+
+
+def _list_uids(request: ListRequest, members: MemberList) -> tuple[ChannelKey, list[str]]:
+    key = _list_key(request, plain_id=members is MemberList.ALLOWED)
+    if not request.uids:
+        raise ApiError("uids不能为空！")
+    return key, clean_uids(request.uids)
+
+
+def sets(members: MemberList) -> Handler[ListRequest]:
+    """A handler that replaces a list."""
+
+    async def handler(context: ApiContext, request: ListRequest, _query: Query) -> object:
+        key = _checked_key(request)
+        await context.channels.change_list(key, members, reset=True, add=clean_uids(request.uids))
+        return STATUS_OK
+
+    return handler
+
+
+def clears(members: MemberList) -> Handler[ChannelRef]:
+    """A handler that empties a list."""
+
+    async def handler(context: ApiContext, request: ChannelRef, _query: Query) -> object:
+        await context.channels.change_list(_list_key(request), members, reset=True)
+        return STATUS_OK
+
+    return handler
+
+
+async def get_allowed(context: ApiContext, _request: None, query: Query) -> object:
+    """The allow list of a channel."""
+    key = ChannelKey(query.get("channel_id", ""), query.integer("channel_type"))
+    return [{"id": n, "uid": uid} for n, uid in enumerate(await context.channels.allowed(key), start=1)]

@@ -1,0 +1,44 @@
+"""Checks that several handlers share. The texts are those that back-ends and their tests know."""
+
+from collections.abc import Iterable
+
+from ..model import SPECIAL_CHARACTERS, ChannelKey
+from ..protocol.requests import fits
+from ..services.addressing import MAX_ID_BYTES
+from ..services.permission import CHANNEL_TYPES
+from .table import ApiError
+
+STATUS_OK = {"status": 200}
+
+
+def required(text: str, message: str) -> None:
+    """Refuses a blank text."""
+    if not text.strip():
+        raise ApiError(message)
+
+
+def plain(text: str, message: str) -> None:
+    """Refuses the characters that join the parts of stored ids."""
+    if not SPECIAL_CHARACTERS.isdisjoint(text):
+        raise ApiError(message)
+
+
+def within_limit(name: str, *ids: str) -> None:
+    """Refuses ids that are too long."""
+    if not all(fits(text, MAX_ID_BYTES) for text in ids):
+        raise ApiError(f"{name} is longer than {MAX_ID_BYTES} bytes")
+
+
+def clean_uids(uids: Iterable[str]) -> list[str]:
+    """The uids of a list, each once, without blank ones."""
+    cleaned = list(dict.fromkeys(uid for uid in uids if uid.strip()))
+    within_limit("uid", *cleaned)
+    return cleaned
+
+
+def channel_key(channel_id: str, channel_type: int) -> ChannelKey:
+    """The channel a request names."""
+    within_limit("channel_id", channel_id)
+    if channel_type not in CHANNEL_TYPES:
+        raise ApiError("频道类型错误！")
+    return ChannelKey(channel_id, channel_type)

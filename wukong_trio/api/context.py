@@ -1,0 +1,37 @@
+"""What the handlers of the API work with."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from ..config import Config
+from ..model import SendCommand, SendResult
+from ..services.channels import ChannelService
+from ..services.history import History
+from ..services.users import SystemAccounts, UserService
+from ..store.base import Store
+from .addresses import RouteTable
+
+
+class Send(Protocol):
+    """Sends a message on behalf of a back-end; implemented by the router."""
+
+    def __call__(self, command: SendCommand, *, command_channel: bool = False) -> Awaitable[SendResult]: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class ApiContext:
+    """The parts of a server that handlers may use."""
+
+    config: Config
+    store: Store
+    users: UserService
+    system_accounts: SystemAccounts
+    channels: ChannelService
+    history: History
+    routes: RouteTable
+    send: Send
+    device_flags_of: Callable[[str], list[int]]
+    """The device flags with which a user is online."""
+    ready: Callable[[], bool]
+    """Whether the server takes connections."""

@@ -1,0 +1,74 @@
+"""The table of all endpoints."""
+
+from typing import Any, Final
+
+from ..store.base import MemberList
+from .channels import (
+    ChannelRef,
+    ChannelRequest,
+    InfoRequest,
+    ListRequest,
+    SubscribersRequest,
+    add_subscribers,
+    adds_to,
+    clears,
+    delete_channel,
+    get_allowed,
+    put_channel,
+    put_info,
+    remove_all_subscribers,
+    remove_subscribers,
+    removes_from,
+    sets,
+)
+from .messages import SendRequest, SyncRequest, send_message, sync_messages
+from .route import batch_route, get_health, get_healthz, get_readyz, get_route
+from .table import Endpoint
+from .users import (
+    QuitRequest,
+    TokenRequest,
+    UidsRequest,
+    add_system_uids,
+    get_system_uids,
+    online_status,
+    quit_device,
+    remove_system_uids,
+    set_token,
+)
+
+Nothing: Any = type(None)
+
+
+def _list_endpoints(name: str, members: MemberList) -> list[Endpoint[Any]]:
+    return [
+        Endpoint("POST", f"/channel/{name}_add", ListRequest, adds_to(members)),
+        Endpoint("POST", f"/channel/{name}_set", ListRequest, sets(members)),
+        Endpoint("POST", f"/channel/{name}_remove", ListRequest, removes_from(members)),
+        Endpoint("POST", f"/channel/{name}_remove_all", ChannelRef, clears(members)),
+    ]
+
+
+ENDPOINTS: Final[tuple[Endpoint[Any], ...]] = (
+    Endpoint("GET", "/route", Nothing, get_route),
+    Endpoint("POST", "/route/batch", list[str], batch_route),
+    Endpoint("POST", "/user/token", TokenRequest, set_token),
+    Endpoint("POST", "/user/device_quit", QuitRequest, quit_device),
+    Endpoint("POST", "/user/onlinestatus", list[str], online_status),
+    Endpoint("GET", "/user/systemuids", Nothing, get_system_uids),
+    Endpoint("POST", "/user/systemuids_add", UidsRequest, add_system_uids),
+    Endpoint("POST", "/user/systemuids_remove", UidsRequest, remove_system_uids),
+    Endpoint("POST", "/channel", ChannelRequest, put_channel),
+    Endpoint("POST", "/channel/info", InfoRequest, put_info),
+    Endpoint("POST", "/channel/delete", ChannelRef, delete_channel),
+    Endpoint("POST", "/channel/subscriber_add", SubscribersRequest, add_subscribers),
+    Endpoint("POST", "/channel/subscriber_remove", SubscribersRequest, remove_subscribers),
+    Endpoint("POST", "/channel/subscriber_remove_all", ChannelRef, remove_all_subscribers),
+    *_list_endpoints("blacklist", MemberList.DENIED),
+    *_list_endpoints("whitelist", MemberList.ALLOWED),
+    Endpoint("GET", "/channel/whitelist", Nothing, get_allowed),
+    Endpoint("POST", "/message/send", SendRequest, send_message),
+    Endpoint("POST", "/channel/messagesync", SyncRequest, sync_messages),
+    Endpoint("GET", "/health", Nothing, get_health),
+    Endpoint("GET", "/healthz", Nothing, get_healthz),
+    Endpoint("GET", "/readyz", Nothing, get_readyz),
+)

@@ -1,0 +1,176 @@
+"""Answering HTTP requests by a table of endpoints, whatever framework carries them.
+
+What all endpoints share is here: manager token, CORS, decoding of the body, the form of errors. An engine only has to
+hand over method, path, query, the `token` header and the body, and to write the answer down.
+"""
+
+from collections.abc import Awaitable, Callable, Iterable
+from hmac import compare_digest
+from logging import getLogger
+from typing import Any, Final, Generic, NamedTuple, TypeVar
+from urllib.parse import parse_qsl
+
+import msgspec
+from msgspec import Struct
+
+from ..errors import StoreError
+from .context import ApiContext
+
+log = getLogger(__name__)
+T = TypeVar("T")
+
+BAD_BODY: Final = "数据格式有误！"
+OPEN_PATHS: Final = frozenset({"/health", "/healthz", "/readyz"})
+"""Probes have no token."""
+JSON: Final = "application/json; charset=utf-8"
+CORS_HEADERS: Final = (
+    ("Access-Control-Allow-Origin", "*"),
+    ("Access-Control-Allow-Credentials", "true"),
+    ("Access-Control-Allow-Methods", "POST, OPTIONS, GET, PUT,DELETE,PATCH"),
+    (
+        "Access-Control-Allow-Headers",
+        "Content-Type, Authorization, Content-Length, Accept-Encoding, X-CSRF-Token, token, accept, origin, "
+        "Cache-Control, X-Requested-With, appid, noncestr, sign, timestamp, Origin, Accept, Token",
+    ),
+    ("Access-Control-Max-Age", "86400"),
+)
+"""On every answer."""
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder().decode
+
+
+class ApiError(Exception):
+    """A request that is refused with a text for the back-end's developer."""
+
+    def __init__(self, message: str, *, http_status: int = 400) -> None:
+        super().__init__(message)
+        self.message = message
+        self.http_status = http_status
+
+
+class HttpAnswer(NamedTuple):
+    """What an engine has to write, besides CORS_HEADERS and the length."""
+
+    status: int
+    body: bytes = b""
+    content_type: str = ""
+    """Empty: no such header."""
+
+
+class Reply(Struct, frozen=True):
+    """An answer with a status of its own; handlers return plain data for 200."""
+
+    http_status: int
+    data: object
+
+
+class Query(dict[str, str]):
+    """Query parameters; the first value counts."""
+
+    def integer(self, name: str) -> int:
+        """A parameter as a number, 0 if it is missing or none."""
+        text = self.get(name, "")
+        return int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else 0
+
+
+Handler = Callable[[ApiContext, T, Query], Awaitable[object]]
+
+
+class Endpoint(Generic[T]):
+    """One operation of the API. `request` is the type of the body; None for a GET."""
+
+    def __init__(self, method: str, path: str, request: type[T], handler: Handler[T]) -> None:
+        self.method = method
+        self.path = path
+        self._handler = handler
+        self._type = request
+        self._decoder = msgspec.json.Decoder(request)
+
+    async def answer(self, context: ApiContext, query: Query, body: bytes) -> object:
+        """Decodes the body and calls the handler.
+
+        Raises:
+            ApiError: the body is not what this endpoint takes, or the handler refused it.
+        """
+        return await self._handler(context, self._read(body), query)
+
+    def _read(self, body: bytes) -> T:
+        if self.method == "GET":
+            return self._decoder.decode(b"null")
+        try:
+            return self._decoder.decode(body)
+        except msgspec.ValidationError:
+            pass
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            raise ApiError(BAD_BODY) from None
+        try:
+            return msgspec.convert(_without_nulls(_decode(body), self._type), self._type)
+        except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError, RecursionError):
+            raise ApiError(BAD_BODY) from None
+
+
+def _without_nulls(value: Any, type_: object) -> Any:
+    """`null` counts as absent: in place of the body, of a member, and of a member of a member."""
+    if value is None:
+        return [] if type_ == list[str] else {}
+    if isinstance(value, dict):
+        return {name: _without_nulls(member, None) for name, member in value.items() if member is not None}
+    return value
+
+
+class ApiTable:
+    """The endpoints of a server."""
+
+    def __init__(self, context: ApiContext, endpoints: Iterable[Endpoint[Any]]) -> None:
+        self._context = context
+        self._endpoints = {(endpoint.method, endpoint.path): endpoint for endpoint in endpoints}
+        self._token = context.config.auth.manager_token.encode()
+        self.body_limit_bytes = context.config.limits.http_body_bytes
+
+    @property
+    def routes(self) -> Iterable[tuple[str, str]]:
+        """Method and path of every endpoint."""
+        return self._endpoints.keys()
+
+    async def dispatch(self, method: str, path: str, query: str, token: str, body: bytes) -> HttpAnswer:
+        """Answers one request. Raises nothing but cancellation.
+
+        Args:
+            query: what follows the `?`, undecoded.
+            token: the header of that name, empty if it is missing.
+        """
+        if method == "OPTIONS":
+            return HttpAnswer(204)
+        if self._token and path not in OPEN_PATHS and not compare_digest(token.encode(), self._token):
+            return HttpAnswer(401)
+        endpoint = self._endpoints.get((method, path))
+        if endpoint is None:
+            return HttpAnswer(404, b"" if method == "HEAD" else b"404 page not found", "text/plain")
+        try:
+            result = await endpoint.answer(self._context, _parse_query(query), body)
+        except ApiError as error:
+            return _error(error.http_status, error.message)
+        except StoreError as error:
+            log.warning("%s %s failed: %s", method, path, error)
+            return _error(500, "the store is not available at the moment; the server's log says why")
+        except Exception:
+            log.exception("%s %s failed", method, path)
+            return HttpAnswer(500)
+        if isinstance(result, Reply):
+            return HttpAnswer(result.http_status, _encode(result.data), JSON)
+        return HttpAnswer(200, _encode(result), JSON)
+
+    def too_large(self) -> HttpAnswer:
+        """The answer to a body beyond the limit."""
+        return _error(413, f"the body is larger than {self.body_limit_bytes} bytes")
+
+
+def _error(http_status: int, message: str) -> HttpAnswer:
+    return HttpAnswer(http_status, _encode({"msg": message, "status": http_status}), JSON)
+
+
+def _parse_query(query: str) -> Query:
+    parsed = Query()
+    for name, value in parse_qsl(query, keep_blank_values=True, max_num_fields=None):
+        parsed.setdefault(name, value)
+    return parsed

@@ -1,0 +1,87 @@
+"""`/user/*`: tokens, devices, who is online, system accounts."""
+
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from ..model import RESERVED_UID_PREFIX, Device, DeviceLevel, ReasonCode
+from .checks import STATUS_OK, clean_uids, plain, required, within_limit
+from .context import ApiContext
+from .table import ApiError, Query
+
+Byte = Annotated[int, Meta(ge=0, le=255)]
+
+
+class TokenRequest(Struct):
+    """Body of `/user/token`."""
+
+    uid: str = ""
+    token: str = ""
+    device_flag: Byte = 0
+    device_level: Byte = 0
+
+
+class QuitRequest(Struct):
+    """Body of `/user/device_quit`."""
+
+    uid: str = ""
+    device_flag: int = 0
+
+
+class UidsRequest(Struct):
+    """Body of the calls on system accounts."""
+
+    uids: list[str] = []
+
+
+async def set_token(context: ApiContext, request: TokenRequest, _query: Query) -> object:
+    """Registers a user's device and its token."""
+    required(request.uid, "uid不能为空！")
+    required(request.token, "token不能为空！")
+    plain(request.uid, "uid不能包含特殊字符！")
+    within_limit("uid", request.uid)
+    if request.uid.startswith(RESERVED_UID_PREFIX):
+        raise ApiError("系统账号不允许更新token！")
+    device = Device(
+        uid=request.uid,
+        device_flag=request.device_flag,
+        token=request.token,
+        level=DeviceLevel.MASTER if request.device_level == 1 else DeviceLevel.SLAVE,
+    )
+    reason = await context.users.set_token(device)
+    return STATUS_OK if reason is ReasonCode.SUCCESS else {"status": int(reason)}
+
+
+async def quit_device(context: ApiContext, request: QuitRequest, _query: Query) -> object:
+    """Invalidates tokens and sends the devices away."""
+    required(request.uid, "uid不能为空！")
+    await context.users.quit(request.uid, request.device_flag)
+    return STATUS_OK
+
+
+async def online_status(context: ApiContext, uids: list[str], _query: Query) -> object:
+    """Who of these users is online, one entry per device flag."""
+    if not uids:
+        return STATUS_OK
+    return [
+        {"uid": uid, "device_flag": flag, "online": 1}
+        for uid in dict.fromkeys(uids)
+        for flag in context.device_flags_of(uid)
+    ]
+
+
+async def get_system_uids(context: ApiContext, _request: None, _query: Query) -> object:
+    """The system accounts."""
+    return context.system_accounts.listed()
+
+
+async def add_system_uids(context: ApiContext, request: UidsRequest, _query: Query) -> object:
+    """Makes users system accounts."""
+    await context.system_accounts.change(add=clean_uids(request.uids))
+    return STATUS_OK
+
+
+async def remove_system_uids(context: ApiContext, request: UidsRequest, _query: Query) -> object:
+    """Makes system accounts plain users."""
+    await context.system_accounts.change(remove=clean_uids(request.uids))
+    return STATUS_OK

@@ -1,0 +1,45 @@
+"""Binding listening sockets, with errors that say which setting is to blame."""
+
+import errno
+import socket
+
+from .config import Address
+from .errors import ConfigError
+
+BACKLOG = 4096
+
+_CURES = {
+    errno.EADDRINUSE: "the port is in use; stop the other program or choose another port",
+    errno.EACCES: "this user may not use the port; choose one above 1023",
+    errno.EADDRNOTAVAIL: "this machine has no such address; use 127.0.0.1 or 0.0.0.0",
+}
+
+
+def bind_tcp(address: Address, *, setting: str) -> socket.socket:
+    """A non-blocking socket that listens.
+
+    Args:
+        setting: the name of the setting that the address comes from.
+
+    Raises:
+        ConfigError: the address cannot be used; says why and what would be right.
+    """
+    try:
+        family, kind, protocol, _, target = socket.getaddrinfo(
+            address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        sock = socket.socket(family, kind, protocol)
+    except OSError as error:
+        raise ConfigError(f"{setting} = '{address}': {error.strerror}; name an address of this machine") from None
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        sock.setblocking(False)
+        sock.bind(target)
+        sock.listen(BACKLOG)
+    except OSError as error:
+        sock.close()
+        cure = _CURES.get(error.errno or 0, f"{error.strerror}; choose another address")
+        raise ConfigError(f"{setting} = '{address}': {cure}") from None
+    return sock

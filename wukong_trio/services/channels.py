@@ -1,0 +1,81 @@
+"""What back-ends do with channels: records, members, deny and allow lists."""
+
+from collections.abc import Sequence
+
+from ..model import ChannelFlags, ChannelKey, ChannelType, ReasonCode
+from ..store.base import ChannelChange, MemberChange, MemberList, Store
+from .directory import ChannelDirectory
+from .users import Kick
+
+
+class ChannelService:
+    """Changes channels: durable first, then effective for the next message."""
+
+    def __init__(self, store: Store, directory: ChannelDirectory, kick: Kick) -> None:
+        self._store = store
+        self._directory = directory
+        self._kick = kick
+
+    async def change(self, change: ChannelChange) -> None:
+        """Carries out a change; a user who was banned by it is sent away.
+
+        Raises:
+            StoreError: nothing was changed.
+        """
+        try:
+            await self._store.change_channel(change)
+        finally:
+            # Also after a cancellation: a write that has begun is finished all the same.
+            self._directory.invalidate(change.key)
+        if change.key.channel_type == ChannelType.PERSON and change.flags is not None and change.flags.ban:
+            self._kick(change.key.channel_id, reason_code=ReasonCode.BAN, reason="banned")
+
+    async def disband(self, key: ChannelKey) -> None:
+        """Lets nobody send any more; members and messages stay. An unknown channel is left alone.
+
+        Raises:
+            StoreError: nothing was changed.
+        """
+        [record] = await self._store.load_channels([key])
+        if record.flags is None and not record.subscribers:
+            return
+        old = record.flags or ChannelFlags()
+        flags = ChannelFlags(
+            large=old.large, ban=old.ban, disband=True, send_ban=old.send_ban, allow_stranger=old.allow_stranger
+        )
+        await self.change(ChannelChange(key=key, flags=flags))
+
+    async def add_subscribers(self, key: ChannelKey, uids: Sequence[str], *, reset: bool) -> None:
+        """Adds members to a channel, which is created where needed.
+
+        Raises:
+            StoreError: nothing was changed.
+        """
+        members = MemberChange(list=MemberList.SUBSCRIBERS, reset=reset, add=uids)
+        await self.change(ChannelChange(key=key, create=True, members=[members]))
+
+    async def change_list(
+        self,
+        key: ChannelKey,
+        members: MemberList,
+        *,
+        reset: bool = False,
+        add: Sequence[str] = (),
+        remove: Sequence[str] = (),
+    ) -> None:
+        """Changes one list of a channel, which need not exist.
+
+        Raises:
+            StoreError: nothing was changed.
+        """
+        change = MemberChange(list=members, reset=reset, add=add, remove=remove)
+        await self.change(ChannelChange(key=key, members=[change]))
+
+    async def allowed(self, key: ChannelKey) -> list[str]:
+        """The allow list, sorted.
+
+        Raises:
+            StoreError: the store could not be read.
+        """
+        [record] = await self._store.load_channels([key])
+        return sorted(record.allowed)

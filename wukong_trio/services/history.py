@@ -1,0 +1,64 @@
+"""Paging through the stored messages of a channel."""
+
+from enum import IntEnum
+
+from msgspec import Struct
+
+from ..model import ChannelKey, Message
+from ..store.base import Store
+
+DEFAULT_LIMIT = 100
+MAX_LIMIT = 10_000
+_NO_BOUND = 2**62
+
+
+class PullMode(IntEnum):
+    """DOWN: towards older messages. UP: towards newer ones."""
+
+    DOWN = 0
+    UP = 1
+
+
+class Page(Struct, frozen=True):
+    """Part of a history, ascending; `more` tells whether the window holds further messages."""
+
+    messages: list[Message]
+    more: bool
+
+
+class History:
+    """Reads pages of channels."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def page(self, key: ChannelKey, *, start: int, end: int, limit: int, mode: PullMode) -> Page:
+        """One page.
+
+        Args:
+            start: the first `message_seq` wanted, inclusive, in the direction of `mode`; with `end` 0 too: the newest.
+            end: where to stop, exclusive; 0 = no bound.
+            limit: at most so many messages; 0 or less = DEFAULT_LIMIT.
+
+        Raises:
+            StoreError: the store could not be read.
+        """
+        limit = min(limit, MAX_LIMIT) if limit > 0 else DEFAULT_LIMIT
+        low, high, newest = await self._window(key, start, end, mode)
+        if low > high:
+            return Page([], False)
+        found = await self._store.messages_between(key, low, high, limit + 1, newest=newest)
+        more = len(found) > limit
+        if more:
+            found = found[1:] if newest else found[:-1]
+        return Page(found, more)
+
+    async def _window(self, key: ChannelKey, start: int, end: int, mode: PullMode) -> tuple[int, int, bool]:
+        """The lowest and highest seq wanted, and whether the newest or the oldest of them come first."""
+        if start <= 0 and end <= 0:
+            return 1, _NO_BOUND, True
+        if mode is PullMode.UP:
+            return max(start, 1), end - 1 if end > 0 else _NO_BOUND, False
+        if end > start:
+            return 1, 0, True
+        return max(end, 0) + 1, start, True

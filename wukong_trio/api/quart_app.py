@@ -58,7 +58,7 @@ def create_app(table: ApiTable) -> QuartTrio:
 
     async def answer(path: str = "") -> Response:
         try:
-            body: bytes = await request.get_data(cache=False, as_text=False)
+            body = await request.body
         except RequestEntityTooLarge:
             return _response(table.too_large())
         query = request.query_string.decode("latin-1")

@@ -3,7 +3,7 @@
     inbox ─► commit stage: addresses, permissions, repetitions, ids, sequence ─► store
                                                               │ after the commit
                                                               ▼
-             deliver stage: pushes to the receivers, then the answer, batch by batch in commit order
+             deliver stage: the answer, then pushes to the receivers, batch by batch in commit order
 
 The commit stage awaits look-ups first and then decides a whole batch without awaiting, so nothing it has looked at
 changes under its hands. Order comes from here alone: what enters the inbox earlier is stored, delivered and answered
@@ -166,9 +166,9 @@ class Router:
             budget = DELIVERIES_PER_TURN
             for errand in batch:
                 try:
+                    errand.finish()
                     if isinstance(errand, Submission):
                         budget = await self._deliver(errand, budget)
-                    errand.finish()
                 except Exception:
                     log.exception("one message was not delivered to everybody")
             self._flushes.flush()

@@ -1,0 +1,82 @@
+"""The server as its users run it: a process of its own, on a database in a directory."""
+
+import re
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from subprocess import DEVNULL, PIPE
+
+import trio
+
+
+class ServerProcess:
+    """A running `wukong-trio serve`."""
+
+    def __init__(self, process: trio.Process, log: Path) -> None:
+        self.process = process
+        self.log = log
+        self.urls: dict[str, str] = {}
+
+    @property
+    def http(self) -> str:
+        return self.urls["http"]
+
+    @property
+    def ws(self) -> str:
+        return self.urls["ws"]
+
+    async def wait_listening(self) -> None:
+        """Reads the lines that say where the server listens."""
+        assert self.process.stdout is not None
+        output = b""
+        while not re.search(rb"^data .*\n", output, re.MULTILINE):
+            chunk = await self.process.stdout.receive_some()
+            assert chunk, f"the server did not start: {self.log.read_text()}"
+            output += chunk
+        self.urls = dict(line.split(maxsplit=1) for line in output.decode().splitlines())
+
+    async def stop(self, number: int) -> int:
+        """Sends a signal and waits for the end; returns the exit code."""
+        self.process.send_signal(number)
+        return await self.process.wait()
+
+    @property
+    def addresses(self) -> list[str]:
+        """Options that make another server listen where this one does."""
+        return ["--http", self.http.partition("//")[2], "--ws", self.ws.partition("//")[2]]
+
+
+def command(*options: str) -> list[str]:
+    """The command line of a server."""
+    return [sys.executable, "-m", "wukong_trio", "serve", *options]
+
+
+@asynccontextmanager
+async def run_server(directory: Path, *options: str, data_dir: Path | None = None) -> AsyncIterator[ServerProcess]:
+    """Starts a server and waits until it listens; kills it at the end if it still runs.
+
+    Args:
+        directory: for its data and its log, which is appended to.
+        options: further ones, by default ports that the kernel chooses.
+    """
+    addresses = [] if "--ws" in options else ["--http", "127.0.0.1:0", "--ws", "127.0.0.1:0"]
+    log = directory / "server.log"
+    with log.open("ab") as stderr:
+        process = await trio.lowlevel.open_process(
+            command("--data-dir", str(data_dir or directory / "data"), *addresses, *options),
+            stdin=DEVNULL,
+            stdout=PIPE,
+            stderr=stderr,
+            cwd=directory,
+        )
+    try:
+        server = ServerProcess(process, log)
+        await server.wait_listening()
+        yield server
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGKILL)
+        with trio.move_on_after(10, shield=True):
+            await process.wait()

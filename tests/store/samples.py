@@ -1,0 +1,23 @@
+"""Messages for the tests of stores."""
+
+from wukong_trio import ChannelKey, Message
+
+GROUP = ChannelKey("g", 2)
+
+
+def message(message_id: int, message_seq: int, key: ChannelKey = GROUP, payload: bytes = b"{}") -> Message:
+    return Message(
+        message_id=message_id,
+        message_seq=message_seq,
+        channel_id=key.channel_id,
+        channel_type=key.channel_type,
+        from_uid="ann",
+        client_msg_no=f"m{message_id}",
+        timestamp=1_700_000_000,
+        payload=payload,
+        flags=2,
+        setting=128,
+        expire=30,
+        topic="t",
+        stream_no="s",
+    )

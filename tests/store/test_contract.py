@@ -1,0 +1,185 @@
+"""What every store promises."""
+
+import pytest
+import trio
+from samples import GROUP, message
+
+from wukong_trio import ChannelKey, DeviceLevel, StoreError
+from wukong_trio.model import ChannelFlags, Device
+from wukong_trio.store.base import ChannelChange, ChannelRecord, MemberChange, MemberList, SentMark, Store
+
+OTHER = ChannelKey("bob@ann", 1)
+
+
+async def test_an_empty_store(store: Store) -> None:
+    assert await store.last_message_id() == 0
+    assert await store.recent_marks(0, 10) == []
+    assert await store.messages_by_id([1]) == []
+    assert await store.messages_between(GROUP, 1, 10, 10, newest=True) == []
+    assert await store.load_channels([GROUP]) == [ChannelRecord(key=GROUP)]
+    assert await store.load_devices([("ann", 0)]) == [None]
+    assert await store.system_uids() == []
+    assert store.failure == ""
+
+
+async def test_messages_come_back_as_they_were_stored(store: Store) -> None:
+    payloads = [b"", b"\x00\xff\x00", "你好 \U0001f600".encode(), b"x" * 100_000]
+    messages = [message(2**52 + n, n + 1, payload=payload) for n, payload in enumerate(payloads)]
+    await store.append_messages(messages)
+    assert await store.messages_between(GROUP, 1, 10, 10, newest=False) == messages
+    assert await store.messages_by_id([messages[2].message_id, 5, messages[2].message_id]) == [messages[2]]
+    assert await store.last_message_id() == 2**52 + 3
+
+
+async def test_channels_do_not_mix(store: Store) -> None:
+    keys = [GROUP, OTHER, ChannelKey("g", 4), ChannelKey("G", 2), ChannelKey("频道", 2), ChannelKey("a\x00b", 2)]
+    await store.append_messages([message(n, 1, key) for n, key in enumerate(keys, start=1)])
+    for n, key in enumerate(keys, start=1):
+        assert [m.message_id for m in await store.messages_between(key, 1, 9, 9, newest=True)] == [n]
+    records = await store.load_channels([*reversed(keys), ChannelKey("none", 2), keys[0]])
+    assert [record.key for record in records] == [*reversed(keys), ChannelKey("none", 2), keys[0]]
+    assert [record.last_seq for record in records] == [1] * len(keys) + [0, 1]
+
+
+@pytest.mark.parametrize("size", [1, 7, 8, 9, 63, 64, 65, 512, 1100])
+async def test_batches_of_any_size_are_stored_whole_and_in_order(store: Store, size: int) -> None:
+    await store.append_messages([message(n, n) for n in range(1, size + 1)])
+    found = await store.messages_between(GROUP, 1, size, size, newest=True)
+    assert [m.message_id for m in found] == list(range(1, size + 1))
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "limit", "newest", "expected"),
+    [
+        (1, 2**62, 3, True, [8, 9, 10]),
+        (1, 2**62, 3, False, [1, 2, 3]),
+        (4, 6, 10, True, [4, 5, 6]),
+        (4, 6, 2, True, [5, 6]),
+        (4, 6, 2, False, [4, 5]),
+        (0, 2, 10, False, [1, 2]),
+        (10, 20, 5, False, [10]),
+        (11, 20, 5, True, []),
+        (6, 4, 5, True, []),
+        (1, 10, 0, True, []),
+    ],
+)
+async def test_windows_of_a_channel(
+    store: Store, low: int, high: int, limit: int, newest: bool, expected: list[int]
+) -> None:
+    await store.append_messages([message(n, n) for n in range(1, 11)])
+    found = await store.messages_between(GROUP, low, high, limit, newest=newest)
+    assert [m.message_seq for m in found] == expected
+
+
+async def test_a_batch_that_fails_stores_nothing(store: Store) -> None:
+    await store.append_messages([message(1, 1)])
+    for wrong in (message(1, 2), message(3, 1)):
+        with pytest.raises(StoreError):
+            await store.append_messages([message(2, 1, OTHER), wrong])
+    assert [r.last_seq for r in await store.load_channels([GROUP, OTHER])] == [1, 0]
+    await store.append_messages([message(2, 1, OTHER), message(3, 2)])
+    assert [r.last_seq for r in await store.load_channels([GROUP, OTHER])] == [2, 1]
+    assert store.failure == ""
+
+
+async def test_marks_are_the_newest_messages_oldest_first(store: Store) -> None:
+    await store.append_messages([message(n, n) for n in range(1, 6)])
+    marks = await store.recent_marks(2, 3)
+    assert marks == [SentMark(GROUP, "ann", f"m{n}", n) for n in (3, 4, 5)]
+    assert [m.message_id for m in await store.recent_marks(4, 100)] == [4, 5]
+    assert await store.recent_marks(6, 100) == []
+
+
+async def test_a_channel_record_is_created_replaced_and_kept(store: Store) -> None:
+    await store.change_channel(ChannelChange(key=GROUP, create=True))
+    assert (await store.load_channels([GROUP]))[0].flags == ChannelFlags()
+    for flags in (
+        ChannelFlags(ban=True, large=True),
+        ChannelFlags(disband=True, send_ban=True, allow_stranger=True),
+        ChannelFlags(),
+    ):
+        await store.change_channel(ChannelChange(key=GROUP, flags=flags))
+        await store.change_channel(ChannelChange(key=GROUP, create=True))
+        await store.change_channel(ChannelChange(key=GROUP))
+        assert (await store.load_channels([GROUP]))[0].flags == flags
+
+
+async def test_members_without_a_record(store: Store) -> None:
+    change = MemberChange(list=MemberList.DENIED, add=["eve"])
+    await store.change_channel(ChannelChange(key=GROUP, members=[change]))
+    assert await store.load_channels([GROUP]) == [ChannelRecord(key=GROUP, denied=frozenset({"eve"}))]
+
+
+async def test_lists_are_sets_and_change_in_order(store: Store) -> None:
+    subscribers, allowed = MemberList.SUBSCRIBERS, MemberList.ALLOWED
+    changes = [
+        MemberChange(list=subscribers, add=["ann", "bob", "ann"]),
+        MemberChange(list=subscribers, remove=["bob", "nobody"], add=["cid"]),
+        MemberChange(list=allowed, add=["dan"]),
+        MemberChange(list=allowed, reset=True, add=["eve"]),
+    ]
+    for _ in range(2):
+        await store.change_channel(ChannelChange(key=GROUP, members=changes))
+        [record] = await store.load_channels([GROUP])
+        assert record.subscribers == {"ann", "cid"}
+        assert record.allowed == {"eve"}
+        assert record.denied == frozenset()
+
+
+async def test_large_lists_and_many_channels(store: Store) -> None:
+    uids = [f"user{n}" for n in range(50_000)]
+    await store.change_channel(ChannelChange(key=GROUP, members=[MemberChange(list=MemberList.SUBSCRIBERS, add=uids)]))
+    assert (await store.load_channels([GROUP]))[0].subscribers == frozenset(uids)
+    await store.change_channel(
+        ChannelChange(key=GROUP, members=[MemberChange(list=MemberList.SUBSCRIBERS, remove=uids[1:])])
+    )
+    keys = [ChannelKey(f"c{n}", 2) for n in range(5_000)]
+    await store.append_messages([message(n, 1, key) for n, key in enumerate(keys, start=1)])
+    records = await store.load_channels([*keys, GROUP])
+    assert [record.last_seq for record in records] == [1] * 5_000 + [0]
+    assert records[-1].subscribers == {"user0"}
+
+
+async def test_devices(store: Store) -> None:
+    phone = Device(uid="ann", device_flag=0, token="a", level=DeviceLevel.MASTER)
+    web = Device(uid="ann", device_flag=1, token="b")
+    for device in (phone, web, Device(uid="ann", device_flag=1, token="c")):
+        await store.put_device(device)
+    await store.clear_tokens("ann", [0, 2])
+    await store.clear_tokens("nobody", [0])
+    assert await store.load_devices([("ann", 1), ("bob", 0), ("ann", 0)]) == [
+        Device(uid="ann", device_flag=1, token="c"),
+        None,
+        Device(uid="ann", device_flag=0, token="", level=DeviceLevel.MASTER),
+    ]
+
+
+async def test_system_uids(store: Store) -> None:
+    await store.change_system_uids(add=["b", "a", "b"])
+    await store.change_system_uids(add=["c"], remove=["a", "x"])
+    assert await store.system_uids() == ["b", "c"]
+
+
+async def test_a_write_that_has_begun_is_finished_though_cancelled(store: Store) -> None:
+    with trio.CancelScope() as scope:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(store.append_messages, [message(n, n) for n in range(1, 2001)])
+            await trio.testing.wait_all_tasks_blocked()
+            scope.cancel()
+    assert (await store.load_channels([GROUP]))[0].last_seq == 2000
+
+
+async def test_reads_during_writes_see_whole_batches(store: Store) -> None:
+    async def write() -> None:
+        for batch in range(20):
+            await store.append_messages([message(n, n) for n in range(batch * 50 + 1, batch * 50 + 51)])
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(write)
+        last = 0
+        with trio.fail_after(20):
+            while last < 1000:
+                [record] = await store.load_channels([GROUP])
+                assert record.last_seq % 50 == 0
+                assert record.last_seq >= last
+                last = record.last_seq

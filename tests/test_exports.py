@@ -1,0 +1,38 @@
+"""The public names. A change here is a change of the API: note it in the changelog."""
+
+import subprocess
+import sys
+
+import wukong_trio
+import wukong_trio.testing
+
+
+def public(module: object) -> set[str]:
+    return {
+        name
+        for name, value in vars(module).items()
+        if not name.startswith("_") and not hasattr(value, "__path__") and type(value).__name__ != "module"
+    }
+
+
+def test_the_package_exports_what_is_documented() -> None:
+    assert public(wukong_trio) == {
+        "Address", "Auth", "ChannelKey", "ChannelType", "Client", "Config", "ConfigError", "ConnectInfo",
+        "ConnectionClosed", "DeviceLevel", "Endpoints", "Event", "Idempotency", "Limits", "Listeners", "Message",
+        "MessageAccepted", "MessageRetry", "ReasonCode", "RequestError", "RouteAddresses", "SendCommand",
+        "SendResult", "Server", "ServerStatistics", "SessionClosed", "SessionOpened", "StoreError",
+        "StoreOpenError", "WukongError", "open_client", "open_server", "open_store", "serve",
+    }  # fmt: skip
+
+
+def test_the_test_helpers_export_what_is_documented() -> None:
+    assert public(wukong_trio.testing) == {
+        "RawClient", "SocketClosed", "config_for_tests", "open_raw_client", "open_test_server",
+    }  # fmt: skip
+
+
+def test_importing_the_package_leaves_the_heavy_libraries_alone() -> None:
+    heavy = {"quart", "hypercorn", "structlog", "yaml", "sqlite3"}
+    code = f"import sys, wukong_trio; print(*{heavy} & set(sys.modules))"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.split() == []

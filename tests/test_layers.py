@@ -1,0 +1,99 @@
+"""Who may import what. The layers, lowest first, are those of the package docstrings."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import wukong_trio
+
+ROOT = Path(wukong_trio.__file__).parent
+ALLOWED = {
+    "model": set(),
+    "errors": set(),
+    "groups": set(),
+    "config": set(),
+    "net": {"config", "errors"},
+    "setting_kinds": {"config"},
+    "settings": {"config", "errors", "setting_kinds"},
+    "protocol": {"model"},
+    "store": {"model", "errors"},
+    "services": {"model", "errors", "config", "store"},
+    "delivery": {"model", "errors", "config", "protocol", "store", "services"},
+    "gateway": {"model", "errors", "config", "protocol", "services", "delivery"},
+    "api": {"model", "errors", "config", "protocol", "store", "services"},
+    "client": {"model", "errors", "groups"},
+    "server": {
+        "model",
+        "errors",
+        "config",
+        "groups",
+        "net",
+        "settings",
+        "store",
+        "services",
+        "delivery",
+        "gateway",
+        "api",
+    },
+    "testing": {"config", "errors", "delivery", "services", "store", "server"},
+    "log": set(),
+    "cli": {"", "errors", "groups", "settings", "server", "log", "config"},
+    "__main__": {"cli"},
+    "": {"client", "config", "delivery", "errors", "model", "server", "services", "store"},
+}
+"""Layer -> the layers it may import; "" is the package itself."""
+ONLY_IN = {
+    "sqlite3": {"store/sqlite.py", "store/files.py"},
+    "quart": {"api/quart_app.py"},
+    "quart_trio": {"api/quart_app.py"},
+    "hypercorn": {"api/quart_app.py"},
+    "trio_websocket": {"gateway/trio_websocket_engine.py", "client.py"},
+    "wsproto": {"testing/raw_client.py"},
+    "click": {"cli.py"},
+    "structlog": {"log.py"},
+    "yaml": {"settings.py", "cli.py"},
+}
+FILES = sorted(ROOT.rglob("*.py"))
+
+
+def layer(file: Path) -> str:
+    name = file.relative_to(ROOT).parts[0].removesuffix(".py")
+    return "" if name == "__init__" else name
+
+
+def imports(file: Path) -> Iterator[tuple[str, ...]]:
+    """Absolute module paths that a file imports."""
+    package = ("wukong_trio", *file.relative_to(ROOT).parts[:-1])
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (tuple(alias.name.split(".")) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else ()
+            module = (*base, *(node.module.split(".") if node.module else ()))
+            yield from ((*module, alias.name) for alias in node.names)
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(ROOT)))
+def test_imports_only_go_down(file: Path) -> None:
+    own = layer(file)
+    for module in imports(file):
+        if module[0] != "wukong_trio":
+            continue
+        target = module[1] if len(module) > 1 and module[1] in ALLOWED else ""
+        assert target == own or target in ALLOWED[own], f"{file.name} must not import {'.'.join(module)}"
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(ROOT)))
+def test_each_library_has_its_place(file: Path) -> None:
+    name = file.relative_to(ROOT).as_posix()
+    for module in imports(file):
+        assert name in ONLY_IN.get(module[0], {name}), f"{module[0]} does not belong into {name}"
+
+
+@pytest.mark.parametrize("name", ["model", "errors", "config", "protocol"])
+def test_the_lowest_layers_know_nothing_of_trio(name: str) -> None:
+    for file in FILES:
+        if layer(file) == name:
+            assert all(module[0] != "trio" for module in imports(file)), file

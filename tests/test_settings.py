@@ -1,3 +1,4 @@
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -392,3 +393,9 @@ def test_a_mask_is_not_a_secret(tmp_path: Path) -> None:
     assert "managerToken" in refusal(tmp_path, "managerToken: '******'\n")
     loaded = from_yaml(tmp_path, "managerToken: '******'\n", {"WK_MANAGERTOKEN": "real"})
     assert loaded.settings.auth.manager_token == "real"
+
+
+def test_the_documentation_lists_every_key() -> None:
+    page = (Path(__file__).parent.parent / "docs" / "settings.md").read_text()
+    listed = set(re.findall(r"^\| `([^`]+)` \|", page, re.MULTILINE))
+    assert listed == {key.name for key in KEYS if not key.alias}

@@ -8,19 +8,21 @@
 Speaks JSON-RPC over WebSocket as the official SDKs do. Received messages are acknowledged by themselves.
 """
 
+import math
 import ssl
 import time
 import uuid
 from base64 import b64encode
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypeAlias
+from urllib.parse import urlsplit
 
 import msgspec
 import trio
 from msgspec import Struct, field
 from trio_websocket import ConnectionClosed as WebSocketClosed
-from trio_websocket import HandshakeError, WebSocketConnection, open_websocket_url
+from trio_websocket import HandshakeError, WebSocketConnection, wrap_client_stream
 
 from .errors import ConnectionClosed, RequestError
 from .groups import single_error
@@ -28,6 +30,8 @@ from .model import NO_PERSIST, RED_DOT, SYNC_ONCE, ChannelType, Message, ReasonC
 
 PING_INTERVAL_S = 25.0
 PING_TIMEOUT_S = 10.0
+CLOSE_TIMEOUT_S = 1.0
+QUEUED_FRAMES = 64
 INBOX_MESSAGES = 1024
 """Received messages that wait to be taken. While there are more, nothing is read from the server."""
 
@@ -286,21 +290,43 @@ async def open_client(
     connected = False
     try:
         with single_error():
-            async with (
-                open_websocket_url(
-                    url, ssl_context, connect_timeout=connect_timeout_s, disconnect_timeout=1, message_queue_size=64
-                ) as websocket,
-                trio.open_nursery() as nursery,
-            ):
-                client = Client(websocket, uid)
-                nursery.start_soon(client._read)
-                with trio.fail_after(connect_timeout_s):
-                    await client._connect(token, device_flag, device_id)
-                nursery.start_soon(client._keep_alive)
-                connected = True
-                yield client
-                nursery.cancel_scope.cancel()
+            with trio.fail_after(connect_timeout_s) as deadline:
+                stream = await _open_stream(url, ssl_context)
+                try:
+                    async with trio.open_nursery() as nursery:
+                        websocket = await _shake_hands(nursery, stream, url)
+                        client = Client(websocket, uid)
+                        nursery.start_soon(client._read)
+                        await client._connect(token, device_flag, device_id)
+                        nursery.start_soon(client._keep_alive)
+                        deadline.deadline = math.inf
+                        connected = True
+                        yield client
+                        with trio.move_on_after(CLOSE_TIMEOUT_S):
+                            await websocket.aclose()
+                        nursery.cancel_scope.cancel()
+                finally:
+                    await trio.aclose_forcefully(stream)
     except (HandshakeError, OSError, trio.TooSlowError) as error:
         if connected:
             raise
         raise ConnectionClosed(1006, f"no connection to {url}: {error or type(error).__name__}") from error
+
+
+_Stream: TypeAlias = trio.SocketStream | trio.SSLStream[trio.SocketStream]
+
+
+async def _open_stream(url: str, ssl_context: ssl.SSLContext | None) -> _Stream:
+    parts = urlsplit(url)
+    host, secure = parts.hostname or "", parts.scheme == "wss"
+    stream = await trio.open_tcp_stream(host, parts.port or (443 if secure else 80))
+    if not secure:
+        return stream
+    context = ssl_context or ssl.create_default_context()
+    return trio.SSLStream(stream, context, server_hostname=host, https_compatible=True)
+
+
+async def _shake_hands(nursery: trio.Nursery, stream: _Stream, url: str) -> WebSocketConnection:
+    parts = urlsplit(url)
+    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    return await wrap_client_stream(nursery, stream, parts.netloc, target, message_queue_size=QUEUED_FRAMES)

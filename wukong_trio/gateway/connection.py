@@ -48,7 +48,8 @@ async def run_connection(gateway: Gateway, transport: Transport, target: str) ->
         gateway.greeting.discard(transport)
         if session is not None:
             gateway.leave(session)
-        with trio.move_on_after(gateway.config.limits.close_timeout_s, shield=True):
+        # Not shielded: connections are cancelled only when the server's own time to stop is over.
+        with trio.move_on_after(gateway.config.limits.close_timeout_s):
             await transport.finish()
 
 

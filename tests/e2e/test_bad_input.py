@@ -1,0 +1,215 @@
+"""Clients that break every rule, beside two that talk to each other and must not notice."""
+
+import os
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+import trio
+from child import ServerProcess, run_server
+
+from wukong_trio import open_client
+from wukong_trio.testing import RawClient, SocketClosed, open_raw_client
+
+LIMITS = """
+limits:
+  handshakeTimeout: 500ms
+  closeTimeout: 300ms
+  maxHttpBody: 1000000
+connIdleTime: 2s
+"""
+
+
+@asynccontextmanager
+async def undisturbed(server: ServerProcess) -> AsyncIterator[None]:
+    """Two well-behaved users who talk during the block; each message has to arrive within a second."""
+
+    async def talk(stop: trio.Event) -> None:
+        async with open_client(server.ws, uid="good1") as one, open_client(server.ws, uid="good2") as two:
+            for number in range(100_000):
+                if stop.is_set():
+                    return
+                with trio.fail_after(1):
+                    await one.send("good2", b"%d" % number)
+                    assert (await two.__anext__()).payload == b"%d" % number
+                await trio.sleep(0.02)
+
+    stop = trio.Event()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(talk, stop)
+        yield
+        stop.set()
+
+
+async def tcp(url: str) -> trio.SocketStream:
+    parts = urlsplit(url)
+    assert parts.hostname is not None
+    assert parts.port is not None
+    return await trio.open_tcp_stream(parts.hostname, parts.port)
+
+
+async def wait_gone(stream: trio.SocketStream) -> None:
+    """Waits until the server has closed the connection."""
+    try:
+        while await stream.receive_some():
+            pass
+    except trio.BrokenResourceError:
+        pass
+
+
+async def noise_instead_of_a_handshake(server: ServerProcess) -> None:
+    for url in (server.ws, server.http):
+        for noise in (
+            os.urandom(2000),
+            b"GET / HTTP/9.9\r\n\r\n",
+            b"\r\n" * 500,
+            b"A" * 100_000,
+            b"GET " + b"x" * 100_000,
+        ):
+            async with await tcp(url) as stream:
+                try:
+                    await stream.send_all(noise)
+                    await stream.send_eof()
+                except trio.BrokenResourceError:
+                    pass
+                await wait_gone(stream)
+
+
+async def half_a_handshake(server: ServerProcess) -> None:
+    async with await tcp(server.ws) as silent, await tcp(server.ws) as slow:
+        await slow.send_all(b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: webso")
+        await wait_gone(silent)
+        await wait_gone(slow)
+
+
+async def plain_http_to_the_websocket_port(server: ServerProcess) -> None:
+    async with await tcp(server.ws) as stream:
+        await stream.send_all(b"GET /route HTTP/1.1\r\nHost: x\r\n\r\n")
+        await wait_gone(stream)
+
+
+async def broken_json(server: ServerProcess) -> None:
+    for text in ("{", '{"id":', "[" * 5000, '{"a":' * 5000, '"' + "x" * 1_000_000):
+        async with open_raw_client(server.ws) as client:
+            await client.send_text(text)
+            with pytest.raises(SocketClosed):
+                await receive_for_ever(client)
+
+
+async def wrong_types_and_unknown_methods(server: ServerProcess) -> None:
+    async with open_raw_client(server.ws) as client:
+        await client.connect("bad1")
+        for frame in ({"id": "1", "method": 5}, {"id": "2", "method": "nosuch"}, {"id": [], "method": "ping"}):
+            await client.send(frame)
+            assert "error" in await client.receive()
+        for params in ([], "x", {"channelId": 5}, {"payload": {}, "channelType": "1"}):
+            await client.send({"id": "3", "method": "send", "params": params})
+            assert (await client.receive())["error"]["code"] == -32002
+        await client.ping()
+
+
+async def a_million_character_uid(server: ServerProcess) -> None:
+    async with open_raw_client(server.ws) as client:
+        answer = await client.call("connect", {"uid": "u" * 1_000_000, "token": "t"})
+        assert answer["error"]["code"] == -32002
+        assert (await client.wait_closed()).code == 4002
+    async with httpx.AsyncClient(base_url=server.http) as http:
+        refused = await http.post("/user/token", json={"uid": "u" * 900_000, "token": "t"})
+        assert refused.status_code == 400
+
+
+async def messages_beyond_the_limits(server: ServerProcess) -> None:
+    async with open_raw_client(server.ws) as client:
+        await client.connect("bad2")
+        try:
+            await client.send_text('{"id":"' + "x" * 3_000_000 + '"}')
+        except trio.BrokenResourceError:
+            return
+        assert (await client.wait_closed()).code == 1009
+    async with httpx.AsyncClient(base_url=server.http) as http:
+        assert (await http.post("/message/send", content=b"x" * 1_000_001)).status_code == 413
+
+
+async def silence(server: ServerProcess) -> None:
+    async with open_raw_client(server.ws) as client:
+        assert (await client.wait_closed()).code == 4001
+
+
+async def half_closed(server: ServerProcess) -> None:
+    async with open_raw_client(server.ws) as client:
+        await client.connect("bad3")
+        assert isinstance(client.stream, trio.SocketStream)
+        await client.stream.send_eof()
+        with pytest.raises(SocketClosed):
+            await client.receive()
+
+
+async def nobody_reads(server: ServerProcess) -> None:
+    async with open_raw_client(server.ws) as deaf, open_client(server.ws, uid="sender") as sender:
+        await deaf.connect("deaf")
+        payload = os.urandom(300_000)
+        for _ in range(60):
+            await sender.send("deaf", payload)
+        await wait_offline(server, "deaf")
+
+
+async def wait_offline(server: ServerProcess, uid: str) -> None:
+    async with httpx.AsyncClient(base_url=server.http) as http:
+        while (await http.post("/user/onlinestatus", json=[uid])).json():  # noqa: ASYNC110 - another process's event
+            await trio.sleep(0.05)
+
+
+async def broken_frames(server: ServerProcess) -> None:
+    generator = random.Random(1)
+    for _ in range(20):
+        async with open_raw_client(server.ws) as client:
+            await client.connect("bad4")
+            try:
+                await client.send_bytes(bytes([generator.choice((0x83, 0xC1, 0x01, 0x81)), 0x05]) + b"hello" * 10)
+                await client.send_bytes(generator.randbytes(500))
+            except trio.BrokenResourceError:
+                continue
+            with pytest.raises(SocketClosed):
+                await receive_for_ever(client)
+
+
+async def receive_for_ever(client: RawClient) -> None:
+    while True:
+        await client.receive()
+
+
+OFFENCES = [
+    noise_instead_of_a_handshake,
+    half_a_handshake,
+    plain_http_to_the_websocket_port,
+    broken_json,
+    wrong_types_and_unknown_methods,
+    a_million_character_uid,
+    messages_beyond_the_limits,
+    silence,
+    half_closed,
+    nobody_reads,
+    broken_frames,
+]
+
+
+async def test_offenders_are_dealt_with_and_others_notice_nothing(tmp_path: Path) -> None:
+    (tmp_path / "wk.yaml").write_text(LIMITS)
+
+    async def offend(offence: Callable[[ServerProcess], Awaitable[None]]) -> None:
+        with trio.fail_after(15):
+            await offence(server)
+
+    with trio.fail_after(40):
+        async with run_server(tmp_path) as server, undisturbed(server):
+            async with trio.open_nursery() as nursery:
+                for offence in OFFENCES:
+                    nursery.start_soon(offend, offence, name=offence.__name__)
+            await offend(OFFENCES[-1])
+    log = server.log.read_text()
+    assert "Traceback" not in log
+    assert len(log.splitlines()) < 150, "one line for an offender"

@@ -1,0 +1,251 @@
+"""The data phase of WebSocket (RFC 6455) from the server's side: bytes in, messages out, and frames back.
+
+    FrameReader.receive   a received chunk -> all messages and control frames that it completes
+    encode_frame, encode_close   what the server writes
+
+The handshake is not here. No extensions; the limits and rules of the RFC are checked before anything is buffered.
+"""
+
+import sys
+from codecs import IncrementalDecoder, getincrementaldecoder
+from enum import IntEnum
+from struct import Struct as Packing
+from typing import Final, NamedTuple
+
+from .codes import CLOSE_TOO_BIG, Close
+
+
+class Opcode(IntEnum):
+    """Frame types (RFC 6455, 5.2)."""
+
+    CONTINUATION = 0
+    TEXT = 1
+    BINARY = 2
+    CLOSE = 8
+    PING = 9
+    PONG = 10
+
+
+class Arrival(NamedTuple):
+    """Something that a client has sent completely: a message, or a control frame."""
+
+    opcode: Opcode
+    payload: bytes
+
+
+class Failure(NamedTuple):
+    """The client broke the protocol; nothing that follows counts."""
+
+    close: Close
+
+
+_TEXT, _BINARY = Opcode.TEXT, Opcode.BINARY
+_FIN: Final = 0x80
+_MASKED: Final = 0x80
+_CONTROL: Final = 0x08
+_MAX_CONTROL_BYTES: Final = 125
+_OPCODES: Final = {int(opcode): opcode for opcode in Opcode}
+_pack16 = Packing(">BBH").pack
+_pack64 = Packing(">BBQ").pack
+_Utf8Decoder = getincrementaldecoder("utf-8")
+
+
+class _ViolationError(Exception):
+    """Ends the parsing; becomes a Failure."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(reason)
+        self.close = Close(code, reason)
+
+
+class FrameReader:
+    """Reads what one client sends. Feed it every chunk in order; after a Failure or a CLOSE it ignores the rest."""
+
+    __slots__ = ("_buffer", "_checked", "_decoder", "_done", "_limit_bytes", "_opcode", "_parts", "_size", "_wanted")
+
+    def __init__(self, *, limit_bytes: int) -> None:
+        """Args:
+        limit_bytes: the largest message, all its fragments together.
+        """
+        self._limit_bytes = limit_bytes
+        self._buffer: bytearray | None = None
+        self._wanted = 0
+        """How much the buffer must hold before it is worth looking at it again."""
+        self._opcode: Opcode | None = None
+        """Type of the message whose fragments are being collected."""
+        self._parts: list[bytes] | None = None
+        self._size = 0
+        self._decoder: IncrementalDecoder | None = None
+        """Checks the UTF-8 of a text message that comes in parts."""
+        self._checked = 0
+        """Payload bytes of the unfinished frame in the buffer that the decoder has seen."""
+        self._done = False
+
+    def receive(self, data: bytes) -> list[Arrival | Failure]:
+        """What a chunk completes, in order."""
+        arrivals: list[Arrival | Failure] = []
+        if self._done:
+            return arrivals
+        if self._buffer is not None:
+            self._buffer += data
+            if len(self._buffer) < self._wanted:
+                data = b""
+            else:
+                data, self._buffer = bytes(self._buffer), None
+        try:
+            if data:
+                self._parse(data, arrivals)
+            if self._buffer is not None:
+                self._check_unfinished(self._buffer)
+        except _ViolationError as violation:
+            self._done = True
+            arrivals.append(Failure(violation.close))
+        return arrivals
+
+    def _parse(self, data: bytes, arrivals: list[Arrival | Failure]) -> None:
+        start, end = 0, len(data)
+        while start < end:
+            head = end - start
+            if head < 2:
+                self._wait(data, start, 2)
+                return
+            first, second = data[start], data[start + 1]
+            length, payload_at = second & 0x7F, start + 6
+            if length > _MAX_CONTROL_BYTES:
+                size = 2 if length == 126 else 8
+                if head < 2 + size:
+                    self._check_head(first, second, 0)
+                    self._wait(data, start, 2 + size)
+                    return
+                length = int.from_bytes(data[start + 2 : start + 2 + size], "big")
+                if length <= _MAX_CONTROL_BYTES or (size == 8 and not 0xFFFF < length < 2**63):
+                    raise _ViolationError(1002, "length is not written the shortest way")
+                payload_at += size
+            self._check_head(first, second, length)
+            stop = payload_at + length
+            if stop > end:
+                self._wait(data, start, stop - start)
+                return
+            payload = unmask(data[payload_at:stop], data[payload_at - 4 : payload_at])
+            start = stop
+            if first == _FIN | _TEXT:
+                if not payload.isascii():
+                    self._check_text(payload, final=True)
+                self._decoder = None
+                arrivals.append(Arrival(_TEXT, payload))
+            elif first & _CONTROL:
+                arrivals.append(_control(_OPCODES[first & 0x0F], payload))
+                if first & 0x0F == Opcode.CLOSE:
+                    self._done = True
+                    return
+            else:
+                self._add_part(first, payload, arrivals)
+            self._checked = 0
+
+    def _wait(self, data: bytes, start: int, wanted: int) -> None:
+        self._buffer = bytearray(data[start:])
+        self._wanted = wanted
+
+    def _check_head(self, first: int, second: int, length: int) -> None:
+        """The rules for a frame's first bytes; everything that can be refused before its payload arrives."""
+        opcode = first & 0x0F
+        if first & 0x70 or opcode not in _OPCODES:
+            raise _ViolationError(1002, "reserved bits or opcode")
+        if not second & _MASKED:
+            raise _ViolationError(1002, "frame is not masked")
+        if opcode & _CONTROL:
+            if not first & _FIN or second & 0x7F > _MAX_CONTROL_BYTES:
+                raise _ViolationError(1002, "control frame is fragmented or too long")
+            return
+        if (opcode == Opcode.CONTINUATION) != (self._opcode is not None):
+            raise _ViolationError(1002, "continuation out of place")
+        if self._size + length > self._limit_bytes:
+            raise _ViolationError(CLOSE_TOO_BIG.code, CLOSE_TOO_BIG.reason)
+
+    def _add_part(self, first: int, payload: bytes, arrivals: list[Arrival | Failure]) -> None:
+        """A frame of a message in parts, or a whole binary message."""
+        if self._parts is None:
+            self._opcode, self._parts = _OPCODES[first & 0x0F], []
+        final = first & _FIN != 0
+        if self._opcode is _TEXT:
+            self._check_text(payload, final=final)
+        self._parts.append(payload)
+        self._size += len(payload)
+        if final:
+            assert self._opcode is not None
+            arrivals.append(Arrival(self._opcode, b"".join(self._parts)))
+            self._opcode = self._parts = self._decoder = None
+            self._size = 0
+
+    def _check_text(self, payload: bytes, *, final: bool) -> None:
+        """Checks the rest of a frame's text, after what was checked while it was incomplete."""
+        if self._decoder is None:
+            self._decoder = _Utf8Decoder()
+        try:
+            self._decoder.decode(payload[self._checked :], final)
+        except UnicodeDecodeError:
+            raise _ViolationError(1007, "text is not UTF-8") from None
+
+    def _check_unfinished(self, frame: bytearray) -> None:
+        """Checks as much text as has arrived of a frame that is not complete, so that bad text is refused at once."""
+        opcode = _OPCODES.get(frame[0] & 0x0F)
+        if opcode is not _TEXT and not (opcode is Opcode.CONTINUATION and self._opcode is _TEXT):
+            return
+        if len(frame) < 2:
+            return
+        payload_at = 6 + {126: 2, 127: 8}.get(frame[1] & 0x7F, 0)
+        arrived = len(frame) - payload_at
+        if arrived <= self._checked:
+            return
+        mask = bytes(frame[payload_at - 4 : payload_at])
+        turn = self._checked % 4
+        fresh = unmask(bytes(frame[payload_at + self._checked :]), mask[turn:] + mask[:turn])
+        if self._decoder is None:
+            self._decoder = _Utf8Decoder()
+        try:
+            self._decoder.decode(fresh)
+        except UnicodeDecodeError:
+            raise _ViolationError(1007, "text is not UTF-8") from None
+        self._checked = arrived
+
+
+def _control(opcode: Opcode, payload: bytes) -> Arrival:
+    """Checks a control frame that has arrived."""
+    if opcode is Opcode.CLOSE and payload:
+        if len(payload) == 1:
+            raise _ViolationError(1002, "close frame of one byte")
+        code = int.from_bytes(payload[:2], "big")
+        if not (1000 <= code <= 1014 and code not in (1004, 1005, 1006)) and not 3000 <= code <= 4999:
+            raise _ViolationError(1002, "close code out of range")
+        try:
+            payload[2:].decode()
+        except UnicodeDecodeError:
+            raise _ViolationError(1007, "close reason is not UTF-8") from None
+    return Arrival(opcode, payload)
+
+
+def unmask(data: bytes, mask: bytes) -> bytes:
+    """Applies a mask (RFC 6455, 5.3): as one large number, because a loop over bytes is slow in Python."""
+    size = len(data)
+    pattern = (mask * (size // 4 + 1))[:size]
+    number = int.from_bytes(data, sys.byteorder) ^ int.from_bytes(pattern, sys.byteorder)
+    return number.to_bytes(size, sys.byteorder)
+
+
+def frame_head(opcode: int, size: int) -> bytes:
+    """The head of an unmasked, unfragmented frame."""
+    if size < 126:
+        return bytes((_FIN | opcode, size))
+    if size < 65536:
+        return _pack16(_FIN | opcode, 126, size)
+    return _pack64(_FIN | opcode, 127, size)
+
+
+def encode_frame(opcode: int, payload: bytes) -> bytes:
+    """A whole frame."""
+    return frame_head(opcode, len(payload)) + payload
+
+
+def encode_close(close: Close) -> bytes:
+    """A close frame."""
+    return encode_frame(Opcode.CLOSE, close.code.to_bytes(2, "big") + close.reason.encode())

@@ -212,4 +212,6 @@ async def test_offenders_are_dealt_with_and_others_notice_nothing(tmp_path: Path
             await offend(OFFENCES[-1])
     log = server.log.read_text()
     assert "Traceback" not in log
+    for trace in ("(1002)", "(1009)", "(1003)", "(4001)", "(4002)", "(4005)", "no WebSocket handshake"):
+        assert trace in log
     assert len(log.splitlines()) < 150, "one line for an offender"

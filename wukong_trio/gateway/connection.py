@@ -4,14 +4,21 @@ authenticate, within the deadline ─► carry: the engine feeds the session ─
 """
 
 import time
-from logging import getLogger
+from logging import DEBUG, INFO, getLogger
 
 import trio
 
 from ..errors import StoreError
 from ..model import SPECIAL_CHARACTERS, SYSTEM_DEVICE_ID, ReasonCode
 from ..protocol.answers import encode_connect_result, encode_error, encode_refusal
-from ..protocol.codes import CLOSE_AUTH_FAILED, CLOSE_AUTH_TIMEOUT, CLOSE_UNSUPPORTED, ErrorCode
+from ..protocol.codes import (
+    CLOSE_AUTH_FAILED,
+    CLOSE_AUTH_TIMEOUT,
+    CLOSE_BYE,
+    CLOSE_SHUTDOWN,
+    CLOSE_UNSUPPORTED,
+    ErrorCode,
+)
 from ..protocol.requests import Connect, ConnectParams, Invalid, decode_first, fits
 from ..services.addressing import MAX_ID_BYTES
 from ..services.auth import ConnectInfo
@@ -23,6 +30,7 @@ from .transport import DisconnectedError, Transport
 log = getLogger(__name__)
 
 MAX_TOKEN_BYTES = 4096
+_PEACEFUL = frozenset({CLOSE_BYE.code, CLOSE_SHUTDOWN.code})
 
 
 async def run_connection(gateway: Gateway, transport: Transport, target: str) -> None:
@@ -43,8 +51,10 @@ async def run_connection(gateway: Gateway, transport: Transport, target: str) ->
         elif transport.waiting.cancelled_caught:
             transport.close(CLOSE_AUTH_TIMEOUT)
     except DisconnectedError as gone:
-        log.debug("%s: %s", transport.remote_address, gone)
+        log.log(INFO if gone.violation else DEBUG, "%s: %s", transport.remote_address, gone)
     finally:
+        if transport.closing is not None and transport.closing.code not in _PEACEFUL:
+            log.info("%s: closed, %s (%d)", transport.remote_address, transport.closing.reason, transport.closing.code)
         gateway.greeting.discard(transport)
         if session is not None:
             gateway.leave(session)
@@ -113,7 +123,7 @@ async def _admit(
         log.warning("%s could not connect: %s", info.uid, error)
         return encode_refusal(connect.id, ReasonCode.SYSTEM_ERROR)
     if verdict.reason is not ReasonCode.SUCCESS:
-        log.info("%s refused %r: %s", transport.remote_address, info.uid, verdict.reason.wire_name)
+        log.info("%s: %r was refused: %s", transport.remote_address, info.uid, verdict.reason.wire_name)
         return encode_refusal(connect.id, verdict.reason)
     dialect = profile.choose(connect, binary=binary, target=target, default=gateway.config.notification_profile)
     session = Session(

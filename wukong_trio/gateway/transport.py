@@ -16,7 +16,11 @@ if TYPE_CHECKING:
 
 
 class DisconnectedError(WukongError):
-    """The client is gone, or broke the WebSocket protocol. Internal to the gateway."""
+    """The client is gone, or broke the WebSocket protocol (`violation`). Internal to the gateway."""
+
+    def __init__(self, text: str, *, violation: bool = False) -> None:
+        super().__init__(text)
+        self.violation = violation
 
 
 class Transport(ABC):

@@ -17,6 +17,8 @@ from .transport import DisconnectedError, Transport
 log = getLogger(__name__)
 
 RECEIVE_BYTES = 64 * 1024
+_VIOLATIONS = frozenset({1002, 1003, 1007, 1009})
+"""Close codes with which trio-websocket itself ends connections whose client broke the protocol."""
 QUEUED_MESSAGES = 8
 """Decoded messages trio-websocket may hold; while they are full it answers no pings, so they are taken at once."""
 
@@ -102,7 +104,8 @@ class TrioWebSocketTransport(Transport):
         try:
             message = await self._websocket.get_message()
         except ConnectionClosed as closed:
-            raise DisconnectedError(f"gone: {closed.reason}") from None
+            code = closed.reason.code if closed.reason is not None else 1006
+            raise DisconnectedError(f"connection ended ({code})", violation=code in _VIOLATIONS) from None
         text = message.encode() if isinstance(message, str) else bytes(message)
         if len(text) > self.limits.ws_message_bytes:
             # trio-websocket has counted characters.
@@ -156,6 +159,8 @@ async def serve_stream(gateway: Gateway, stream: trio.abc.Stream, remote_address
             if websocket is not None and target is not None:
                 transport = TrioWebSocketTransport(gateway, nursery, heard, websocket, remote_address)
                 await run_connection(gateway, transport, target)
+            else:
+                log.info("%s: closed, no WebSocket handshake in time", remote_address)
             nursery.cancel_scope.cancel()
     except* (HandshakeError, ConnectionClosed) as group:
         log.info("%s: no WebSocket handshake: %r", remote_address, group.exceptions[0])

@@ -11,6 +11,7 @@ from msgspec import Struct
 from msgspec.structs import asdict
 
 TokenAuth = Literal["off", "auto", "on"]
+Engine = Literal["native", "reference"]
 NotificationProfile = Literal["auto", "doc", "sdk", "both"]
 
 
@@ -102,6 +103,8 @@ class Idempotency(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """All settings of one server."""
 
+    engine: Engine = "reference"
+    """Who speaks WebSocket: `native` is ours, `reference` is trio-websocket."""
     listeners: Listeners = Listeners()
     external: RouteAddresses = RouteAddresses()
     intranet: RouteAddresses = RouteAddresses()

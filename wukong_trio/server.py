@@ -178,7 +178,7 @@ class Server:
                 nursery.start_soon(self._gateway.deadlines.run)
                 if self._events is not None:
                     nursery.start_soon(self._events.run)
-                acceptor = Acceptor(self._gateway, sockets.ws, sockets.wss, self._config.listeners)
+                acceptor = Acceptor(self._gateway, sockets.ws, sockets.wss, self._config)
                 nursery.start_soon(acceptor.run)
                 stop_http = trio.Event()
                 http_done = trio.Event()

@@ -1,5 +1,7 @@
 """What all connections of a server share, and the moments at which a session begins and ends."""
 
+from collections.abc import Callable
+
 from msgspec import Struct
 
 from ..config import Config
@@ -42,6 +44,8 @@ class Gateway:
         self.draining = False
         """The server is stopping: sends are refused."""
         self.statistics = GatewayStatistics()
+        self.start_soon: Callable[..., None]
+        """Starts a task among those of the connections; set by the acceptor."""
         self.greeting: set[Transport] = set()
         """Connections that have not authenticated yet."""
         self._registry = registry

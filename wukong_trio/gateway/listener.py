@@ -1,17 +1,25 @@
 """Accepting connections: listening sockets, TLS, and the nursery that the connections live in."""
 
+import errno
 import socket
 import ssl
 from logging import getLogger
+from typing import Final
 
 import trio
 
-from ..config import Listeners
+from ..config import Config, Listeners
 from ..errors import ConfigError
 from .gateway import Gateway
+from .native_engine import serve_socket
+from .reader import SharedReader
 from .trio_websocket_engine import serve_stream
 
 log = getLogger(__name__)
+
+ACCEPTS_PER_TURN: Final = 32
+_EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+_RETRY_S: Final = 0.1
 
 
 def tls_context(listeners: Listeners) -> ssl.SSLContext:
@@ -34,11 +42,14 @@ def tls_context(listeners: Listeners) -> ssl.SSLContext:
 class Acceptor:
     """Accepts on all WebSocket listeners. `run` is one task of the server's nursery."""
 
-    def __init__(self, gateway: Gateway, plain: list[socket.socket], tls: list[socket.socket], listeners: Listeners):
+    def __init__(self, gateway: Gateway, plain: list[socket.socket], tls: list[socket.socket], config: Config) -> None:
         self._gateway = gateway
-        self._listeners: list[trio.abc.Listener[trio.abc.Stream]] = [_listener(s) for s in plain]
+        self._native = plain if config.engine == "native" else []
+        self._listeners: list[trio.abc.Listener[trio.abc.Stream]] = []
+        if config.engine == "reference":
+            self._listeners += [_listener(s) for s in plain]
         if tls:
-            context = tls_context(listeners)
+            context = tls_context(config.listeners)
             self._listeners += [trio.SSLListener(_listener(s), context, https_compatible=True) for s in tls]
         self._accepting = trio.CancelScope()
         self.done = trio.Event()
@@ -46,17 +57,59 @@ class Acceptor:
 
     async def run(self) -> None:
         """Accepts until `stop`, then waits for the connections to end."""
-        async with trio.open_nursery() as connections:
-            with self._accepting:
-                await trio.serve_listeners(self._serve, self._listeners, handler_nursery=connections)
+        with SharedReader(self._gateway) as shared:
+            async with trio.open_nursery() as readers:
+                readers.start_soon(shared.run)
+                async with trio.open_nursery() as connections:
+                    self._gateway.start_soon = connections.start_soon
+                    with self._accepting:
+                        await self._accept(connections, shared)
+                readers.cancel_scope.cancel()
         self.done.set()
+
+    async def _accept(self, connections: trio.Nursery, shared: SharedReader) -> None:
+        async with trio.open_nursery() as nursery:
+            for sock in self._native:
+                nursery.start_soon(self._accept_native, sock, connections, shared)
+            if self._listeners:
+                nursery.start_soon(self._accept_streams, connections)
+
+    async def _accept_streams(self, connections: trio.Nursery) -> None:
+        await trio.serve_listeners(self._serve_stream, self._listeners, handler_nursery=connections)
+
+    async def _accept_native(self, listener: socket.socket, connections: trio.Nursery, shared: SharedReader) -> None:
+        while True:
+            await trio.lowlevel.wait_readable(listener)
+            try:
+                for _ in range(ACCEPTS_PER_TURN):
+                    sock, address = listener.accept()
+                    sock.setblocking(False)
+                    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                    connections.start_soon(self._serve_socket, shared, sock, f"{address[0]}:{address[1]}")
+            except BlockingIOError:
+                pass
+            except OSError as error:
+                # A connection that ended while it waited is nobody's loss; too few descriptors is everybody's.
+                if error.errno in _EXHAUSTED:
+                    log.warning("no connection can be accepted: %s", error)
+                    await trio.sleep(_RETRY_S)
 
     def stop(self) -> None:
         """Refuses new connections from now on."""
         self._accepting.cancel()
+        for sock in self._native:
+            trio.lowlevel.notify_closing(sock)
+            sock.close()
 
-    async def _serve(self, stream: trio.abc.Stream) -> None:
+    async def _serve_socket(self, shared: SharedReader, sock: socket.socket, address: str) -> None:
         """One connection. Whatever goes wrong with it ends here, in one log line."""
+        try:
+            await serve_socket(self._gateway, shared, sock, address)
+        except Exception:
+            log.exception("%s: connection dropped", address)
+
+    async def _serve_stream(self, stream: trio.abc.Stream) -> None:
+        """The same for streams."""
         address = _remote_address(stream)
         try:
             await serve_stream(self._gateway, stream, address)

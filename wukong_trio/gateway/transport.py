@@ -1,7 +1,6 @@
 """What a session sees of its connection: a bounded outbox, and a way to end it. Engines fill in reading and writing."""
 
 from abc import ABC, abstractmethod
-from collections import deque
 from typing import TYPE_CHECKING
 
 import trio
@@ -29,6 +28,18 @@ class Transport(ABC):
     Frames are the JSON texts of messages; the engine turns them into WebSocket frames.
     """
 
+    __slots__ = (
+        "_flushes",
+        "_frames",
+        "_frames_bytes",
+        "_touched",
+        "closing",
+        "last_inbound",
+        "limits",
+        "remote_address",
+        "waiting",
+    )
+
     def __init__(self, limits: Limits, flushes: FlushList, *, remote_address: str, now: float) -> None:
         self.limits = limits
         self.remote_address = remote_address
@@ -39,7 +50,7 @@ class Transport(ABC):
         self.waiting: trio.CancelScope | None = None
         """Around whatever the connection's task awaits of the client; cancelled by `close`."""
         self._flushes = flushes
-        self._frames: deque[bytes] = deque()
+        self._frames: list[bytes] = []
         self._frames_bytes = 0
         self._touched = False
 
@@ -67,8 +78,12 @@ class Transport(ABC):
         """Ends the connection: what waits is still written, then the close frame. Later calls do nothing."""
         if self.closing is None:
             self.closing = close
-            if self.waiting is not None:
-                self.waiting.cancel()
+            self._wake()
+
+    def _wake(self) -> None:
+        """Interrupts what the connection's task awaits of the client."""
+        if self.waiting is not None:
+            self.waiting.cancel()
 
     @abstractmethod
     def _write(self) -> None:

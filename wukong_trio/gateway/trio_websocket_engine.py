@@ -85,7 +85,7 @@ class TrioWebSocketTransport(Transport):
         try:
             with scope:
                 while self._frames:
-                    frame = self._frames.popleft()
+                    frame = self._frames.pop(0)
                     self._frames_bytes -= len(frame)
                     with trio.move_on_after(self.limits.write_timeout_s) as deadline:
                         await self._websocket.send_message(frame.decode())

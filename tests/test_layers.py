@@ -51,6 +51,7 @@ ONLY_IN = {
     "hypercorn": {"api/quart_app.py"},
     "trio_websocket": {"gateway/trio_websocket_engine.py", "client.py"},
     "wsproto": {"testing/raw_client.py"},
+    "httptools": {"gateway/handshake.py"},
     "click": {"cli.py"},
     "structlog": {"log.py"},
     "yaml": {"settings.py", "cli.py"},

@@ -126,7 +126,7 @@ async def test_j120_a_client_that_does_not_read(open_server: OpenServer) -> None
             with trio.fail_after(2):
                 await read_all(ann, 50)
         assert server.statistics().sessions == 2, "the client that does not read is gone"
-        with pytest.raises(SocketClosed, match="4005|1006"):
+        with pytest.raises(SocketClosed, match=r"4005|1006"):
             await receive_for_ever(deaf)
 
 

@@ -114,6 +114,9 @@ def _command(request: SendRequest) -> SendCommand:
     plain(request.channel_id, "频道ID不合法！")
     key = channel_key(request.channel_id, request.channel_type)
     from_uid = request.from_uid if request.from_uid.strip() else request.sender_uid
+    if key.channel_type in (ChannelType.PERSON, ChannelType.AGENT):
+        # Both uids become one stored id.
+        plain(from_uid, "频道ID不合法！")
     within_limit("from_uid, client_msg_no or topic", from_uid, request.client_msg_no, request.topic)
     stream = SETTING_STREAM if request.is_stream == 1 else 0
     topic = SETTING_TOPIC if request.topic else 0

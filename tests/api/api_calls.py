@@ -1,0 +1,61 @@
+"""Calling the HTTP API in tests."""
+
+from base64 import b64encode
+from typing import Any, Self
+
+import httpx
+
+from wukong_trio import Server
+
+OK = {"status": 200}
+P = b64encode(b'{"type":1}').decode()
+
+
+class Api:
+    """One server's API. JSON bodies are given as Python values, anything else as `raw`."""
+
+    def __init__(self, server: Server, token: str = "") -> None:
+        self.server = server
+        self.http = httpx.AsyncClient(base_url=server.endpoints.http, headers={"token": token} if token else {})
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self.http.aclose()
+
+    async def get(self, path: str) -> Any:
+        """The JSON of a GET that succeeds."""
+        answer = await self.http.get(path)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    async def post(self, path: str, body: object) -> Any:
+        """The JSON of a POST that succeeds."""
+        answer = await self.http.post(path, json=body)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    async def ok(self, path: str, **body: object) -> None:
+        """A POST that is answered with a plain success."""
+        assert await self.post(path, body) == OK
+
+    async def e400(self, path: str, message: str = "", *, raw: bytes | None = None, **body: object) -> None:
+        """A POST that is refused, with this text if there is one."""
+        answer = await self.http.post(path, content=raw) if raw is not None else await self.http.post(path, json=body)
+        assert answer.status_code == 400, answer.text
+        refusal = answer.json()
+        assert refusal["status"] == 400
+        assert refusal["msg"]
+        if message:
+            assert refusal["msg"] == message
+
+    async def send(self, channel_id: str, channel_type: int = 2, **more: object) -> Any:
+        """Sends a message; returns the whole answer."""
+        body = {"channel_id": channel_id, "channel_type": channel_type, "payload": P, **more}
+        return await self.post("/message/send", body)
+
+    async def history(self, channel_id: str, channel_type: int = 2, login_uid: str = "ann", **more: object) -> Any:
+        """A page of history."""
+        body = {"login_uid": login_uid, "channel_id": channel_id, "channel_type": channel_type, **more}
+        return await self.post("/channel/messagesync", body)

@@ -1,0 +1,113 @@
+"""HTTP statements 19-34: users, devices, system accounts."""
+
+from pathlib import Path
+
+import pytest
+import trio
+from api_calls import OK, Api
+
+from wukong_trio import ConnectionClosed, RequestError, open_client
+from wukong_trio.testing import open_raw_client, open_test_server
+
+
+async def test_h019_h020_h021_h022_tokens(api: Api) -> None:
+    for _ in range(2):
+        await api.ok("/user/token", uid="ann", token="t")
+    await api.e400("/user/token", "uid不能为空！", token="t")
+    await api.e400("/user/token", "uid不能为空！", uid=" ", token="t")
+    await api.e400("/user/token", "token不能为空！", uid="ann")
+    for uid in ("a@b", "a#b", "a&b"):
+        await api.e400("/user/token", "uid不能包含特殊字符！", uid=uid, token="t")
+    await api.e400("/user/token", "系统账号不允许更新token！", uid="____system", token="t")
+    await api.ok("/user/token", uid="u" * 512, token="t")
+    await api.e400("/user/token", uid="u" * 513, token="t")
+
+
+async def test_h023_banned_and_disbanded_users(api: Api) -> None:
+    for flags, status in (({"ban": 1}, 19), ({"disband": 1}, 24)):
+        await api.ok("/channel/info", channel_id="ann", channel_type=1, **flags)
+        assert await api.post("/user/token", {"uid": "ann", "token": "t"}) == {"status": status}
+
+
+async def test_h024_h027_tokens_decide_and_quit_ends_them() -> None:
+    with trio.fail_after(10):
+        async with open_test_server(auth={"token_auth": "on"}) as server, Api(server) as api:
+            url = server.endpoints.ws
+            await api.ok("/user/token", uid="ann", token="good")
+            for token in ("bad", ""):
+                with pytest.raises(RequestError, match="reason 2"):
+                    async with open_client(url, uid="ann", token=token):
+                        pass
+            async with open_client(url, uid="ann", token="good") as ann:
+                await api.ok("/user/device_quit", uid="ann", device_flag=0)
+                with pytest.raises(ConnectionClosed, match="4003"):
+                    await ann.__anext__()
+            with pytest.raises(RequestError, match="reason 2"):
+                async with open_client(url, uid="ann", token="good"):
+                    pass
+
+
+async def test_h025_h026_a_master_token_kicks_its_flag_only(api: Api) -> None:
+    async with (
+        open_client(api.server.endpoints.ws, uid="ann", token="t", device_flag=0) as app,
+        open_client(api.server.endpoints.ws, uid="ann", token="t", device_flag=1) as web,
+    ):
+        await api.ok("/user/token", uid="ann", token="t", device_level=0)
+        await app.ping()
+        await api.ok("/user/token", uid="ann", token="t", device_level=1)
+        with pytest.raises(ConnectionClosed, match="4003"):
+            await app.__anext__()
+        await web.ping()
+
+
+async def test_h028_quitting_all_devices(api: Api) -> None:
+    await api.ok("/user/device_quit", uid="nobody", device_flag=0)
+    await api.ok("/user/device_quit", uid="nobody")
+    await api.e400("/user/device_quit", "uid不能为空！")
+    async with (
+        open_raw_client(api.server.endpoints.ws) as app,
+        open_raw_client(api.server.endpoints.ws) as web,
+        open_raw_client(api.server.endpoints.ws) as other,
+    ):
+        await app.connect("ann")
+        await web.connect("ann", deviceFlag=1)
+        await other.connect("ann", deviceFlag=5)
+        await api.ok("/user/device_quit", uid="ann", device_flag=-1)
+        for client in (app, web):
+            assert (await client.receive())["params"]["reasonCode"] == 12
+            assert (await client.wait_closed()).code == 4003
+        await other.ping()
+
+
+async def test_h029_h030_h031_online_status(api: Api) -> None:
+    assert await api.post("/user/onlinestatus", []) == OK
+    assert (await api.http.post("/user/onlinestatus", content=b"null")).json() == OK
+    await api.e400("/user/onlinestatus", raw=b'{"a":1}')
+    async with (
+        open_client(api.server.endpoints.ws, uid="ann", device_flag=1),
+        open_client(api.server.endpoints.ws, uid="ann", device_flag=1),
+        open_client(api.server.endpoints.ws, uid="bob", device_flag=0),
+    ):
+        assert await api.post("/user/onlinestatus", ["nobody", "bob", "ann", "bob"]) == [
+            {"uid": "bob", "device_flag": 0, "online": 1},
+            {"uid": "ann", "device_flag": 1, "online": 1},
+        ]
+    assert await api.post("/user/onlinestatus", ["nobody"]) == []
+
+
+async def test_h032_h033_system_accounts(api: Api) -> None:
+    assert await api.get("/user/systemuids") == []
+    for _ in range(2):
+        await api.ok("/user/systemuids_add", uids=["s1", "s2", " "])
+    assert await api.get("/user/systemuids") == ["s1", "s2"]
+    await api.ok("/user/systemuids_remove", uids=["s1", "zz"])
+    await api.ok("/user/systemuids_add", uids=[])
+    assert await api.get("/user/systemuids") == ["s2"]
+
+
+async def test_h034_system_accounts_survive_a_restart(tmp_path: Path) -> None:
+    with trio.fail_after(10):
+        async with open_test_server(data_dir=tmp_path) as server, Api(server) as api:
+            await api.ok("/user/systemuids_add", uids=["s1"])
+        async with open_test_server(data_dir=tmp_path) as server, Api(server) as api:
+            assert await api.get("/user/systemuids") == ["s1"]

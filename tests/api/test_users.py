@@ -14,7 +14,6 @@ async def test_h019_h020_h021_h022_tokens(api: Api) -> None:
     for _ in range(2):
         await api.ok("/user/token", uid="ann", token="t")
     await api.e400("/user/token", "uid不能为空！", token="t")
-    await api.e400("/user/token", "uid不能为空！", uid=" ", token="t")
     await api.e400("/user/token", "token不能为空！", uid="ann")
     for uid in ("a@b", "a#b", "a&b"):
         await api.e400("/user/token", "uid不能包含特殊字符！", uid=uid, token="t")

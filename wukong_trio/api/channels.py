@@ -88,7 +88,7 @@ async def delete_channel(context: ApiContext, request: ChannelRef, _query: Query
     """Disbands a channel; its history stays."""
     if request.channel_type == ChannelType.PERSON:
         raise ApiError(NO_PERSON_MEMBERS)
-    await context.channels.disband(_checked_key(request))
+    await context.channels.disband(ChannelKey(request.channel_id, request.channel_type))
     return STATUS_OK
 
 
@@ -161,16 +161,19 @@ def removes_from(members: MemberList) -> Handler[ListRequest]:
 
 def _list_uids(request: ListRequest, members: MemberList) -> tuple[ChannelKey, list[str]]:
     key = _list_key(request, plain_id=members is MemberList.ALLOWED)
-    if not request.uids:
+    uids = clean_uids(request.uids)
+    if not uids:
         raise ApiError("uids不能为空！")
-    return key, clean_uids(request.uids)
+    return key, uids
 
 
 def sets(members: MemberList) -> Handler[ListRequest]:
     """A handler that replaces a list."""
 
     async def handler(context: ApiContext, request: ListRequest, _query: Query) -> object:
-        key = _checked_key(request)
+        # The type is not checked: lists may be set for channels that will never exist.
+        required(request.channel_id, "频道ID不能为空！")
+        key = ChannelKey(request.channel_id, request.channel_type)
         await context.channels.change_list(key, members, reset=True, add=clean_uids(request.uids))
         return STATUS_OK
 

@@ -11,6 +11,12 @@ from .table import ApiError
 STATUS_OK = {"status": 200}
 
 
+def given(text: str, message: str) -> None:
+    """Refuses an empty text."""
+    if not text:
+        raise ApiError(message)
+
+
 def required(text: str, message: str) -> None:
     """Refuses a blank text."""
     if not text.strip():

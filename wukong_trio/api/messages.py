@@ -11,12 +11,13 @@ from ..model import (
     SETTING_TOPIC,
     SYNC_ONCE,
     SYSTEM_UID,
+    ChannelKey,
     ChannelType,
     ReasonCode,
     SendCommand,
+    person_channel_id,
 )
 from ..protocol.payload import PayloadError, read_base64
-from ..services.addressing import stored_key
 from ..services.history import PullMode
 from .checks import channel_key, plain, required, within_limit
 from .context import ApiContext
@@ -114,9 +115,9 @@ def _command(request: SendRequest) -> SendCommand:
     plain(request.channel_id, "频道ID不合法！")
     key = channel_key(request.channel_id, request.channel_type)
     from_uid = request.from_uid if request.from_uid.strip() else request.sender_uid
-    if key.channel_type in (ChannelType.PERSON, ChannelType.AGENT):
-        # Both uids become one stored id.
-        plain(from_uid, "频道ID不合法！")
+    if "@" in from_uid and key.channel_type in (ChannelType.PERSON, ChannelType.AGENT):
+        # It joins both uids to one stored id.
+        raise ApiError("频道ID不合法！")
     within_limit("from_uid, client_msg_no or topic", from_uid, request.client_msg_no, request.topic)
     stream = SETTING_STREAM if request.is_stream == 1 else 0
     topic = SETTING_TOPIC if request.topic else 0
@@ -125,7 +126,7 @@ def _command(request: SendRequest) -> SendCommand:
         channel_id=key.channel_id,
         channel_type=key.channel_type,
         payload=payload,
-        client_msg_no=request.client_msg_no,
+        client_msg_no=request.client_msg_no if request.client_msg_no.strip() else "",
         flags=request.flags,
         setting=request.setting & ~SETTING_STREAM | stream | topic,
         expire=request.expire,
@@ -147,12 +148,10 @@ async def sync_messages(context: ApiContext, request: SyncRequest, _query: Query
     """A page of a channel's history."""
     required(request.channel_id, "channel_id不能为空！")
     required(request.login_uid, "login_uid不能为空！")
-    key = channel_key(request.channel_id, request.channel_type)
+    within_limit("channel_id or login_uid", request.channel_id, request.login_uid)
+    key = ChannelKey(request.channel_id, request.channel_type)
     if key.channel_type == ChannelType.PERSON:
-        stored = stored_key(request.login_uid, request.channel_id, key.channel_type)
-        if stored is None:
-            raise ApiError("频道ID不合法！")
-        key = stored
+        key = ChannelKey(person_channel_id(request.login_uid, request.channel_id), key.channel_type)
     page = await context.history.page(
         key,
         start=request.start_message_seq,

@@ -65,5 +65,6 @@ def record_of(message: Message) -> MessageRecord:
 
 
 def _shown_channel(message: Message) -> str:
-    channel_id = message.channel_id.removesuffix(COMMAND_CHANNEL_SUFFIX)
-    return peer_of(message.from_uid, channel_id) if message.channel_type == ChannelType.PERSON else channel_id
+    if message.channel_type != ChannelType.PERSON:
+        return message.channel_id
+    return peer_of(message.from_uid, message.channel_id.removesuffix(COMMAND_CHANNEL_SUFFIX))

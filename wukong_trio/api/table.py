@@ -4,6 +4,7 @@ What all endpoints share is here: manager token, CORS, decoding of the body, the
 hand over method, path, query, the `token` header and the body, and to write the answer down.
 """
 
+import json
 from collections.abc import Awaitable, Callable, Iterable
 from hmac import compare_digest
 from logging import getLogger
@@ -37,6 +38,7 @@ CORS_HEADERS: Final = (
 """On every answer."""
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
+_find_end = json.JSONDecoder().raw_decode
 
 
 class ApiError(Exception):
@@ -99,14 +101,19 @@ class Endpoint(Generic[T]):
             return self._decoder.decode(b"null")
         try:
             return self._decoder.decode(body)
-        except msgspec.ValidationError:
-            pass
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            raise ApiError(BAD_BODY) from None
+            pass
         try:
-            return msgspec.convert(_without_nulls(_decode(body), self._type), self._type)
-        except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError, RecursionError):
+            return msgspec.convert(_without_nulls(_first_value(body), self._type), self._type)
+        except (ValueError, msgspec.DecodeError, RecursionError):
             raise ApiError(BAD_BODY) from None
+
+
+def _first_value(body: bytes) -> Any:
+    """The JSON value that a body begins with; what follows it is ignored, as by the original."""
+    text = body.decode().lstrip()
+    _, end = _find_end(text)
+    return _decode(text[:end])
 
 
 def _without_nulls(value: Any, type_: object) -> Any:

@@ -4,8 +4,8 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from ..model import RESERVED_UID_PREFIX, Device, DeviceLevel, ReasonCode
-from .checks import STATUS_OK, clean_uids, plain, required, within_limit
+from ..model import SYSTEM_UID, Device, DeviceLevel, ReasonCode
+from .checks import STATUS_OK, clean_uids, given, plain, within_limit
 from .context import ApiContext
 from .table import ApiError, Query
 
@@ -36,11 +36,11 @@ class UidsRequest(Struct):
 
 async def set_token(context: ApiContext, request: TokenRequest, _query: Query) -> object:
     """Registers a user's device and its token."""
-    required(request.uid, "uid不能为空！")
-    required(request.token, "token不能为空！")
+    given(request.uid, "uid不能为空！")
+    given(request.token, "token不能为空！")
     plain(request.uid, "uid不能包含特殊字符！")
     within_limit("uid", request.uid)
-    if request.uid.startswith(RESERVED_UID_PREFIX):
+    if request.uid == SYSTEM_UID:
         raise ApiError("系统账号不允许更新token！")
     device = Device(
         uid=request.uid,
@@ -54,7 +54,7 @@ async def set_token(context: ApiContext, request: TokenRequest, _query: Query) -
 
 async def quit_device(context: ApiContext, request: QuitRequest, _query: Query) -> object:
     """Invalidates tokens and sends the devices away."""
-    required(request.uid, "uid不能为空！")
+    given(request.uid, "uid不能为空！")
     await context.users.quit(request.uid, request.device_flag)
     return STATUS_OK
 

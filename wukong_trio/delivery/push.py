@@ -38,5 +38,9 @@ def views_of(message: Message, channel: Channel) -> tuple[Push, Push]:
     if channel.key.channel_type == ChannelType.PERSON:
         peer = peer_of(message.from_uid, channel.key.channel_id)
         return Push(message, message.from_uid), Push(message, peer, red_dot=False)
-    theirs = Push(message, channel.key.channel_id)
-    return theirs, Push(message, channel.key.channel_id, red_dot=False) if message.flags & RED_DOT else theirs
+    shown_id = channel.key.channel_id
+    if channel.key.channel_type == ChannelType.AGENT:
+        # Both sides see the channel as its owner has addressed it.
+        shown_id = shown_id.partition("@")[2]
+    theirs = Push(message, shown_id)
+    return theirs, Push(message, shown_id, red_dot=False) if message.flags & RED_DOT else theirs

@@ -110,7 +110,7 @@ async def test_channels_open_to_all(open_server: OpenServer) -> None:
         assert (await agent.receive())["params"]["channelType"] == 6
         await sent(ann, "ann|shop", 3)
         await sent(ann, "agent", 11)
-        assert (await agent.receive())["params"]["channelId"] == "ann@agent"
+        assert (await agent.receive())["params"]["channelId"] == "agent"
         await sent(agent, "ann@agent", 11)
         assert (await ann.receive())["params"]["channelType"] == 11
         await sent(ann, "ann", 10)

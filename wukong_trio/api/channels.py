@@ -1,5 +1,7 @@
 """`/channel/*`: records, members, deny and allow lists."""
 
+from typing import Literal
+
 from msgspec import Struct
 
 from ..model import ChannelFlags, ChannelKey, ChannelType
@@ -137,23 +139,13 @@ def _list_key(request: ChannelRef, *, plain_id: bool = False) -> ChannelKey:
     return channel_key(request.channel_id, request.channel_type)
 
 
-def adds_to(members: MemberList) -> Handler[ListRequest]:
-    """A handler that adds uids to a list."""
+def changes(members: MemberList, kind: Literal["add", "remove"]) -> Handler[ListRequest]:
+    """A handler that adds uids to a list, or removes them."""
 
     async def handler(context: ApiContext, request: ListRequest, _query: Query) -> object:
         key, uids = _list_uids(request, members)
-        await context.channels.change_list(key, members, add=uids)
-        return STATUS_OK
-
-    return handler
-
-
-def removes_from(members: MemberList) -> Handler[ListRequest]:
-    """A handler that removes uids from a list."""
-
-    async def handler(context: ApiContext, request: ListRequest, _query: Query) -> object:
-        key, uids = _list_uids(request, members)
-        await context.channels.change_list(key, members, remove=uids)
+        change = {"add": uids} if kind == "add" else {"remove": uids}
+        await context.channels.change_list(key, members, **change)
         return STATUS_OK
 
     return handler

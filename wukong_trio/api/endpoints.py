@@ -10,7 +10,7 @@ from .channels import (
     ListRequest,
     SubscribersRequest,
     add_subscribers,
-    adds_to,
+    changes,
     clears,
     delete_channel,
     get_allowed,
@@ -18,7 +18,6 @@ from .channels import (
     put_info,
     remove_all_subscribers,
     remove_subscribers,
-    removes_from,
     sets,
 )
 from .messages import SendRequest, SyncRequest, send_message, sync_messages
@@ -41,9 +40,9 @@ Nothing: Any = type(None)
 
 def _list_endpoints(name: str, members: MemberList) -> list[Endpoint[Any]]:
     return [
-        Endpoint("POST", f"/channel/{name}_add", ListRequest, adds_to(members)),
+        Endpoint("POST", f"/channel/{name}_add", ListRequest, changes(members, "add")),
         Endpoint("POST", f"/channel/{name}_set", ListRequest, sets(members)),
-        Endpoint("POST", f"/channel/{name}_remove", ListRequest, removes_from(members)),
+        Endpoint("POST", f"/channel/{name}_remove", ListRequest, changes(members, "remove")),
         Endpoint("POST", f"/channel/{name}_remove_all", ChannelRef, clears(members)),
     ]
 

@@ -1,5 +1,7 @@
 """What travels through the router: sends and other things that have to keep their place among them."""
 
+from abc import ABC, abstractmethod
+
 import trio
 
 from ..model import SYNC_ONCE, Message, ReasonCode, SendCommand, SendResult
@@ -7,7 +9,7 @@ from ..services.directory import Channel
 from .registry import Receiver
 
 
-class Errand:
+class Errand(ABC):
     """Something to be done in its turn: after what came before it, before what comes after."""
 
     __slots__ = ("sender",)
@@ -16,9 +18,9 @@ class Errand:
         self.sender = sender
         """The session it came from, None for the server's own and back-ends'. Its messages are not sent back to it."""
 
+    @abstractmethod
     def finish(self) -> None:
         """Called by the deliver stage, synchronously. Must not raise."""
-        raise NotImplementedError
 
 
 class Submission(Errand):

@@ -144,8 +144,10 @@ def changes(members: MemberList, kind: Literal["add", "remove"]) -> Handler[List
 
     async def handler(context: ApiContext, request: ListRequest, _query: Query) -> object:
         key, uids = _list_uids(request, members)
-        change = {"add": uids} if kind == "add" else {"remove": uids}
-        await context.channels.change_list(key, members, **change)
+        if kind == "add":
+            await context.channels.change_list(key, members, add=uids)
+        else:
+            await context.channels.change_list(key, members, remove=uids)
         return STATUS_OK
 
     return handler

@@ -112,8 +112,8 @@ class Server:
             before_send=before_send,
             hook_timeout_s=config.hook_timeout_s,
         )
-        authentication = Authentication(store, config.auth, authenticate, hook_timeout_s=config.hook_timeout_s)
-        self._gateway = Gateway(config, self._router, self._registry, authentication, flushes, self._events)
+        self._authentication = Authentication(store, config.auth, authenticate, hook_timeout_s=config.hook_timeout_s)
+        self._gateway = Gateway(config, self._router, self._registry, self._authentication, flushes, self._events)
         self._stopping = trio.Event()
 
     async def send(self, command: SendCommand) -> SendResult:
@@ -175,6 +175,7 @@ class Server:
         with trio.CancelScope() as scope:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._router.run)
+                nursery.start_soon(self._authentication.run)
                 nursery.start_soon(self._gateway.deadlines.run)
                 if self._events is not None:
                     nursery.start_soon(self._events.run)

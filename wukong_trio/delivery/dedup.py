@@ -18,12 +18,17 @@ class SentMarks:
     def __init__(self, config: Idempotency) -> None:
         self._config = config
         self._ids: dict[int, int] = {}
+        self._oldest_id = 0
         self._order: deque[tuple[int, int]] = deque()
 
-    def find(self, key: ChannelKey, uid: str, client_msg_no: str, now_s: float) -> int:
+    def forget_before(self, now_s: float) -> None:
+        """Moves the window on to a moment; call it once per batch."""
+        self._oldest_id = first_id_at(now_s - self._config.window_s)
+
+    def find(self, key: ChannelKey, uid: str, client_msg_no: str) -> int:
         """The id of the message that may be the original of this send, 0 if there is none."""
         message_id = self._ids.get(hash((key, uid, client_msg_no)), 0)
-        return message_id if message_id >= first_id_at(now_s - self._config.window_s) else 0
+        return message_id if message_id >= self._oldest_id else 0
 
     def remember(self, marks: Iterable[SentMark]) -> None:
         """Adds messages, oldest first; what exceeds the bound is forgotten."""

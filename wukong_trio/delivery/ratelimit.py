@@ -14,9 +14,7 @@ class RateLimiter:
         self._buckets: dict[str, tuple[float, float]] = {}
 
     def allow(self, uid: str) -> bool:
-        """Takes a token; False if there is none. Without a rate everything is allowed."""
-        if not self._rate_per_s:
-            return True
+        """Takes a token; False if there is none."""
         now = monotonic()
         tokens, since = self._buckets.pop(uid, (self._size, now))
         tokens = min(self._size, tokens + (now - since) * self._rate_per_s)

@@ -22,7 +22,7 @@ from ..store.base import Store
 from .commit import Committer
 from .flush import FlushList
 from .hooks import BeforeSend, Events, HookStage, MessageAccepted
-from .push import Push, views_of
+from .push import Views
 from .registry import SessionRegistry
 from .submission import BackendSend, Errand, Submission
 
@@ -66,6 +66,7 @@ class Router:
         self._flushes = flushes
         self._events = events
         self._pending = 0
+        self._now = 0.0
         self._idle = trio.Event()
         self._entry, self._inbox = trio.open_memory_channel[list[Errand]](INBOX_BATCHES)
         self._hooks: HookStage | None = None
@@ -163,6 +164,7 @@ class Router:
 
     async def _deliver_stage(self, inbox: trio.MemoryReceiveChannel[list[Errand]]) -> None:
         async for batch in inbox:
+            self._now = trio.current_time()
             budget = DELIVERIES_PER_TURN
             for errand in batch:
                 try:
@@ -188,23 +190,23 @@ class Router:
             return budget
         assert submission.channel is not None
         self.statistics.accepted += 1
-        theirs, own = views_of(message, submission.channel)
+        views = Views(message, submission.channel)
+        sender_uid, sender = message.from_uid, submission.sender
         for uid in self._registry.online(submission.channel.members):
-            budget -= self._push(uid, own if uid == message.from_uid else theirs, submission)
+            for session in self._registry.sessions_of(uid):
+                if session is not sender:
+                    session.deliver(views.own if uid == sender_uid else views.theirs, self._now)
+                    self.statistics.delivered += 1
+                    budget -= 1
             if budget <= 0:
-                self._flushes.flush()
-                await trio.lowlevel.checkpoint()
-                budget = DELIVERIES_PER_TURN
+                budget = await self._give_way()
         if self._events is not None:
             self._events.emit(MessageAccepted(message))
         return budget
 
-    def _push(self, uid: str, push: Push, submission: Submission) -> int:
-        now = trio.current_time()
-        count = 0
-        for session in self._registry.sessions_of(uid):
-            if session is not submission.sender:
-                session.deliver(push, now)
-                count += 1
-        self.statistics.delivered += count
-        return count
+    async def _give_way(self) -> int:
+        """Writes what was handed out and lets other tasks run; returns a new budget."""
+        self._flushes.flush()
+        await trio.lowlevel.checkpoint()
+        self._now = trio.current_time()
+        return DELIVERIES_PER_TURN

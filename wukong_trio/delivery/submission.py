@@ -1,7 +1,5 @@
 """What travels through the router: sends and other things that have to keep their place among them."""
 
-from abc import ABC, abstractmethod
-
 import trio
 
 from ..model import SYNC_ONCE, Message, ReasonCode, SendCommand, SendResult
@@ -9,7 +7,7 @@ from ..services.directory import Channel
 from .registry import Receiver
 
 
-class Errand(ABC):
+class Errand:
     """Something to be done in its turn: after what came before it, before what comes after."""
 
     __slots__ = ("sender",)
@@ -18,15 +16,15 @@ class Errand(ABC):
         self.sender = sender
         """The session it came from, None for the server's own and back-ends'. Its messages are not sent back to it."""
 
-    @abstractmethod
     def finish(self) -> None:
         """Called by the deliver stage, synchronously. Must not raise."""
+        raise NotImplementedError  # not an ABC: isinstance is asked for every message, and ABCMeta makes it slow
 
 
 class Submission(Errand):
     """A send on its way: what is wanted, what was found out, how it ended."""
 
-    __slots__ = ("channel", "command", "message", "reason", "repeated", "target")
+    __slots__ = ("channel", "command", "from_user", "message", "reason", "repeated", "target", "to_user")
 
     trusted = False
     """Back-ends may write anywhere that is neither banned nor disbanded."""
@@ -39,6 +37,10 @@ class Submission(Errand):
         """Whose members receive it."""
         self.target: Channel | None = None
         """Where it is stored: the channel itself, or its command channel."""
+        self.from_user: Channel | None = None
+        """The record of the sender; not looked up for back-ends."""
+        self.to_user: Channel | None = None
+        """The record of the peer in a person channel; the same."""
         self.message: Message | None = None
         """Set once it is accepted; for a repetition, the original."""
         self.repeated = False

@@ -125,11 +125,13 @@ async def _admit(
     if verdict.reason is not ReasonCode.SUCCESS:
         log.info("%s: %r was refused: %s", transport.remote_address, info.uid, verdict.reason.wire_name)
         return encode_refusal(connect.id, verdict.reason)
-    dialect = profile.choose(connect, binary=binary, target=target, default=gateway.config.notification_profile)
+    default = gateway.config.notification_profile
+    dialect, objects = profile.choose(connect, binary=binary, target=target, default=default)
     session = Session(
         gateway,
         transport,
         dialect,
+        objects=objects,
         uid=info.uid,
         device_flag=info.device_flag,
         device_id=info.device_id,

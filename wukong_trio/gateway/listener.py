@@ -85,7 +85,9 @@ class Acceptor:
                     sock, address = listener.accept()
                     sock.setblocking(False)
                     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                    connections.start_soon(self._serve_socket, shared, sock, f"{address[0]}:{address[1]}")
+                    remote = f"{address[0]}:{address[1]}"
+                    # One name for all: Trio would make a new text for each task.
+                    connections.start_soon(serve_socket, self._gateway, shared, sock, remote, name="connection")
             except BlockingIOError:
                 pass
             except OSError as error:
@@ -101,15 +103,8 @@ class Acceptor:
             trio.lowlevel.notify_closing(sock)
             sock.close()
 
-    async def _serve_socket(self, shared: SharedReader, sock: socket.socket, address: str) -> None:
-        """One connection. Whatever goes wrong with it ends here, in one log line."""
-        try:
-            await serve_socket(self._gateway, shared, sock, address)
-        except Exception:
-            log.exception("%s: connection dropped", address)
-
     async def _serve_stream(self, stream: trio.abc.Stream) -> None:
-        """The same for streams."""
+        """One connection. Whatever goes wrong with it ends here, in one log line."""
         address = _remote_address(stream)
         try:
             await serve_stream(self._gateway, stream, address)

@@ -6,6 +6,7 @@ of the shared reader (`reader.py`), which serves all ready sockets in one turn w
 
 import socket
 from abc import abstractmethod
+from collections.abc import Sequence
 from contextlib import suppress
 from logging import getLogger
 from typing import TYPE_CHECKING, Final
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 log = getLogger(__name__)
 
 RECEIVE_BYTES: Final = 64 * 1024
-_TEXT: Final = Opcode.TEXT
+_TEXT, _BINARY = Opcode.TEXT, Opcode.BINARY
 
 
 class _Control(bytes):
@@ -44,7 +45,7 @@ class NativeTransport(Transport):
         super().__init__(limits, gateway.flushes, remote_address=remote_address, now=trio.current_time())
         self._gateway = gateway
         self._reader = FrameReader(limit_bytes=limits.ws_message_bytes)
-        self._early: list[Arrival | Failure] = self._reader.receive(upgrade.rest)
+        self._early: Sequence[Arrival | Failure] = self._reader.receive(upgrade.rest)
         """What arrived before there was a session to take it."""
         self._session: Session | None = None
         self.over = ""
@@ -53,9 +54,9 @@ class NativeTransport(Transport):
     async def receive(self) -> tuple[bytes, bool]:
         while True:
             while self._early:
-                arrival = self._early.pop(0)
-                if isinstance(arrival, Arrival) and arrival.opcode in (Opcode.TEXT, Opcode.BINARY):
-                    return arrival.payload, arrival.opcode is Opcode.BINARY
+                arrival, *self._early = self._early
+                if not isinstance(arrival, Failure) and arrival[0] in (Opcode.TEXT, Opcode.BINARY):
+                    return arrival[1], arrival[0] is Opcode.BINARY
                 self._serve_other(arrival)
             self._flushes.flush()
             if self.over or self.closing is not None:
@@ -80,11 +81,11 @@ class NativeTransport(Transport):
         self.last_inbound = now
         return self._serve(arrivals)
 
-    def _serve(self, arrivals: list[Arrival | Failure]) -> list[Errand]:
+    def _serve(self, arrivals: Sequence[Arrival | Failure]) -> list[Errand]:
         assert self._session is not None
         errands: list[Errand] = []
         for arrival in arrivals:
-            if arrival[0] is _TEXT or arrival[0] is Opcode.BINARY:
+            if not isinstance(arrival, Failure) and (arrival[0] is _TEXT or arrival[0] is _BINARY):
                 errands += self._session.receive(arrival[1])
             else:
                 self._serve_other(arrival)
@@ -94,9 +95,9 @@ class NativeTransport(Transport):
         """A control frame, or the end of the protocol."""
         if isinstance(arrival, Failure):
             self.close(arrival.close)
-        elif arrival.opcode is Opcode.PING:
-            self.offer(_Control(encode_frame(Opcode.PONG, arrival.payload)))
-        elif arrival.opcode is Opcode.CLOSE:
+        elif arrival[0] is Opcode.PING:
+            self.offer(_Control(encode_frame(Opcode.PONG, arrival[1])))
+        elif arrival[0] is Opcode.CLOSE:
             self.end("closed by the client")
 
     def end(self, why: str) -> None:
@@ -130,7 +131,7 @@ class NativeTransport(Transport):
             if not data:
                 return
             for arrival in self._reader.receive(data):
-                if isinstance(arrival, Arrival) and arrival.opcode is Opcode.CLOSE:
+                if arrival[0] is Opcode.CLOSE:
                     return
 
 
@@ -165,7 +166,7 @@ class SocketTransport(NativeTransport):
     async def carry(self, session: "Session") -> None:
         self._session = session
         self.waiting = None
-        early, self._early = self._early, []
+        early, self._early = self._early, ()
         errands = self._serve(early)
         self._flushes.flush()
         if errands:
@@ -173,21 +174,16 @@ class SocketTransport(NativeTransport):
         self._shared.add(self)
         try:
             if self.closing is None and not self.over:
-                await self._park()
+                self._owner = trio.lowlevel.current_task()
+                await trio.lowlevel.wait_task_rescheduled(self._abort_parking)
         finally:
             self._shared.remove(self)
         if self.closing is None:
             raise DisconnectedError(self.over)
 
-    async def _park(self) -> None:
-        """Until the connection ends, one way or another."""
-        self._owner = trio.lowlevel.current_task()
-
-        def abort(_: object) -> trio.lowlevel.Abort:
-            self._owner = None
-            return trio.lowlevel.Abort.SUCCEEDED
-
-        await trio.lowlevel.wait_task_rescheduled(abort)
+    def _abort_parking(self, _: object) -> trio.lowlevel.Abort:
+        self._owner = None
+        return trio.lowlevel.Abort.SUCCEEDED
 
     def _wake(self) -> None:
         owner, self._owner = self._owner, None
@@ -274,17 +270,21 @@ class SocketTransport(NativeTransport):
 
 
 async def serve_socket(gateway: Gateway, shared: "SharedReader", sock: socket.socket, address: str) -> None:
-    """Serves a client on a plain socket; returns when the socket is closed."""
+    """Serves a client on a plain socket until the socket is closed. Whatever goes wrong ends here, in one log line."""
     try:
         upgrade = None
         with trio.move_on_after(gateway.config.limits.handshake_timeout_s):
             upgrade = await _shake_hands(sock)
         if isinstance(upgrade, Upgrade):
-            transport = SocketTransport(gateway, shared, sock, upgrade, address)
-            await run_connection(gateway, transport, upgrade.target)
+            transport, target = SocketTransport(gateway, shared, sock, upgrade, address), upgrade.target
+            # This frame stays for as long as the connection does: nothing that is not needed may hang on it.
+            del upgrade
+            await run_connection(gateway, transport, target)
         else:
             why = upgrade.reason if upgrade is not None else "not in time"
             log.info("%s: closed, no WebSocket handshake: %s", address, why)
+    except Exception:
+        log.exception("%s: connection dropped", address)
     finally:
         sock.close()
 

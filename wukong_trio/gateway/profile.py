@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 from msgspec import Struct
 
 from ..config import NotificationProfile
-from ..protocol.answers import FORM_SDK
+from ..protocol.answers import FORM_OBJECT, FORM_SDK
 from ..protocol.requests import Connect, used_snake_case
 
 Profile = Literal["doc", "sdk", "both"]
@@ -22,22 +22,27 @@ _DOC_KEYS = frozenset({"header", "clientKey"})
 
 
 class Dialect(Struct, frozen=True):
-    """How to speak to a session."""
+    """How to speak to a session. There are few, and sessions share them."""
 
     profile: Profile
     snake: bool
     """Results carry snake_case names beside the documented ones (Android)."""
-    objects: bool
-    """Payloads that are JSON objects are sent as such (iOS, Android)."""
-
-    @property
-    def forms(self) -> tuple[int, ...]:
-        """The wire forms of its pushes, in the order in which they are written."""
-        return {"doc": (0,), "sdk": (FORM_SDK,), "both": (0, FORM_SDK)}[self.profile]
+    forms: tuple[int, ...]
+    """The wire forms of pushes, in the order in which they are written."""
+    object_forms: tuple[int, ...]
+    """The same for clients that want payloads which are JSON objects as such (iOS, Android)."""
 
 
-def choose(connect: Connect, *, binary: bool, target: str, default: NotificationProfile) -> Dialect:
-    """The dialect of a client.
+_FORMS: dict[Profile, tuple[int, ...]] = {"doc": (0,), "sdk": (FORM_SDK,), "both": (0, FORM_SDK)}
+_DIALECTS = {
+    (profile, snake): Dialect(profile, snake, forms, tuple(form | FORM_OBJECT for form in forms))
+    for profile, forms in _FORMS.items()
+    for snake in (False, True)
+}
+
+
+def choose(connect: Connect, *, binary: bool, target: str, default: NotificationProfile) -> tuple[Dialect, bool]:
+    """The dialect of a client, and whether it wants payloads as objects.
 
     Args:
         binary: `connect` came in a binary frame.
@@ -45,7 +50,7 @@ def choose(connect: Connect, *, binary: bool, target: str, default: Notification
         default: the server's setting.
     """
     snake = used_snake_case(connect.keys)
-    return Dialect(_profile(connect, binary, target, default), snake, binary or snake)
+    return _DIALECTS[_profile(connect, binary, target, default), snake], binary or snake
 
 
 def _profile(connect: Connect, binary: bool, target: str, default: NotificationProfile) -> Profile:

@@ -16,7 +16,6 @@ from ..delivery.retry import RetryQueue
 from ..delivery.submission import Errand, Submission
 from ..model import DeviceLevel, ReasonCode, SendCommand
 from ..protocol.answers import (
-    FORM_OBJECT,
     encode_batch,
     encode_empty,
     encode_error,
@@ -153,6 +152,7 @@ class Session:
         transport: Transport,
         dialect: Dialect,
         *,
+        objects: bool,
         uid: str,
         device_flag: int,
         device_id: str,
@@ -169,7 +169,7 @@ class Session:
         self.in_flight = 0
         """Errands under way."""
         self.slot: int | None = None
-        self._forms = tuple(form | FORM_OBJECT for form in dialect.forms) if dialect.objects else dialect.forms
+        self._forms = dialect.object_forms if objects else dialect.forms
         self._retries: RetryQueue | None = None
         self._retry_wanted = dialect.profile != "doc"
         self._errors: deque[float] | None = None
@@ -241,8 +241,8 @@ class Session:
             command = read_command(request.params, self.uid, payload_limit_bytes=self._transport.limits.payload_bytes)
         except RefusedError as refused:
             return encode_error(request.id, refused.code, refused.message, refused.reason)
-        if not self._forms[0] & FORM_OBJECT and bytes(request.params.payload)[:1] in (b"{", b"["):
-            self._forms = tuple(form | FORM_OBJECT for form in self._forms)
+        if self._forms is not self.dialect.object_forms and bytes(request.params.payload)[:1] in (b"{", b"["):
+            self._forms = self.dialect.object_forms
         self.in_flight += 1
         return ClientSend(self, command, request.id)
 

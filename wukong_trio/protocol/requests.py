@@ -204,7 +204,17 @@ def decode(message: bytes) -> Request | list[Request]:
         return _without_id(request)
     if not _is_usable_id(request.id):
         return Invalid(None, ErrorCode.INVALID_FORMAT, "unusable id")
-    return Invalid(None, ErrorCode.INVALID_FORMAT) if too_deep(message) else request
+    return Invalid(None, ErrorCode.INVALID_FORMAT) if _holds_depth(request) and too_deep(message) else request
+
+
+def _holds_depth(request: Send | Recvack | Ping) -> bool:
+    """Whether an everyday frame can be deeply nested at all: all its members but these are flat."""
+    match request:
+        case Send():
+            return bytes(request.params.payload)[:1] != b'"'
+        case Ping():
+            return len(bytes(request.params)) > MAX_DEPTH
+    return False
 
 
 def _without_id(request: Send | Recvack | Ping) -> Request:

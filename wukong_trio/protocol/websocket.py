@@ -10,7 +10,7 @@ import sys
 from codecs import IncrementalDecoder, getincrementaldecoder
 from enum import IntEnum
 from struct import Struct as Packing
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 from .codes import CLOSE_TOO_BIG, Close
 
@@ -26,11 +26,8 @@ class Opcode(IntEnum):
     PONG = 10
 
 
-class Arrival(NamedTuple):
-    """Something that a client has sent completely: a message, or a control frame."""
-
-    opcode: Opcode
-    payload: bytes
+Arrival: TypeAlias = tuple[Opcode, bytes]
+"""What a client has sent completely, a message or a control frame. A plain tuple, because it is made so often."""
 
 
 class Failure(NamedTuple):
@@ -121,7 +118,8 @@ class FrameReader:
                 if length <= _MAX_CONTROL_BYTES or (size == 8 and not 0xFFFF < length < 2**63):
                     raise _ViolationError(1002, "length is not written the shortest way")
                 payload_at += size
-            self._check_head(first, second, length)
+            if first != _FIN | _TEXT or second < _MASKED or self._opcode is not None or length > self._limit_bytes:
+                self._check_head(first, second, length)
             stop = payload_at + length
             if stop > end:
                 self._wait(data, start, stop - start)
@@ -132,7 +130,7 @@ class FrameReader:
                 if not payload.isascii():
                     self._check_text(payload, final=True)
                 self._decoder = None
-                arrivals.append(Arrival(_TEXT, payload))
+                arrivals.append((_TEXT, payload))
             elif first & _CONTROL:
                 arrivals.append(_control(_OPCODES[first & 0x0F], payload))
                 if first & 0x0F == Opcode.CLOSE:
@@ -173,7 +171,7 @@ class FrameReader:
         self._size += len(payload)
         if final:
             assert self._opcode is not None
-            arrivals.append(Arrival(self._opcode, b"".join(self._parts)))
+            arrivals.append((self._opcode, b"".join(self._parts)))
             self._opcode = self._parts = self._decoder = None
             self._size = 0
 
@@ -221,7 +219,7 @@ def _control(opcode: Opcode, payload: bytes) -> Arrival:
             payload[2:].decode()
         except UnicodeDecodeError:
             raise _ViolationError(1007, "close reason is not UTF-8") from None
-    return Arrival(opcode, payload)
+    return opcode, payload
 
 
 def unmask(data: bytes, mask: bytes) -> bytes:

@@ -1,6 +1,6 @@
 """Who may connect: reserved names, tokens, bans."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from hmac import compare_digest
 from logging import getLogger
 
@@ -18,6 +18,7 @@ from ..model import (
     ReasonCode,
 )
 from ..store.base import Store
+from .coalesce import Coalescer
 
 log = getLogger(__name__)
 
@@ -55,6 +56,18 @@ class Authentication:
         self._config = config
         self._hook = hook
         self._hook_timeout_s = hook_timeout_s
+        self._users = Coalescer(self._load)
+        self.run = self._users.run
+        """One task of the server's nursery."""
+
+    async def _load(self, keys: Sequence[tuple[str, int]]) -> list[tuple[Device | None, bool]]:
+        """The devices of users, and whether the users are banned."""
+        devices: list[Device | None] = [None] * len(keys)
+        if self._config.token_auth != "off":
+            devices = await self._store.load_devices(keys)
+        users = await self._store.load_channels([ChannelKey(uid, ChannelType.PERSON) for uid, _ in keys])
+        banned = [user.flags is not None and user.flags.ban for user in users]
+        return list(zip(devices, banned, strict=True))
 
     async def check(self, info: ConnectInfo) -> Verdict:
         """Whether this client may connect, and at which device level.
@@ -67,13 +80,10 @@ class Authentication:
             return Verdict(ReasonCode.SUCCESS if wanted and _same(info.token, wanted) else ReasonCode.AUTH_FAIL)
         if info.uid.startswith(RESERVED_UID_PREFIX):
             return Verdict(ReasonCode.AUTH_FAIL)
-        device = None
-        if self._config.token_auth != "off":
-            [device] = await self._store.load_devices([(info.uid, info.device_flag)])
+        device, banned = await self._users.get((info.uid, info.device_flag))
         if not await self._may_connect(info, device):
             return Verdict(ReasonCode.AUTH_FAIL)
-        [user] = await self._store.load_channels([ChannelKey(info.uid, ChannelType.PERSON)])
-        if user.flags is not None and user.flags.ban:
+        if banned:
             return Verdict(ReasonCode.BAN)
         return Verdict(ReasonCode.SUCCESS, device.level if device is not None else DeviceLevel.SLAVE)
 

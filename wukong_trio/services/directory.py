@@ -47,12 +47,12 @@ class ChannelDirectory:
     def __init__(self, store: Store, *, capacity: int = 50_000) -> None:
         self._store = store
         self._capacity = capacity
-        self._young: dict[ChannelKey, Channel] = {}
-        self._old: dict[ChannelKey, Channel] = {}
+        self._young: dict[tuple[str, int], Channel] = {}
+        self._old: dict[tuple[str, int], Channel] = {}
         self._young_weight = 0
         self._changed_while_loading: set[ChannelKey] = set()
 
-    def get(self, key: ChannelKey) -> Channel | None:
+    def get(self, key: tuple[str, int]) -> Channel | None:
         """The cached channel, None if it has to be warmed first."""
         channel = self._young.get(key)
         if channel is None:

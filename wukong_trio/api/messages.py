@@ -23,7 +23,7 @@ from .checks import channel_key, plain, required, within_limit
 from .context import ApiContext
 from .records import MessageRecord, record_of
 from .table import BAD_BODY, ApiError, Query
-from .users import Byte
+from .users import Byte, Int64
 
 Seq = Annotated[int, Meta(ge=0, le=2**62)]
 Seconds = Annotated[int, Meta(ge=0, lt=2**32)]
@@ -73,8 +73,8 @@ class SyncRequest(Struct):
     channel_type: Byte = 0
     start_message_seq: Seq = 0
     end_message_seq: Seq = 0
-    limit: int = 0
-    pull_mode: int = 0
+    limit: Int64 = 0
+    pull_mode: Int64 = 0
 
 
 class SyncAnswer(Struct, frozen=True):

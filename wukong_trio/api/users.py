@@ -10,6 +10,7 @@ from .context import ApiContext
 from .table import ApiError, Query
 
 Byte = Annotated[int, Meta(ge=0, le=255)]
+Int64 = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 
 
 class TokenRequest(Struct):
@@ -25,7 +26,7 @@ class QuitRequest(Struct):
     """Body of `/user/device_quit`."""
 
     uid: str = ""
-    device_flag: int = 0
+    device_flag: Int64 = 0
 
 
 class UidsRequest(Struct):

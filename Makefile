@@ -1,15 +1,16 @@
 # make serve    start the server; more options: make serve ARGS="--ws 127.0.0.1:0"
 # make test     the gate: style, types, tests
+# make autobahn the WebSocket test suite of the Autobahn project, against both engines (needs Python 2.7)
 # Both set up .venv first if need be. Another interpreter: make PYTHON=/path/to/python3 ...
 
 PYTHON ?= python3 python3.14 python3.13 python3.12 python3.11 python
 ARGS ?=
 BIN := .venv/bin
 
-.PHONY: help serve test
+.PHONY: help serve test autobahn
 
 help:
-	@sed -n '1,3s/^# //p' Makefile
+	@sed -n '1,4s/^# //p' Makefile
 
 serve: .venv/.installed
 	@exec $(BIN)/python -m wukong_trio serve --data-dir wukong-data $(ARGS)
@@ -19,6 +20,9 @@ test: .venv/.installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy --strict
 	$(BIN)/pytest
+
+autobahn: .venv/.installed-dev
+	@$(BIN)/python tests/autobahn/run.py
 
 # Stamps: nothing is installed again until pyproject.toml changes.
 .venv/.installed: pyproject.toml | .venv/bin/python

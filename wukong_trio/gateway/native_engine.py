@@ -124,6 +124,11 @@ class NativeTransport(Transport):
             close = Close(1000, "") if self.over == "closed by the client" else None
         return encode_close(close) if close is not None else b""
 
+    async def _wait_for_end(self) -> None:
+        """Reads and ignores what the client still sends."""
+        while await self._receive_some():
+            pass
+
     async def _wait_for_echo(self) -> None:
         """The client's part of the closing handshake."""
         while not self.over:
@@ -262,7 +267,13 @@ class SocketTransport(NativeTransport):
             last = self._last_frame()
             if last and self._unsent is None:
                 self._send(last)
-                if self.closing is not None:
+                if self._reader.failed:
+                    # RFC 6455, 7.1.7: the connection is failed at once. Reading on lets the close frame arrive, which
+                    # closing with unread data would destroy.
+                    with suppress(OSError):
+                        self.sock.shutdown(socket.SHUT_WR)
+                    await self._wait_for_end()
+                elif self.closing is not None:
                     await self._wait_for_echo()
         finally:
             trio.lowlevel.notify_closing(self.sock)

@@ -58,7 +58,18 @@ class _ViolationError(Exception):
 class FrameReader:
     """Reads what one client sends. Feed it every chunk in order; after a Failure or a CLOSE it ignores the rest."""
 
-    __slots__ = ("_buffer", "_checked", "_decoder", "_done", "_limit_bytes", "_opcode", "_parts", "_size", "_wanted")
+    __slots__ = (
+        "_buffer",
+        "_checked",
+        "_decoder",
+        "_done",
+        "_limit_bytes",
+        "_opcode",
+        "_parts",
+        "_size",
+        "_wanted",
+        "failed",
+    )
 
     def __init__(self, *, limit_bytes: int) -> None:
         """Args:
@@ -77,6 +88,8 @@ class FrameReader:
         self._checked = 0
         """Payload bytes of the unfinished frame in the buffer that the decoder has seen."""
         self._done = False
+        self.failed = False
+        """The client broke the protocol."""
 
     def receive(self, data: bytes) -> list[Arrival | Failure]:
         """What a chunk completes, in order."""
@@ -95,7 +108,7 @@ class FrameReader:
             if self._buffer is not None:
                 self._check_unfinished(self._buffer)
         except _ViolationError as violation:
-            self._done = True
+            self._done = self.failed = True
             arrivals.append(Failure(violation.close))
         return arrivals
 

@@ -1,0 +1,115 @@
+"""An echo server for the Autobahn test suite, made of an engine's own handshake, reader, writer and close code.
+
+python tests/autobahn/echo.py PORT --engine native|reference
+"""
+
+import argparse
+import socket
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from types import SimpleNamespace
+from typing import Any, cast
+
+import trio
+from trio_websocket import ConnectionClosed, WebSocketRequest, serve_websocket
+
+from wukong_trio.config import Address, Config, Limits
+from wukong_trio.delivery.flush import FlushList
+from wukong_trio.delivery.submission import Errand
+from wukong_trio.gateway.gateway import Gateway
+from wukong_trio.gateway.handshake import Upgrade
+from wukong_trio.gateway.native_engine import SocketTransport, _Control, _shake_hands
+from wukong_trio.gateway.reader import SharedReader
+from wukong_trio.gateway.transport import DisconnectedError
+from wukong_trio.net import bind_tcp
+from wukong_trio.protocol.websocket import Arrival, Failure, Opcode, encode_frame
+
+MESSAGE_BYTES = 64 * 1024 * 1024
+CLOSE_TIMEOUT_S = 1.0
+
+
+@dataclass
+class EchoGateway:
+    """As much of a gateway as transports need."""
+
+    config: Config = field(
+        default_factory=lambda: Config(
+            limits=Limits(ws_message_bytes=MESSAGE_BYTES, outbox_bytes=4 * MESSAGE_BYTES, outbox_frames=100_000)
+        )
+    )
+    flushes: FlushList = field(default_factory=FlushList)
+    start_soon: Callable[..., None] = print
+
+
+class EchoTransport(SocketTransport):
+    """A connection that sends back what it gets, in place of a session."""
+
+    def _serve(self, arrivals: Sequence[Arrival | Failure]) -> list[Errand]:
+        for arrival in arrivals:
+            if isinstance(arrival, Failure) or arrival[0] not in (Opcode.TEXT, Opcode.BINARY):
+                self._serve_other(arrival)
+            else:
+                self.offer(_Control(encode_frame(*arrival)))
+        return []
+
+
+async def serve_native(gateway: Gateway, shared: SharedReader, sock: socket.socket) -> None:
+    """One connection of the native engine."""
+    upgrade = await _shake_hands(sock)
+    if not isinstance(upgrade, Upgrade):
+        sock.close()
+        return
+    transport = EchoTransport(gateway, shared, sock, upgrade, "")
+    with suppress(DisconnectedError):
+        await transport.carry(cast(Any, SimpleNamespace(in_flight=0)))
+    with trio.move_on_after(CLOSE_TIMEOUT_S):
+        await transport.finish()
+
+
+async def run_native(port: int) -> None:
+    """Accepts for ever."""
+    listener = bind_tcp(Address("127.0.0.1", port), setting="PORT")
+    gateway = cast(Gateway, EchoGateway())
+    with SharedReader(gateway) as shared:
+        async with trio.open_nursery() as nursery:
+            gateway.start_soon = nursery.start_soon
+            nursery.start_soon(shared.run)
+            while True:
+                await trio.lowlevel.wait_readable(listener)
+                sock, _ = listener.accept()
+                sock.setblocking(False)
+                nursery.start_soon(serve_native, gateway, shared, sock)
+
+
+async def serve_reference(request: WebSocketRequest) -> None:
+    """One connection of the reference engine."""
+    websocket = await request.accept()
+    try:
+        while True:
+            await websocket.send_message(await websocket.get_message())
+    except ConnectionClosed:
+        pass
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("port", type=int)
+    parser.add_argument("--engine", choices=["native", "reference"], default="native")
+    options = parser.parse_args()
+    if options.engine == "native":
+        trio.run(run_native, options.port)
+    else:
+        trio.run(
+            partial(serve_websocket, max_message_size=MESSAGE_BYTES),
+            serve_reference,
+            "127.0.0.1",
+            options.port,
+            None,
+        )
+
+
+if __name__ == "__main__":
+    main()

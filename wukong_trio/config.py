@@ -103,8 +103,8 @@ class Idempotency(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """All settings of one server."""
 
-    engine: Engine = "reference"
-    """Who speaks WebSocket: `native` is ours, `reference` is trio-websocket."""
+    engine: Engine = "native"
+    """Who speaks WebSocket: `native` is ours, `reference` is trio-websocket. TLS always uses `reference`."""
     listeners: Listeners = Listeners()
     external: RouteAddresses = RouteAddresses()
     intranet: RouteAddresses = RouteAddresses()

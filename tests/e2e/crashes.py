@@ -1,6 +1,6 @@
 """Killing a server under load, again and again, and counting what it kept.
 
-    python tests/e2e/crashes.py [--rounds N] [--seconds S] [--directory DIR]
+    python tests/e2e/crashes.py [--rounds N] [--seconds S] [--engine E] [--directory DIR]
 
 The test suite runs ten short rounds; run the script for longer.
 """
@@ -130,12 +130,12 @@ async def verify(server: ServerProcess, ledger: Ledger, uids: list[str]) -> int:
     return sum(map(len, channels.values()))
 
 
-async def crash_rounds(directory: Path, rounds: int, seconds: float) -> int:
+async def crash_rounds(directory: Path, rounds: int, seconds: float, engine: str = "native") -> int:
     """Runs, kills and checks a server `rounds` times; returns how many messages were acknowledged."""
     ledger = Ledger()
     uids = [f"user{n}" for n in range(CONNECTIONS)]
     for turn in range(rounds):
-        async with run_server(directory) as server:
+        async with run_server(directory, "--engine", engine) as server:
             async with httpx.AsyncClient(base_url=server.http) as http:
                 await http.post("/channel", json={"channel_id": GROUP, "channel_type": 2, "subscribers": uids})
             if turn:
@@ -147,7 +147,7 @@ async def crash_rounds(directory: Path, rounds: int, seconds: float) -> int:
                 await trio.sleep(random.uniform(0, seconds))
                 await server.stop(signal.SIGKILL)
         print(f"round {turn + 1}: {len(ledger.acknowledged)} acknowledged so far", flush=True)
-    async with run_server(directory) as server:
+    async with run_server(directory, "--engine", engine) as server:
         stored = await verify(server, ledger, uids)
     print(f"{len(ledger.acknowledged)} acknowledged, {stored} stored: all found once, in order")
     return len(ledger.acknowledged)
@@ -158,10 +158,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=100)
     parser.add_argument("--seconds", type=float, default=2.0, help="load before a kill, at most (default: 2)")
+    parser.add_argument("--engine", choices=["native", "reference"], default="native")
     parser.add_argument("--directory", type=Path, help="keep data and log here (default: a temporary one)")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
-        trio.run(crash_rounds, options.directory or Path(temporary), options.rounds, options.seconds)
+        directory = options.directory or Path(temporary)
+        trio.run(crash_rounds, directory, options.rounds, options.seconds, options.engine)
 
 
 if __name__ == "__main__":

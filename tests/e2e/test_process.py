@@ -16,10 +16,10 @@ from wukong_trio.testing import open_raw_client
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-async def test_j060_a_signal_stops_gracefully(tmp_path: Path, number: int) -> None:
+async def test_j060_a_signal_stops_gracefully(tmp_path: Path, number: int, engine: str) -> None:
     with trio.fail_after(20):
         async with (
-            run_server(tmp_path) as server,
+            run_server(tmp_path, "--engine", engine) as server,
             open_raw_client(server.ws) as ann,
             open_raw_client(server.ws) as mute,
         ):

@@ -11,9 +11,9 @@ from child import run_server
 STEPS = ["connected", "person", "group", "token", "kicked", "kill me", "reconnected"]
 
 
-async def test_j121_j122_j124_the_official_python_sdk(tmp_path: Path) -> None:
+async def test_j121_j122_j124_the_official_python_sdk(tmp_path: Path, engine: str) -> None:
     with trio.fail_after(60):
-        async with run_server(tmp_path) as server:
+        async with run_server(tmp_path, "--engine", engine) as server:
             script = Path(__file__).with_name("sdk_user.py")
             user = await trio.lowlevel.open_process(
                 [sys.executable, str(script), server.http], stdin=PIPE, stdout=PIPE, stderr=PIPE
@@ -21,7 +21,7 @@ async def test_j121_j122_j124_the_official_python_sdk(tmp_path: Path) -> None:
             try:
                 steps = await _follow(user, until="kill me")
                 await server.stop(signal.SIGKILL)
-                async with run_server(tmp_path, *server.addresses):
+                async with run_server(tmp_path, *server.addresses, "--engine", engine):
                     assert user.stdin is not None
                     await user.stdin.send_all(b"\n")
                     steps += await _follow(user, until="reconnected")
@@ -38,7 +38,7 @@ async def test_j121_j122_j124_the_official_python_sdk(tmp_path: Path) -> None:
 async def _follow(user: trio.Process, until: str) -> list[str]:
     assert user.stdout is not None
     output = b""
-    while until.encode() not in output:
+    while until not in output.decode().splitlines() or not output.endswith(b"\n"):
         chunk = await user.stdout.receive_some()
         if not chunk:
             raise AssertionError(f"the SDK's user gave up after {output!r}: {await _read_all(user)}")

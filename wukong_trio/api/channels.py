@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from ..model import ChannelFlags, ChannelKey, ChannelType
 from ..store.base import ChannelChange, MemberChange, MemberList
-from .checks import STATUS_OK, channel_key, clean_uids, plain, required
+from .checks import STATUS_OK, channel_key, clean_uids, plain, required, within_limit
 from .context import ApiContext
 from .table import ApiError, Handler, Query
 from .users import Byte
@@ -90,6 +90,7 @@ async def delete_channel(context: ApiContext, request: ChannelRef, _query: Query
     """Disbands a channel; its history stays."""
     if request.channel_type == ChannelType.PERSON:
         raise ApiError(NO_PERSON_MEMBERS)
+    within_limit("channel_id", request.channel_id)
     await context.channels.disband(ChannelKey(request.channel_id, request.channel_type))
     return STATUS_OK
 
@@ -167,6 +168,7 @@ def sets(members: MemberList) -> Handler[ListRequest]:
     async def handler(context: ApiContext, request: ListRequest, _query: Query) -> object:
         # The type is not checked: lists may be set for channels that will never exist.
         required(request.channel_id, "频道ID不能为空！")
+        within_limit("channel_id", request.channel_id)
         key = ChannelKey(request.channel_id, request.channel_type)
         await context.channels.change_list(key, members, reset=True, add=clean_uids(request.uids))
         return STATUS_OK

@@ -56,6 +56,7 @@ async def set_token(context: ApiContext, request: TokenRequest, _query: Query) -
 async def quit_device(context: ApiContext, request: QuitRequest, _query: Query) -> object:
     """Invalidates tokens and sends the devices away."""
     given(request.uid, "uid不能为空！")
+    within_limit("uid", request.uid)
     await context.users.quit(request.uid, request.device_flag)
     return STATUS_OK
 

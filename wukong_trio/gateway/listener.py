@@ -1,6 +1,7 @@
 """Accepting connections: listening sockets, TLS, and the nursery that the connections live in."""
 
 import errno
+import select
 import socket
 import ssl
 from logging import getLogger
@@ -44,10 +45,9 @@ class Acceptor:
 
     def __init__(self, gateway: Gateway, plain: list[socket.socket], tls: list[socket.socket], config: Config) -> None:
         self._gateway = gateway
-        self._native = plain if config.engine == "native" else []
-        self._listeners: list[trio.abc.Listener[trio.abc.Stream]] = []
-        if config.engine == "reference":
-            self._listeners += [_listener(s) for s in plain]
+        native = config.engine == "native" and hasattr(select, "epoll")
+        self._native = plain if native else []
+        self._listeners: list[trio.abc.Listener[trio.abc.Stream]] = [] if native else [_listener(s) for s in plain]
         if tls:
             context = tls_context(config.listeners)
             self._listeners += [trio.SSLListener(_listener(s), context, https_compatible=True) for s in tls]
@@ -57,20 +57,28 @@ class Acceptor:
 
     async def run(self) -> None:
         """Accepts until `stop`, then waits for the connections to end."""
-        with SharedReader(self._gateway) as shared:
-            async with trio.open_nursery() as readers:
-                readers.start_soon(shared.run)
-                async with trio.open_nursery() as connections:
-                    self._gateway.start_soon = connections.start_soon
-                    with self._accepting:
-                        await self._accept(connections, shared)
-                readers.cancel_scope.cancel()
+        if self._native:
+            with SharedReader(self._gateway) as shared:
+                await self._run(shared)
+        else:
+            await self._run(None)
         self.done.set()
 
-    async def _accept(self, connections: trio.Nursery, shared: SharedReader) -> None:
+    async def _run(self, shared: SharedReader | None) -> None:
+        async with trio.open_nursery() as readers:
+            if shared is not None:
+                readers.start_soon(shared.run)
+            async with trio.open_nursery() as connections:
+                self._gateway.start_soon = connections.start_soon
+                with self._accepting:
+                    await self._accept(connections, shared)
+            readers.cancel_scope.cancel()
+
+    async def _accept(self, connections: trio.Nursery, shared: SharedReader | None) -> None:
         async with trio.open_nursery() as nursery:
-            for sock in self._native:
-                nursery.start_soon(self._accept_native, sock, connections, shared)
+            if shared is not None:
+                for sock in self._native:
+                    nursery.start_soon(self._accept_native, sock, connections, shared)
             if self._listeners:
                 nursery.start_soon(self._accept_streams, connections)
 

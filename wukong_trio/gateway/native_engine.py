@@ -62,6 +62,7 @@ class NativeTransport(Transport):
             if self.over or self.closing is not None:
                 raise DisconnectedError(self.over)
             data = await self._receive_some()
+            self.last_inbound = trio.current_time()
             self._early = self._reader.receive(data)
             if not data:
                 self.over = "connection ended"
@@ -75,11 +76,9 @@ class NativeTransport(Transport):
         if not data:
             self.end("connection ended")
             return []
-        arrivals = self._reader.receive(data)
-        if not arrivals:
-            return []
         self.last_inbound = now
-        return self._serve(arrivals)
+        arrivals = self._reader.receive(data)
+        return self._serve(arrivals) if arrivals else []
 
     def _serve(self, arrivals: Sequence[Arrival | Failure]) -> list[Errand]:
         assert self._session is not None

@@ -1,4 +1,4 @@
-"""HTTP statements 1-18, 130, 141, 142: conventions, route, probes."""
+"""HTTP statements 1-18, 130: conventions, route, probes."""
 
 import json
 
@@ -136,11 +136,6 @@ async def test_h130_probes(api: Api) -> None:
     assert await api.get("/health") == {"status": "ok"}
     assert await api.get("/healthz") == {"status": "ok"}
     assert await api.get("/readyz") == {"ready": True}
-
-
-async def test_h142_large_lists(api: Api) -> None:
-    uids = [f"user{n:012}" for n in range(100_000)]
-    await api.ok("/channel/subscriber_add", channel_id="g", channel_type=2, subscribers=uids)
 
 
 async def test_the_limit_of_bodies() -> None:

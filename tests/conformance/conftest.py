@@ -1,20 +1,21 @@
 """Every statement is proved with each WebSocket engine, within a time limit."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import pytest
 import trio
-from steps import OpenServer
+from steps import OpenServer, OpenServers, check_frame
 
 from wukong_trio import Server
-from wukong_trio.testing import open_test_server
+from wukong_trio.testing import RawClient, open_test_server
 
 TEST_S = 15
+ENGINES = ("reference", "native")
 
 
-@pytest.fixture(params=["reference", "native"])
+@pytest.fixture(params=ENGINES)
 def open_server(request: pytest.FixtureRequest) -> OpenServer:
     """Opens a test server; arguments as for `open_test_server`."""
 
@@ -25,3 +26,30 @@ def open_server(request: pytest.FixtureRequest) -> OpenServer:
                 yield server
 
     return opened
+
+
+@pytest.fixture
+def open_servers() -> OpenServers:
+    """Opens a test server with each engine, for tests that mostly wait and had better wait together."""
+
+    @asynccontextmanager
+    async def opened(**arguments: Any) -> AsyncIterator[list[Server]]:
+        with trio.fail_after(TEST_S):
+            async with AsyncExitStack() as stack:
+                servers = [open_test_server(engine=engine, **arguments) for engine in ENGINES]
+                yield [await stack.enter_async_context(server) for server in servers]
+
+    return opened
+
+
+@pytest.fixture(autouse=True)
+def every_frame_is_checked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """J9 and J10 hold for every frame that any of these tests receives."""
+    receive_text = RawClient.receive_text
+
+    async def checked(client: RawClient) -> str:
+        text = await receive_text(client)
+        check_frame(text)
+        return text
+
+    monkeypatch.setattr(RawClient, "receive_text", checked)

@@ -1,5 +1,6 @@
 """Steps that many conformance tests share."""
 
+import json
 import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
@@ -11,6 +12,7 @@ from wukong_trio import Server
 from wukong_trio.testing import RawClient, open_raw_client
 
 OpenServer = Callable[..., AbstractAsyncContextManager[Server]]
+OpenServers = Callable[..., AbstractAsyncContextManager[list[Server]]]
 P = "eyJhIjoxfQ=="
 """base64 of {"a":1}"""
 CONNECT = {"id": "c", "method": "connect", "params": {"uid": "ann", "token": "t"}}
@@ -38,6 +40,22 @@ async def refused(client: RawClient, *arguments: Any, **more: Any) -> tuple[int,
     answer = await send(client, *arguments, **more)
     assert "result" not in answer, answer
     return answer["error"]["code"], answer["error"].get("data", {}).get("reasonCode")
+
+
+def check_frame(text: str) -> None:
+    """Statements 9 and 10: JSON-RPC 2.0, and null nowhere but as the id of an error. Payloads belong to the users."""
+    frame = json.loads(text)
+    for entry in frame if isinstance(frame, list) else [frame]:
+        assert isinstance(entry, dict), text
+        assert next(iter(entry.items())) == ("jsonrpc", "2.0"), text
+        fields = [(name, value) for name, value in entry.items() if not (name == "id" and "error" in entry)]
+        while fields:
+            name, value = fields.pop()
+            assert value is not None, f"{name} is null: {text}"
+            if name != "payload" and isinstance(value, dict):
+                fields += value.items()
+            elif name != "payload" and isinstance(value, list):
+                fields += [(name, item) for item in value]
 
 
 @asynccontextmanager

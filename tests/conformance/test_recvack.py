@@ -51,7 +51,15 @@ async def test_j106_strange_acknowledgements(open_server: OpenServer) -> None:
         await bob.ping()
 
 
-async def test_j107_j110_each_connection_for_itself(open_server: OpenServer) -> None:
+async def test_j106_an_endless_number_is_ignored(open_server: OpenServer) -> None:
+    async with open_server() as server, online(server, "ann", "sdk:bob") as (ann, bob):
+        await sent(ann)
+        await bob.receive()
+        await acknowledge(bob, "9" * 5000)
+        await bob.ping()
+
+
+async def test_j107_each_connection_for_itself(open_server: OpenServer) -> None:
     async with (
         open_server(message_retry=RETRY) as server,
         online(server, "ann", "sdk:bob", "sdk:bob") as (ann, one, two),
@@ -63,6 +71,16 @@ async def test_j107_j110_each_connection_for_itself(open_server: OpenServer) -> 
         await one.ping()
         async with online(server, "sdk:bob") as (three,):
             await nothing_for(three, 1)
+        assert (await two.receive())["params"]["header"]["dup"] is True
+
+
+async def test_j110_a_new_connection_gets_no_repetition(open_server: OpenServer) -> None:
+    async with open_server(message_retry=RETRY) as server, online(server, "ann") as (ann,):
+        async with online(server, "sdk:bob") as (bob,):
+            await sent(ann)
+            await bob.receive()
+        async with online(server, "sdk:bob") as (bob,):
+            await nothing_for(bob, 1)
 
 
 async def test_j108_the_published_form_repeats_after_the_first_acknowledgement(open_server: OpenServer) -> None:

@@ -149,7 +149,7 @@ async def test_j074_both_spellings(open_server: OpenServer) -> None:
 
 async def test_j075_person_channel_ids(open_server: OpenServer) -> None:
     async with open_server() as server, online(server, "alice", "bob") as (alice, bob):
-        for wrong in ("x@y", "x#y", "x&y", "alice@bob", "@alice"):
+        for wrong in ("x@y", "y@x", "x#y", "x&y", "alice@bob", "@alice", "alice@"):
             assert await refused(alice, wrong) == (-32002, 16)
         assert (await sent(alice, "bob@alice"))["messageSeq"] == 1
         assert (await bob.receive())["params"]["channelId"] == "alice"

@@ -32,8 +32,8 @@ async def test_j079_lists_of_a_group(open_server: OpenServer) -> None:
 async def test_j080_banned_and_disbanded(open_server: OpenServer) -> None:
     async with open_server() as server, online(server, "ann") as (ann,):
         ref = {"channel_id": "g", "channel_type": 2}
-        for flags, reason in (({"ban": 1}, 19), ({"disband": 1}, 24), ({"ban": 1, "disband": 1}, 19)):
-            await group(server, "ann", **flags)
+        for ban, disband, reason in ((1, 0, 19), (0, 1, 24), (1, 1, 19)):
+            await group(server, "ann", ban=ban, disband=disband)
             await post(server, "/channel/blacklist_add", {**ref, "uids": ["ann"]})
             assert await refused(ann, "g", 2) == (-32004, reason)
         await group(server, "ann")
@@ -72,6 +72,12 @@ async def test_j083_allow_list_of_a_person(open_server: OpenServer) -> None:
         await sent(ann, "cid")
 
 
+async def test_j083_allow_lists_of_persons_are_off_by_default(open_server: OpenServer) -> None:
+    async with open_server() as server, online(server, "ann") as (ann,):
+        await post(server, "/channel/whitelist_add", {"channel_id": "bob", "channel_type": 1, "uids": ["cid"]})
+        await sent(ann, "bob")
+
+
 async def test_j084_system_accounts(open_server: OpenServer) -> None:
     async with open_server(whitelist_off_of_person=False) as server, online(server, "ann", "eve") as (ann, eve):
         await group(server, "bob")
@@ -93,14 +99,16 @@ async def test_j084_system_accounts(open_server: OpenServer) -> None:
 
 
 async def test_j085_j086_refusals_leave_no_gap(open_server: OpenServer) -> None:
-    async with open_server() as server, online(server, "ann") as (ann,):
+    async with open_server() as server, online(server, "ann", "eve") as (ann, eve):
         await group(server, "ann")
         assert (await sent(ann, "g", 2, number="1"))["messageSeq"] == 1
-        await group(server, "bob")
         for n in range(5):
-            await refused(ann, "g", 2, number=f"r{n}")
-        await group(server, "ann")
+            assert await refused(eve, "g", 2, number=f"r{n}") == (-32004, 3)
         assert (await sent(ann, "g", 2, number="2"))["messageSeq"] == 2
+        await group(server, "bob")
+        assert await refused(ann, "g", 2, number="r") == (-32004, 3)
+        await group(server, "ann")
+        assert (await sent(ann, "g", 2, number="3"))["messageSeq"] == 3
 
 
 async def test_channels_open_to_all(open_server: OpenServer) -> None:

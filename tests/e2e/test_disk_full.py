@@ -46,12 +46,12 @@ async def send_until(client: RawClient, numbers: Any, outcome: str) -> tuple[dic
     raise AssertionError(f"no {outcome} in {len(others)} sends")
 
 
-async def test_a_full_disk_refuses_sends_and_recovers_by_itself(tmp_path: Path, small_disk: Path) -> None:
+async def test_a_full_disk_refuses_sends_and_recovers_by_itself(tmp_path: Path, small_disk: Path, engine: str) -> None:
     ballast = small_disk / "ballast"
     ballast.write_bytes(bytes(DISK_BYTES // 2))
     with trio.fail_after(60):
         async with (
-            run_server(tmp_path, data_dir=small_disk / "data") as server,
+            run_server(tmp_path, "--engine", engine, data_dir=small_disk / "data") as server,
             open_raw_client(server.ws) as ann,
             httpx.AsyncClient(base_url=server.http) as http,
         ):

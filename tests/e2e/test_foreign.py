@@ -60,7 +60,7 @@ async def follow_the_examples(url: str) -> None:
         assert one.close_code == 1000
 
 
-async def test_j016_j061_j087_the_published_examples_with_websockets() -> None:
+async def test_j016_j061_j087_the_published_examples_with_websockets(engine: str) -> None:
     with trio.fail_after(20):
-        async with open_test_server() as server:
+        async with open_test_server(engine=engine) as server:
             await trio.to_thread.run_sync(asyncio.run, follow_the_examples(server.endpoints.ws))

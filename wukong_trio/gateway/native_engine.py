@@ -64,6 +64,7 @@ class NativeTransport(Transport):
             data = await self._receive_some()
             self.last_inbound = trio.current_time()
             self._early = self._reader.receive(data)
+            self.last_inbound = trio.current_time()
             if not data:
                 self.over = "connection ended"
 

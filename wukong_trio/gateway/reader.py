@@ -6,13 +6,17 @@ their requests to the router as one batch.
 """
 
 import select
+from logging import getLogger
 from typing import Final, Self
 
 import trio
 
 from ..delivery.submission import Errand
+from ..protocol.codes import CLOSE_INTERNAL_ERROR
 from .gateway import Gateway
 from .native_engine import SocketTransport
+
+log = getLogger(__name__)
 
 SOCKETS_PER_TURN: Final = 256
 """Sockets served before other tasks get a turn."""
@@ -63,7 +67,12 @@ class SharedReader:
             for fd, _ in self._epoll.poll(0, SOCKETS_PER_TURN):
                 transport = self._transports.get(fd)
                 if transport is not None:
-                    errands += transport.read(now)
+                    try:
+                        errands += transport.read(now)
+                    except Exception:
+                        # A bug that one client has found must not end the reading of all.
+                        log.exception("%s: connection dropped", transport.remote_address)
+                        transport.close(CLOSE_INTERNAL_ERROR)
             self._gateway.flushes.flush()
             if errands:
                 await self._gateway.router.submit(errands)

@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 log = getLogger(__name__)
 
 ERROR_WINDOW_S = 60.0
+MAX_ID_DIGITS = 20
+"""No message id is longer; Python refuses to read numbers of some thousand digits."""
 
 
 class SessionState(Enum):
@@ -248,7 +250,11 @@ class Session:
 
     def _acknowledge(self, message_id: int | str) -> None:
         self._retry_wanted = True
-        if self._retries is not None and (isinstance(message_id, int) or message_id.isdecimal()):
+        if self._retries is None:
+            return
+        if isinstance(message_id, int):
+            self._retries.acknowledge(message_id)
+        elif message_id.isdecimal() and len(message_id) <= MAX_ID_DIGITS:
             self._retries.acknowledge(int(message_id))
 
     def _complain(self, invalid: Invalid) -> bytes:

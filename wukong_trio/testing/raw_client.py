@@ -109,17 +109,22 @@ class RawClient:
             await self._read()
         return self.pongs.pop(0)
 
+    async def expect_quiet(self, seconds: float) -> None:
+        """Fails unless this many seconds pass without a message and without an end."""
+        with trio.move_on_after(seconds):
+            raise AssertionError(f"not quiet: {await self.receive_text()}")
+
     async def _read(self) -> None:
         if self._closed is not None:
             raise self._closed
-        try:
-            data = await self.stream.receive_some(65536)
-        except trio.BrokenResourceError:
-            data = b""
+        data = await _receive_some(self.stream)
         if not data:
             self._closed = SocketClosed(1006)
             raise self._closed
-        self._protocol.receive_bytes(bytes(data))
+        self._take(data)
+
+    def _take(self, data: bytes) -> None:
+        self._protocol.receive_bytes(data)
         for frame in self._protocol.received_frames():
             payload: Any = frame.payload
             match frame.opcode:
@@ -198,7 +203,7 @@ async def open_raw_client(url: str, *, headers: str = "") -> AsyncIterator[RawCl
         await stream.send_all(request.encode())
         received = b""
         while b"\r\n\r\n" not in received:
-            data = await stream.receive_some(4096)
+            data = await _receive_some(stream)
             if not data:
                 raise SocketClosed(1006, received.decode(errors="replace"))
             received += data
@@ -206,5 +211,13 @@ async def open_raw_client(url: str, *, headers: str = "") -> AsyncIterator[RawCl
         if not head.startswith(b"HTTP/1.1 101"):
             raise SocketClosed(1006, head.decode(errors="replace"))
         client = RawClient(stream, head.decode())
-        client._protocol.receive_bytes(rest)
+        client._take(rest)
         yield client
+
+
+async def _receive_some(stream: trio.abc.Stream) -> bytes:
+    """The next bytes; none at the end, however it came."""
+    try:
+        return bytes(await stream.receive_some(65536))
+    except trio.BrokenResourceError:
+        return b""

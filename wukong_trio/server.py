@@ -23,6 +23,7 @@ from .api.table import ApiTable
 from .config import Address, Config
 from .delivery.commit import Committer
 from .delivery.dedup import SentMarks
+from .delivery.deliver import Deliverer
 from .delivery.flush import FlushList
 from .delivery.hooks import BeforeSend, Events, OnEvent
 from .delivery.ids import MessageIds, first_id_at
@@ -101,14 +102,12 @@ class Server:
         self._directory = ChannelDirectory(store)
         flushes = FlushList()
         committer = Committer(
-            store, self._directory, MessageIds(last_message_id), marks, config, system_uids=system_accounts
+            store, self._directory, MessageIds(last_message_id), marks, config, system_accounts=system_accounts
         )
         self._router = Router(
             store,
             committer,
-            self._registry,
-            flushes,
-            events=self._events,
+            Deliverer(self._registry, flushes, self._events),
             before_send=before_send,
             hook_timeout_s=config.hook_timeout_s,
         )

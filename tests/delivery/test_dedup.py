@@ -1,12 +1,16 @@
 """Message ids, and recognising repeated sends."""
 
 from wukong_trio.config import Idempotency
-from wukong_trio.delivery.dedup import SentMarks
+from wukong_trio.delivery.dedup import SentMarks, send_mark, sender_mark
 from wukong_trio.delivery.ids import MessageIds, first_id_at
 from wukong_trio.model import ChannelKey
 
 KEY = ChannelKey("bob@ann", 1)
 NOW = 1_700_000_000.0
+
+
+def mark(uid: str, client_msg_no: str, key: ChannelKey = KEY) -> int:
+    return send_mark(sender_mark(key, uid), client_msg_no)
 
 
 def test_j063_ids_grow_and_fit_javascript() -> None:
@@ -29,32 +33,32 @@ def test_ids_never_go_back_with_the_clock_or_over_a_restart() -> None:
 def test_a_mark_is_found_within_the_window_only() -> None:
     marks = SentMarks(Idempotency(window_s=60, keys=10))
     message_id = first_id_at(NOW)
-    marks.add(KEY, "ann", "m1", message_id)
+    marks.add(mark("ann", "m1"), message_id)
     marks.forget_before(NOW + 60)
-    assert marks.find(KEY, "ann", "m1") == message_id
+    assert marks.find(mark("ann", "m1")) == message_id
     marks.forget_before(NOW + 60.001)
-    assert marks.find(KEY, "ann", "m1") == 0
+    assert marks.find(mark("ann", "m1")) == 0
     marks.forget_before(NOW)
-    assert marks.find(KEY, "bob", "m1") == 0
-    assert marks.find(ChannelKey("other", 1), "ann", "m1") == 0
+    assert marks.find(mark("bob", "m1")) == 0
+    assert marks.find(mark("ann", "m1", ChannelKey("other", 1))) == 0
 
 
 def test_only_the_newest_are_kept() -> None:
     marks = SentMarks(Idempotency(window_s=60, keys=3))
     base = first_id_at(NOW)
     for n in range(3):
-        marks.add(KEY, "ann", f"m{n}", base + n)
-    assert marks.find(KEY, "ann", "m0") == base
-    marks.add(KEY, "ann", "m3", base + 3)
-    assert marks.find(KEY, "ann", "m0") == 0
-    assert marks.find(KEY, "ann", "m1") == base + 1
+        marks.add(mark("ann", f"m{n}"), base + n)
+    assert marks.find(mark("ann", "m0")) == base
+    marks.add(mark("ann", "m3"), base + 3)
+    assert marks.find(mark("ann", "m0")) == 0
+    assert marks.find(mark("ann", "m1")) == base + 1
     assert len(marks) == 3
 
 
 def test_a_number_used_again_points_to_the_newest_message() -> None:
     marks = SentMarks(Idempotency(window_s=60, keys=2))
     base = first_id_at(NOW)
-    marks.add(KEY, "ann", "m", base)
-    marks.add(KEY, "ann", "m", base + 1)
-    marks.add(KEY, "ann", "n", base + 2)
-    assert marks.find(KEY, "ann", "m") == base + 1
+    marks.add(mark("ann", "m"), base)
+    marks.add(mark("ann", "m"), base + 1)
+    marks.add(mark("ann", "n"), base + 2)
+    assert marks.find(mark("ann", "m")) == base + 1

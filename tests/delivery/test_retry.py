@@ -6,7 +6,7 @@ from wukong_trio.delivery.retry import MAX_WAITING, RetryQueue
 from wukong_trio.model import Message
 
 
-def push(message_id: int) -> Push:
+def push(message_id: int, pushed_at: float = 0.0) -> Push:
     message = Message(
         message_id=message_id,
         message_seq=1,
@@ -17,7 +17,7 @@ def push(message_id: int) -> Push:
         timestamp=0,
         payload=b"",
     )
-    return Push(message, "g")
+    return Push(message, "g", pushed_at=pushed_at)
 
 
 def ids(pushes: object) -> list[int]:
@@ -26,7 +26,7 @@ def ids(pushes: object) -> list[int]:
 
 def test_j103_a_push_is_repeated_so_many_times_and_then_forgotten() -> None:
     queue = RetryQueue(MessageRetry(interval_s=60, max_count=5))
-    assert queue.add(push(1), 0.0) == 60.0
+    assert queue.add(push(1, 0.0)) == 60.0
     for n in range(1, 6):
         assert ids(queue.pop_due(60.0 * n - 0.001)) == []
         assert queue.next_due() == 60.0 * n
@@ -37,8 +37,8 @@ def test_j103_a_push_is_repeated_so_many_times_and_then_forgotten() -> None:
 
 def test_j104_an_acknowledged_push_is_forgotten_before_and_after_a_repetition() -> None:
     queue = RetryQueue(MessageRetry(interval_s=1, max_count=5))
-    queue.add(push(1), 0.0)
-    queue.add(push(2), 0.0)
+    queue.add(push(1, 0.0))
+    queue.add(push(2, 0.0))
     queue.acknowledge(1)
     queue.acknowledge(99)
     assert ids(queue.pop_due(1.0)) == [2]
@@ -48,8 +48,8 @@ def test_j104_an_acknowledged_push_is_forgotten_before_and_after_a_repetition() 
 
 def test_old_and_new_pushes_keep_their_own_times() -> None:
     queue = RetryQueue(MessageRetry(interval_s=10, max_count=2))
-    queue.add(push(1), 0.0)
-    queue.add(push(2), 5.0)
+    queue.add(push(1, 0.0))
+    queue.add(push(2, 5.0))
     assert ids(queue.pop_due(10.0)) == [1]
     assert queue.next_due() == 15.0
     assert ids(queue.pop_due(20.0)) == [1, 2]
@@ -58,7 +58,7 @@ def test_old_and_new_pushes_keep_their_own_times() -> None:
 
 def test_no_repetitions_at_all() -> None:
     queue = RetryQueue(MessageRetry(interval_s=1, max_count=0))
-    queue.add(push(1), 0.0)
+    queue.add(push(1, 0.0))
     assert ids(queue.pop_due(1.0)) == []
     assert len(queue) == 0
 
@@ -66,8 +66,8 @@ def test_no_repetitions_at_all() -> None:
 def test_the_oldest_is_dropped_beyond_the_bound() -> None:
     queue = RetryQueue(MessageRetry(interval_s=1, max_count=1))
     for n in range(MAX_WAITING):
-        queue.add(push(n), float(n))
+        queue.add(push(n, float(n)))
     assert queue.next_due() == 1.0
-    queue.add(push(MAX_WAITING), float(MAX_WAITING))
+    queue.add(push(MAX_WAITING, float(MAX_WAITING)))
     assert len(queue) == MAX_WAITING
     assert queue.next_due() == 2.0

@@ -17,10 +17,10 @@ async def test_a_bug_that_one_client_finds_harms_nobody_else(
 ) -> None:
     receive = Session.receive
 
-    def buggy(session: Session, message: bytes) -> list[Errand]:
+    def buggy(session: Session, message: bytes, errands: list[Errand]) -> None:
         if b"bug" in message:
             raise ZeroDivisionError
-        return receive(session, message)
+        receive(session, message, errands)
 
     monkeypatch.setattr(Session, "receive", buggy)
     with trio.fail_after(10):

@@ -8,21 +8,20 @@ Between `look_up` and the end of the commit nobody else changes the sequence num
 """
 
 import uuid
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from time import time
 
 from ..config import Config
-from ..model import DUP, NO_PERSIST, ChannelKey, ChannelType, Message, ReasonCode, SendCommand
-from ..services.addressing import command_key, peer_of, stored_key
-from ..services.directory import Channel, ChannelDirectory
-from ..services.permission import CHANNEL_TYPES, check_send, check_state
+from ..model import DUP, NO_PERSIST, ChannelKey, Message, ReasonCode
+from ..services.directory import ChannelDirectory
 from ..store.base import Store
-from .dedup import SentMarks
+from .dedup import SentMarks, send_mark
 from .ids import MessageIds
 from .ratelimit import RateLimiter
+from .routes import Accounts, Route, Routes
 from .submission import Submission
 
-_PERSON = int(ChannelType.PERSON)
+_SUCCESS = ReasonCode.SUCCESS
 
 
 class Committer:
@@ -36,7 +35,7 @@ class Committer:
         marks: SentMarks,
         config: Config,
         *,
-        system_uids: Container[str],
+        system_accounts: Accounts,
     ) -> None:
         self._store = store
         self._directory = directory
@@ -44,8 +43,7 @@ class Committer:
         self._marks = marks
         rate = config.limits.rate_limit_per_s
         self._limiter = RateLimiter(rate) if rate else None
-        self._whitelist_off = config.whitelist_off_of_person
-        self._system_uids = system_uids
+        self._routes = Routes(directory, system_accounts, whitelist_off_of_person=config.whitelist_off_of_person)
 
     async def look_up(self, submissions: Sequence[Submission]) -> dict[int, Message]:
         """Brings the channels of these sends into memory, and fetches what repeated sends may repeat.
@@ -55,58 +53,37 @@ class Committer:
         """
         # Warming may push out, or another task invalidate, what an earlier send of the batch has found; so everything
         # is looked up again until one pass finds it all. Then each channel of the batch is one object.
-        while missing := self._find_channels(submissions):
+        while missing := self._find_routes(submissions):
             await self._directory.warm(missing)
         return await self._find_originals(submissions)
 
-    def _find_channels(self, submissions: Iterable[Submission]) -> set[ChannelKey]:
-        get = self._directory.get
+    def _find_routes(self, submissions: Iterable[Submission]) -> set[ChannelKey]:
+        routes = self._routes.current()
         missing: set[ChannelKey] = set()
         for submission in submissions:
-            if submission.reason is not ReasonCode.SUCCESS:
+            if submission.reason is not _SUCCESS:
                 continue
-            command = submission.command
-            if command.channel_type not in CHANNEL_TYPES:
-                submission.refuse(ReasonCode.NOT_SUPPORT_CHANNEL_TYPE)
-                continue
-            key = stored_key(command.from_uid, command.channel_id, command.channel_type)
-            if key is None:
-                submission.refuse(ReasonCode.CHANNEL_ID_ERROR)
-                continue
-            submission.channel = submission.target = get(key)
-            if submission.channel is None:
-                missing.add(key)
-            if submission.is_command:
-                target = command_key(key)
-                submission.target = get(target)
-                if submission.target is None:
-                    missing.add(target)
-            if not submission.trusted:
-                self._find_users(submission, key, missing)
+            command, rights = submission.command, submission.rights
+            route: Route | ReasonCode | None
+            route = routes.get((command.from_uid, command.channel_id, command.channel_type, rights))
+            if route is None:
+                route = self._routes.find(command, rights, missing)
+                if isinstance(route, ReasonCode):
+                    submission.refuse(route)
+                    continue
+            submission.route = route
         return missing
 
-    def _find_users(self, submission: Submission, key: ChannelKey, missing: set[ChannelKey]) -> None:
-        """The records of the sender and, for persons, of the receiver."""
-        uid = submission.command.from_uid
-        get = self._directory.get
-        # Plain tuples are equal to ChannelKeys, and made in a fraction of the time.
-        submission.from_user = get((uid, _PERSON))
-        if submission.from_user is None:
-            missing.add(ChannelKey(uid, _PERSON))
-        if key.channel_type == _PERSON:
-            peer = peer_of(uid, key.channel_id)
-            submission.to_user = get((peer, _PERSON))
-            if submission.to_user is None:
-                missing.add(ChannelKey(peer, _PERSON))
-
     async def _find_originals(self, submissions: Iterable[Submission]) -> dict[int, Message]:
-        self._marks.forget_before(time())
-        candidates = [
-            message_id
-            for s in submissions
-            if s.target is not None
-            and (message_id := self._marks.find(s.target.key, s.command.from_uid, s.command.client_msg_no))
-        ]
+        marks = self._marks
+        marks.forget_before(time())
+        candidates: list[int] = []
+        for submission in submissions:
+            route = submission.route
+            if route is not None:
+                submission.mark = send_mark(route.sender_mark, submission.command.client_msg_no)
+                if message_id := marks.find(submission.mark):
+                    candidates.append(message_id)
         if not candidates:
             return {}
         return {message.message_id: message for message in await self._store.messages_by_id(candidates)}
@@ -118,69 +95,52 @@ class Committer:
             The messages to store, in order.
         """
         self._ids.advance(now_s)
+        timestamp = int(now_s)
         messages: list[Message] = []
-        pending: dict[tuple[ChannelKey, str, str], Message] = {}
+        pending: dict[int, Message] = {}
         for submission in submissions:
-            if submission.reason is not ReasonCode.SUCCESS:
+            if submission.reason is not _SUCCESS:
                 continue
             reason = self._check(submission)
-            if reason is not ReasonCode.SUCCESS:
+            if reason is not _SUCCESS:
                 submission.refuse(reason)
                 continue
-            assert submission.target is not None
-            command = submission.command
-            if command.flags & NO_PERSIST:
-                submission.message = self._message(command, submission.target, 0, now_s)
+            if submission.command.flags & NO_PERSIST:
+                submission.message = self._message(submission, 0, timestamp)
                 continue
-            mark = (submission.target.key, command.from_uid, command.client_msg_no)
-            original = None if submission.trusted else pending.get(mark)
-            if original is None and originals and not submission.trusted:
-                original = self._original(mark, originals)
-            if original is not None and original.payload == command.payload:
-                submission.message = original
-                submission.repeated = True
-                continue
-            submission.target.last_seq += 1
-            submission.message = self._message(command, submission.target, submission.target.last_seq, now_s)
-            pending[mark] = submission.message
+            if not submission.trusted:
+                original = pending.get(submission.mark) or originals.get(self._marks.find(submission.mark))
+                if original is not None and _repeats(submission, original):
+                    submission.message = original
+                    submission.repeated = True
+                    continue
+            assert submission.route is not None
+            target = submission.route.target
+            target.last_seq += 1
+            submission.message = self._message(submission, target.last_seq, timestamp)
+            pending[submission.mark] = submission.message
             messages.append(submission.message)
         return messages
 
     def _check(self, submission: Submission) -> ReasonCode:
-        channel, command = submission.channel, submission.command
-        assert channel is not None
-        if submission.trusted:
-            if submission.is_command:
-                return ReasonCode.SUCCESS
-            return check_state(channel.key.channel_type, channel.flags)
-        if self._limiter is not None and not self._limiter.allow(command.from_uid):
+        limiter, route = self._limiter, submission.route
+        if limiter is not None and not submission.trusted and not limiter.allow(submission.command.from_uid):
             return ReasonCode.RATE_LIMIT
-        assert submission.from_user is not None
-        return check_send(
-            command.from_uid,
-            channel,
-            submission.from_user,
-            submission.to_user,
-            system_uids=self._system_uids,
-            whitelist_off_of_person=self._whitelist_off,
-        )
+        assert route is not None
+        return route.reason
 
-    def _original(self, mark: tuple[ChannelKey, str, str], originals: dict[int, Message]) -> Message | None:
-        key, uid, client_msg_no = mark
-        found = originals.get(self._marks.find(key, uid, client_msg_no))
-        if found is None or (found.channel_id, found.channel_type) != key:
-            return None
-        return found if (found.from_uid, found.client_msg_no) == (uid, client_msg_no) else None
-
-    def _message(self, command: SendCommand, target: Channel, message_seq: int, now_s: float) -> Message:
+    def _message(self, submission: Submission, message_seq: int, timestamp: int) -> Message:
+        command, route = submission.command, submission.route
+        assert route is not None
+        channel_id, channel_type = route.target.key
         return Message(
             message_id=self._ids.next(),
             message_seq=message_seq,
-            channel_id=target.key.channel_id,
-            channel_type=target.key.channel_type,
+            channel_id=channel_id,
+            channel_type=channel_type,
             from_uid=command.from_uid,
             client_msg_no=command.client_msg_no or f"{uuid.uuid4().hex}0",
-            timestamp=int(now_s),
+            timestamp=timestamp,
             payload=command.payload,
             flags=command.flags & ~DUP,
             setting=command.setting,
@@ -189,17 +149,30 @@ class Committer:
             stream_no=command.stream_no,
         )
 
-    def confirm(self, messages: Iterable[Message]) -> None:
-        """The messages are stored: their repetitions will be recognised from now on."""
-        for message in messages:
-            key = ChannelKey(message.channel_id, message.channel_type)
-            self._marks.add(key, message.from_uid, message.client_msg_no, message.message_id)
+    def confirm(self, submissions: Iterable[Submission]) -> None:
+        """What was accepted is stored: repetitions of it will be recognised from now on."""
+        for submission in submissions:
+            message = submission.message
+            if message is not None and message.message_seq and not submission.repeated:
+                self._marks.add(submission.mark, message.message_id)
 
     def undo(self, submissions: Iterable[Submission]) -> None:
         """Nothing of this batch was stored: takes the sequence numbers back and refuses whoever waits for one."""
         for submission in submissions:
-            if submission.target is not None:
-                self._directory.invalidate(submission.target.key)
-            undecided = submission.message is None and submission.reason is ReasonCode.SUCCESS
+            if submission.route is not None:
+                self._directory.invalidate(submission.route.target.key)
+            undecided = submission.message is None and submission.reason is _SUCCESS
             if undecided or (submission.message is not None and submission.message.message_seq):
                 submission.refuse(ReasonCode.SYSTEM_ERROR)
+
+
+def _repeats(submission: Submission, original: Message) -> bool:
+    """Whether a send says again what a stored message has said; marks alone may be equal by chance."""
+    command, route = submission.command, submission.route
+    assert route is not None
+    return (
+        original.client_msg_no == command.client_msg_no
+        and original.payload == command.payload
+        and original.from_uid == command.from_uid
+        and (original.channel_id, original.channel_type) == route.target.key
+    )

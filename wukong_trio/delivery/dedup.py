@@ -9,8 +9,18 @@ from ..store.base import SentMark
 from .ids import first_id_at
 
 
+def sender_mark(key: ChannelKey, uid: str) -> int:
+    """The part of a mark that all sends of a user to a channel share."""
+    return hash((key, uid))
+
+
+def send_mark(sender: int, client_msg_no: str) -> int:
+    """What stands for a (channel, sender, client_msg_no): a number that another send has only by rare chance."""
+    return hash((sender, client_msg_no))
+
+
 class SentMarks:
-    """Which message a (channel, sender, client_msg_no) belongs to, for the newest stored messages.
+    """Which message a mark belongs to, for the newest stored messages.
 
     Keeps hashes only, about 130 bytes a message: a hit has to be verified against the stored message itself.
     """
@@ -25,19 +35,18 @@ class SentMarks:
         """Moves the window on to a moment; call it once per batch."""
         self._oldest_id = first_id_at(now_s - self._config.window_s)
 
-    def find(self, key: ChannelKey, uid: str, client_msg_no: str) -> int:
+    def find(self, mark: int) -> int:
         """The id of the message that may be the original of this send, 0 if there is none."""
-        message_id = self._ids.get(hash((key, uid, client_msg_no)), 0)
+        message_id = self._ids.get(mark, 0)
         return message_id if message_id >= self._oldest_id else 0
 
     def remember(self, marks: Iterable[SentMark]) -> None:
         """Adds messages, oldest first; what exceeds the bound is forgotten."""
         for mark in marks:
-            self.add(mark.key, mark.from_uid, mark.client_msg_no, mark.message_id)
+            self.add(send_mark(sender_mark(mark.key, mark.from_uid), mark.client_msg_no), mark.message_id)
 
-    def add(self, key: ChannelKey, uid: str, client_msg_no: str, message_id: int) -> None:
+    def add(self, mark: int, message_id: int) -> None:
         """Adds a stored message."""
-        mark = hash((key, uid, client_msg_no))
         self._ids[mark] = message_id
         self._order.append((mark, message_id))
         if len(self._order) > self._config.keys:

@@ -25,7 +25,7 @@ class Receiver(Protocol):
 
     @property
     def level(self) -> DeviceLevel: ...
-    def deliver(self, push: Push, now: float) -> None:
+    def deliver(self, push: Push) -> None:
         """Takes a push for writing; never waits."""
 
     def close(self, close: Close, notice: bytes | None = None) -> None:

@@ -14,16 +14,13 @@ import time
 from logging import getLogger
 
 import trio
-from msgspec import Struct
 
 from ..errors import StoreError
 from ..model import ReasonCode, SendCommand, SendResult
 from ..store.base import Store
 from .commit import Committer
-from .flush import FlushList
-from .hooks import BeforeSend, Events, HookStage, MessageAccepted
-from .push import Views
-from .registry import SessionRegistry
+from .deliver import Deliverer
+from .hooks import BeforeSend, HookStage
 from .submission import BackendSend, Errand, Submission
 
 log = getLogger(__name__)
@@ -31,19 +28,6 @@ log = getLogger(__name__)
 MAX_BATCH = 4096
 """Errands that are decided and committed together."""
 INBOX_BATCHES = 256
-DELIVERIES_PER_TURN = 256
-"""Pushes written before other tasks get a turn."""
-
-
-class RouterStatistics(Struct):
-    """Counters since the start."""
-
-    accepted: int = 0
-    refused: int = 0
-    repeated: int = 0
-    stored: int = 0
-    commits: int = 0
-    delivered: int = 0
 
 
 class Router:
@@ -53,27 +37,22 @@ class Router:
         self,
         store: Store,
         committer: Committer,
-        registry: SessionRegistry,
-        flushes: FlushList,
+        deliverer: Deliverer,
         *,
-        events: Events | None = None,
         before_send: BeforeSend | None = None,
         hook_timeout_s: float = 5.0,
     ) -> None:
         self._store = store
         self._committer = committer
-        self._registry = registry
-        self._flushes = flushes
-        self._events = events
+        self._deliverer = deliverer
         self._pending = 0
-        self._now = 0.0
         self._idle = trio.Event()
         self._entry, self._inbox = trio.open_memory_channel[list[Errand]](INBOX_BATCHES)
         self._hooks: HookStage | None = None
         if before_send is not None:
             self._hooks = HookStage(before_send, self._entry, capacity=INBOX_BATCHES, hook_timeout_s=hook_timeout_s)
             self._entry = self._hooks.outbox
-        self.statistics = RouterStatistics()
+        self.statistics = deliverer.statistics
 
     async def submit(self, batch: list[Errand]) -> None:
         """Hands in errands; waits while the inbox is full. If cancelled, none of them was handed in."""
@@ -106,7 +85,7 @@ class Router:
         Raises:
             StoreError: it could not be stored.
         """
-        submission = BackendSend(command, to_command_channel=command_channel)
+        submission = BackendSend(None, command, to_command_channel=command_channel)
         await self.submit([submission])
         await submission.finished.wait()
         if submission.reason is ReasonCode.SYSTEM_ERROR:
@@ -158,55 +137,13 @@ class Router:
             log.exception("a batch of %d sends was refused", len(submissions))
             self._committer.undo(submissions)
         else:
-            self._committer.confirm(messages)
+            self._committer.confirm(submissions)
             self.statistics.commits += bool(messages)
             self.statistics.stored += len(messages)
 
     async def _deliver_stage(self, inbox: trio.MemoryReceiveChannel[list[Errand]]) -> None:
         async for batch in inbox:
-            self._now = trio.current_time()
-            budget = DELIVERIES_PER_TURN
-            for errand in batch:
-                try:
-                    errand.finish()
-                    if isinstance(errand, Submission):
-                        budget = await self._deliver(errand, budget)
-                except Exception:
-                    log.exception("one message was not delivered to everybody")
-            self._flushes.flush()
+            await self._deliverer.deliver(batch)
             self._pending -= len(batch)
             if not self._pending:
                 self._idle.set()
-            await trio.lowlevel.checkpoint()
-
-    async def _deliver(self, submission: Submission, budget: int) -> int:
-        """Pushes one message; lets other tasks run whenever the budget is used up. Returns what is left of it."""
-        message = submission.message
-        if message is None:
-            self.statistics.refused += 1
-            return budget
-        if submission.repeated:
-            self.statistics.repeated += 1
-            return budget
-        assert submission.channel is not None
-        self.statistics.accepted += 1
-        views = Views(message, submission.channel)
-        sender_uid, sender = message.from_uid, submission.sender
-        for uid in self._registry.online(submission.channel.members):
-            for session in self._registry.sessions_of(uid):
-                if session is not sender:
-                    session.deliver(views.own if uid == sender_uid else views.theirs, self._now)
-                    self.statistics.delivered += 1
-                    budget -= 1
-            if budget <= 0:
-                budget = await self._give_way()
-        if self._events is not None:
-            self._events.emit(MessageAccepted(message))
-        return budget
-
-    async def _give_way(self) -> int:
-        """Writes what was handed out and lets other tasks run; returns a new budget."""
-        self._flushes.flush()
-        await trio.lowlevel.checkpoint()
-        self._now = trio.current_time()
-        return DELIVERIES_PER_TURN

@@ -29,16 +29,17 @@ def read_command(params: SendParams, from_uid: str, *, payload_limit_bytes: int)
         raise _invalid("clientMsgNo, channelId and channelType are required")
     if channel_type not in CHANNEL_TYPES:
         raise _invalid(f"unknown channelType {channel_type}", ReasonCode.NOT_SUPPORT_CHANNEL_TYPE)
-    for name, text in (("clientMsgNo", client_msg_no), ("channelId", channel_id)):
-        _check_length(name, text)
+    _check_length("clientMsgNo", client_msg_no)
+    _check_length("channelId", channel_id)
     if is_internal(channel_id):
         raise _invalid("this channelId is reserved for the server", ReasonCode.CHANNEL_ID_ERROR)
-    expire = params.expire or 0
-    if not 0 <= expire < 2**32:
+    header, setting, expire = params.header, params.setting, params.expire
+    topic, stream_no = params.topic, params.stream_no
+    if expire is not None and not 0 <= expire < 2**32:
         raise _invalid("expire is a number of seconds from 0 to 4294967295")
-    topic, stream_no = params.topic or "", params.stream_no or ""
-    if topic or stream_no:
+    if topic:
         _check_length("topic", topic)
+    if stream_no:
         _check_length("streamNo", stream_no)
     return SendCommand(
         from_uid=from_uid,
@@ -46,11 +47,11 @@ def read_command(params: SendParams, from_uid: str, *, payload_limit_bytes: int)
         channel_type=channel_type,
         payload=_payload(bytes(params.payload), payload_limit_bytes),
         client_msg_no=client_msg_no,
-        flags=_flags(params.header) if params.header is not None else 0,
-        setting=_setting(params.setting) if params.setting is not None else 0,
-        expire=expire,
-        topic=topic,
-        stream_no=stream_no,
+        flags=0 if header is None else _flags(header),
+        setting=0 if setting is None else _setting(setting),
+        expire=expire or 0,
+        topic=topic or "",
+        stream_no=stream_no or "",
     )
 
 

@@ -72,24 +72,22 @@ class NativeTransport(Transport):
     async def _receive_some(self) -> bytes:
         """The next chunk, empty at the end."""
 
-    def feed(self, data: bytes, now: float) -> list[Errand]:
-        """Serves a chunk that was received; returns what has to go through the router."""
+    def feed(self, data: bytes, now: float, errands: list[Errand]) -> None:
+        """Serves a chunk that was received; `errands` takes what has to go through the router."""
         if not data:
             self.end("connection ended")
-            return []
+            return
         self.last_inbound = now
-        arrivals = self._reader.receive(data)
-        return self._serve(arrivals) if arrivals else []
+        self._serve(self._reader.receive(data), errands)
 
-    def _serve(self, arrivals: Sequence[Arrival | Failure]) -> list[Errand]:
-        assert self._session is not None
-        errands: list[Errand] = []
+    def _serve(self, arrivals: Sequence[Arrival | Failure], errands: list[Errand]) -> None:
+        session = self._session
+        assert session is not None
         for arrival in arrivals:
             if not isinstance(arrival, Failure) and (arrival[0] is _TEXT or arrival[0] is _BINARY):
-                errands += self._session.receive(arrival[1])
+                session.receive(arrival[1], errands)
             else:
                 self._serve_other(arrival)
-        return errands
 
     def _serve_other(self, arrival: Arrival | Failure) -> None:
         """A control frame, or the end of the protocol."""
@@ -172,7 +170,8 @@ class SocketTransport(NativeTransport):
         self._session = session
         self.waiting = None
         early, self._early = self._early, ()
-        errands = self._serve(early)
+        errands: list[Errand] = []
+        self._serve(early, errands)
         self._flushes.flush()
         if errands:
             await self._gateway.router.submit(errands)
@@ -197,19 +196,18 @@ class SocketTransport(NativeTransport):
         else:
             super()._wake()
 
-    def read(self, now: float) -> list[Errand]:
+    def read(self, now: float, errands: list[Errand]) -> None:
         """Called by the shared reader when there is something to read."""
         try:
             data = self.sock.recv(RECEIVE_BYTES)
         except BlockingIOError:
-            return []
+            return
         except OSError:
             data = b""
-        errands = self.feed(data, now)
-        if errands and self._session is not None and self._session.in_flight >= self.limits.sends_in_flight:
+        self.feed(data, now, errands)
+        if self._session is not None and self._session.in_flight >= self.limits.sends_in_flight and not self.paused:
             self.paused = True
             self._shared.pause(self)
-        return errands
 
     def resume(self) -> None:
         if self.paused:

@@ -68,11 +68,14 @@ class SharedReader:
                 transport = self._transports.get(fd)
                 if transport is not None:
                     try:
-                        errands += transport.read(now)
+                        transport.read(now, errands)
                     except Exception:
                         # A bug that one client has found must not end the reading of all.
                         log.exception("%s: connection dropped", transport.remote_address)
                         transport.close(CLOSE_INTERNAL_ERROR)
             self._gateway.flushes.flush()
             if errands:
-                await self._gateway.router.submit(errands)
+                try:
+                    self._gateway.router.submit_nowait(errands)
+                except trio.WouldBlock:
+                    await self._gateway.router.submit(errands)

@@ -14,7 +14,7 @@ import trio
 from ..delivery.push import Push
 from ..delivery.retry import RetryQueue
 from ..delivery.submission import Errand, Submission
-from ..model import DeviceLevel, ReasonCode, SendCommand
+from ..model import DeviceLevel, ReasonCode
 from ..protocol.answers import (
     encode_batch,
     encode_empty,
@@ -65,42 +65,39 @@ class BatchAnswer:
         self.missing = 0
 
 
-class ClientSend(Submission):
+class ClientSend(Submission, eq=False, gc=False, kw_only=True):
     """A `send` of a client."""
 
-    __slots__ = ("_batch", "_id", "_place", "_session")
-
-    def __init__(self, session: "Session", command: SendCommand, id_: RequestId) -> None:
-        super().__init__(command, session)
-        self._session = session
-        self._id = id_
-        self._batch: BatchAnswer | None = None
-        self._place = 0
+    session: "Session"
+    id: RequestId
+    batch: BatchAnswer | None = None
+    """The answer of which its own becomes a part, and where in it."""
+    place: int = 0
 
     def answer_in(self, batch: BatchAnswer) -> None:
         """Its answer becomes part of the answer to a batch."""
-        self._batch = batch
-        self._place = len(batch.frames)
+        self.batch = batch
+        self.place = len(batch.frames)
         batch.frames.append(b"")
         batch.missing += 1
 
     def finish(self) -> None:
         frame = self._encode()
-        batch = self._batch
+        batch = self.batch
         if batch is None:
-            self._session.settle(frame)
+            self.session.settle(frame)
             return
-        batch.frames[self._place] = frame
+        batch.frames[self.place] = frame
         batch.missing -= 1
-        self._session.settle(None if batch.missing else encode_batch(batch.frames))
+        self.session.settle(None if batch.missing else encode_batch(batch.frames))
 
     def _encode(self) -> bytes:
         message = self.message
         if message is None:
-            return encode_refusal(self._id, self.reason)
-        dialect = self._session.dialect
+            return encode_refusal(self.id, self.reason)
+        dialect = self.session.dialect
         return encode_send_result(
-            self._id,
+            self.id,
             client_msg_no=message.client_msg_no,
             message_id=message.message_id,
             message_seq=message.message_seq,
@@ -110,21 +107,17 @@ class ClientSend(Submission):
         )
 
 
-class LateAnswer(Errand):
+class LateAnswer(Errand, eq=False, gc=False):
     """An answer, or the end of the session, that has to wait for its turn."""
 
-    __slots__ = ("_close", "_frame", "_session")
-
-    def __init__(self, session: "Session", frame: bytes | None, close: Close | None) -> None:
-        super().__init__(session)
-        self._session = session
-        self._frame = frame
-        self._close = close
+    session: "Session"
+    frame: bytes | None
+    close: Close | None
 
     def finish(self) -> None:
-        self._session.settle(self._frame)
-        if self._close is not None:
-            self._session.close(self._close)
+        self.session.settle(self.frame)
+        if self.close is not None:
+            self.session.close(self.close)
 
 
 class Session:
@@ -179,36 +172,34 @@ class Session:
 
     # What comes in
 
-    def receive(self, message: bytes) -> list[Errand]:
+    def receive(self, message: bytes, errands: list[Errand]) -> None:
         """Serves one message.
 
         Args:
             message: a WebSocket message, UTF-8.
-
-        Returns:
-            What has to go through the router.
+            errands: takes what has to go through the router.
         """
         if self.state is not SessionState.OPEN:
-            return []
+            return
         request = decode(message)
         if isinstance(request, list):
-            answer, errands = self._serve_batch(request)
+            answer = self._serve_batch(request, errands)
         else:
             served = self._serve(request)
-            if isinstance(served, Submission):
-                return [served]
-            answer, errands = served, []
-        if answer is not None or self._parting is not None:
-            if self.in_flight:
-                self.in_flight += 1
-                errands.append(LateAnswer(self, answer, self._parting))
-            else:
-                self._answer(answer, self._parting)
-        return errands
+            if isinstance(served, ClientSend):
+                errands.append(served)
+                return
+            answer = served
+        if answer is None and self._parting is None:
+            return
+        if self.in_flight:
+            self.in_flight += 1
+            errands.append(LateAnswer(self, self, answer, self._parting))
+        else:
+            self._answer(answer, self._parting)
 
-    def _serve_batch(self, requests: list[Request]) -> tuple[bytes | None, list[Errand]]:
+    def _serve_batch(self, requests: list[Request], errands: list[Errand]) -> bytes | None:
         batch = BatchAnswer()
-        errands: list[Errand] = []
         for request in requests:
             served = self._serve(request)
             if isinstance(served, ClientSend):
@@ -217,22 +208,22 @@ class Session:
             elif served is not None:
                 batch.frames.append(served)
         complete = batch.frames and not batch.missing
-        return encode_batch(batch.frames) if complete else None, errands
+        return encode_batch(batch.frames) if complete else None
 
-    def _serve(self, request: Request) -> bytes | ClientSend | None:
-        match request:
-            case Send():
-                return self._send(request)
-            case Recvack():
-                self._acknowledge(request.params.message_id)
-                return None if request.id is None else encode_empty(request.id)
-            case Ping(id=id_) if id_ is not None:
-                return encode_empty(id_)
-            case Invalid():
-                return self._complain(request)
-            case Disconnect():
-                self._part(CLOSE_BYE)
-                return None if request.id is None else encode_empty(request.id)
+    def _serve(self, request: Request) -> "bytes | ClientSend | None":
+        # Not a `match`: every message comes along here, and the frequent kinds are asked for first.
+        if isinstance(request, Send):
+            return self._send(request)
+        if isinstance(request, Recvack):
+            self._acknowledge(request.params.message_id)
+            return None if request.id is None else encode_empty(request.id)
+        if isinstance(request, Ping):
+            return None if request.id is None else encode_empty(request.id)
+        if isinstance(request, Invalid):
+            return self._complain(request)
+        if isinstance(request, Disconnect):
+            self._part(CLOSE_BYE)
+            return None if request.id is None else encode_empty(request.id)
         return None
 
     def _send(self, request: Send) -> bytes | ClientSend:
@@ -243,10 +234,10 @@ class Session:
             command = read_command(request.params, self.uid, payload_limit_bytes=self._transport.limits.payload_bytes)
         except RefusedError as refused:
             return encode_error(request.id, refused.code, refused.message, refused.reason)
-        if self._forms is not self.dialect.object_forms and bytes(request.params.payload)[:1] in (b"{", b"["):
+        if command.payload[:1] in (b"{", b"[") and bytes(request.params.payload)[:1] != b'"':
             self._forms = self.dialect.object_forms
         self.in_flight += 1
-        return ClientSend(self, command, request.id)
+        return ClientSend(self, command, session=self, id=request.id)
 
     def _acknowledge(self, message_id: int | str) -> None:
         self._retry_wanted = True
@@ -290,7 +281,7 @@ class Session:
             self._transport.resume()
         self._answer(frame, None)
 
-    def deliver(self, push: Push, now: float) -> None:
+    def deliver(self, push: Push) -> None:
         """Takes a push for writing; a stored message is repeated until the client acknowledges it."""
         if self.state is not SessionState.OPEN:
             return
@@ -299,7 +290,9 @@ class Session:
         if self._retry_wanted and push.message.message_seq:
             if self._retries is None:
                 self._retries = RetryQueue(self._gateway.config.message_retry)
-            self._gateway.deadlines.watch(self, self._retries.add(push, now))
+            due = self._retries.add(push)
+            if due is not None:
+                self._gateway.deadlines.watch(self, due)
 
     def close(self, close: Close, notice: bytes | None = None) -> None:
         """Ends the session after what waits was written, the notice last. Later calls do nothing."""

@@ -8,6 +8,7 @@ from logging import getLogger
 import trio
 from trio_websocket import ConnectionClosed, HandshakeError, WebSocketConnection, wrap_server_stream
 
+from ..delivery.submission import Errand
 from ..protocol.codes import CLOSE_SLOW_CONSUMER, CLOSE_TOO_BIG
 from .connection import run_connection
 from .gateway import Gateway
@@ -117,7 +118,8 @@ class TrioWebSocketTransport(Transport):
         with trio.CancelScope() as self.waiting:
             while self.closing is None:
                 message, _ = await self.receive()
-                errands = session.receive(message)
+                errands: list[Errand] = []
+                session.receive(message, errands)
                 self._gateway.flushes.flush()
                 if errands:
                     await self._gateway.router.submit(errands)

@@ -4,12 +4,14 @@ Field order, omissions and id types follow the profile of the session: `doc` ses
 ids, `sdk` sessions `recv` pushes with ids as strings, because each family of clients parses only its own.
 """
 
+from binascii import b2a_base64
 from typing import Literal
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Struct
 
 from ..model import (
+    DUP,
     NO_PERSIST,
     RED_DOT,
     SETTING_RECEIPT,
@@ -49,26 +51,11 @@ class _Setting(Struct, frozen=True, gc=False, omit_defaults=True):
     stream: bool = False
 
 
-class _PushParams(Struct, frozen=True, gc=False, omit_defaults=True, rename="camel"):
-    header: _Header
-    message_id: int | str
-    message_seq: int
-    client_msg_no: str
-    timestamp: int
-    from_uid: str
-    channel_id: str
-    channel_type: int
-    payload: bytes | Raw
+class _RareMembers(Struct, frozen=True, gc=False, omit_defaults=True, rename="camel"):
     setting: _Setting | None = None
     expire: int = 0
     topic: str = ""
     stream_no: str = ""
-
-
-class _Push(Struct, frozen=True, gc=False):
-    jsonrpc: str
-    method: str
-    params: _PushParams
 
 
 class _Result(Struct, frozen=True, gc=False):
@@ -92,6 +79,26 @@ class _ConnectResult(Struct, frozen=True, gc=False, rename="camel"):
     salt: str
     node_id: int
     server_version: int
+
+
+_SHOWN_FLAGS = NO_PERSIST | RED_DOT | SYNC_ONCE
+_HEADERS = tuple(
+    _encode(_Header(bits & NO_PERSIST != 0, bits & RED_DOT != 0, bits & SYNC_ONCE != 0, bits & DUP != 0))
+    for bits in range(16)
+)
+"""The header of a push for every combination of flags."""
+_PUSH = (
+    b'{"jsonrpc":"2.0","method":"%b","params":{"header":%%b,"messageId":%b,"messageSeq":%%d,"clientMsgNo":%%b,'
+    b'"timestamp":%%d,"fromUid":%%b,"channelId":%%b,"channelType":%%d,"payload":%%b%%b}}'
+)
+_MESSAGE = _PUSH % (b"message", b"%d")
+_RECV = _PUSH % (b"recv", b'"%d"')
+_SENT = (
+    b'{"jsonrpc":"2.0","id":%%b,"result":{"clientMsgNo":%%b,"messageId":%b,"messageSeq":%%d,"timestamp":%%d,'
+    b'"reasonCode":1}}'
+)
+_DOC_SENT = _SENT % b"%d"
+_SDK_SENT = _SENT % b'"%d"'
 
 
 def encode_empty(id_: RequestId) -> bytes:
@@ -134,10 +141,15 @@ def encode_send_result(
     id_: RequestId, *, client_msg_no: str, message_id: int, message_seq: int, timestamp: int, sdk: bool, snake: bool
 ) -> bytes:
     """The answer to a `send` that succeeded."""
-    result = _SendResult(
-        client_msg_no, str(message_id) if sdk else message_id, message_seq, timestamp, int(ReasonCode.SUCCESS)
-    )
-    return _encode(_Result(_VERSION, id_, _both_spellings(result) if snake else result))
+    if snake:
+        result = _SendResult(
+            client_msg_no, str(message_id) if sdk else message_id, message_seq, timestamp, int(ReasonCode.SUCCESS)
+        )
+        return _encode(_Result(_VERSION, id_, _both_spellings(result)))
+    # Filling in a template takes half the time of encoding Structs.
+    return (_SDK_SENT if sdk else _DOC_SENT) % (
+        _encode(id_), _encode(client_msg_no), message_id, message_seq, timestamp
+    )  # fmt: skip
 
 
 def _both_spellings(result: Struct) -> dict[str, object]:
@@ -155,25 +167,29 @@ def encode_push(message: Message, form: int, *, channel_id: str, red_dot: bool, 
         red_dot: whether it may count as unread for this receiver.
         dup: it is a repetition.
     """
-    flags = message.flags
-    sdk = form & FORM_SDK
-    inline = form & FORM_OBJECT and is_json_object(message.payload)
-    params = _PushParams(
-        _Header(flags & NO_PERSIST != 0, red_dot and flags & RED_DOT != 0, flags & SYNC_ONCE != 0, dup),
-        str(message.message_id) if sdk else message.message_id,
+    payload = message.payload
+    if not (form & FORM_OBJECT and is_json_object(payload)):
+        payload = b'"%b"' % b2a_base64(payload, newline=False)
+    rare = message.setting or message.expire or message.topic or message.stream_no
+    return (_RECV if form & FORM_SDK else _MESSAGE) % (
+        _HEADERS[message.flags & (_SHOWN_FLAGS if red_dot else _SHOWN_FLAGS & ~RED_DOT) | (DUP if dup else 0)],
+        message.message_id,
         message.message_seq,
-        message.client_msg_no,
+        _encode(message.client_msg_no),
         message.timestamp,
-        message.from_uid,
-        channel_id,
+        _encode(message.from_uid),
+        _encode(channel_id),
         message.channel_type,
-        Raw(message.payload) if inline else message.payload,
-        _setting(message.setting) if message.setting else None,
-        message.expire,
-        message.topic,
-        message.stream_no,
+        payload,
+        _rare_members(message) if rare else b"",
     )
-    return _encode(_Push(_VERSION, "recv" if sdk else "message", params))
+
+
+def _rare_members(message: Message) -> bytes:
+    """The members of a push that most messages do not have, each with a comma before it."""
+    rare = _RareMembers(_setting(message.setting), message.expire, message.topic, message.stream_no)
+    members = _encode(rare)[1:-1]
+    return b"," + members if members else b""
 
 
 def _setting(bits: int) -> _Setting | None:

@@ -200,30 +200,18 @@ def decode(message: bytes) -> Request | list[Request]:
         return _decode_rare(message)
     except _MALFORMED:
         return Invalid(None, ErrorCode.INVALID_FORMAT) if message.strip() else Ignored()
-    if request.id is None:
+    id_ = request.id
+    if id_ is None:
         return _without_id(request)
-    if not _is_usable_id(request.id):
+    if not _is_usable_id(id_):
         return Invalid(None, ErrorCode.INVALID_FORMAT, "unusable id")
-    return Invalid(None, ErrorCode.INVALID_FORMAT) if _holds_depth(request) and too_deep(message) else request
-
-
-def _holds_depth(request: Send | Recvack | Ping) -> bool:
-    """Whether an everyday frame can be deeply nested at all: all its members but these are flat."""
-    match request:
-        case Send():
-            return bytes(request.params.payload)[:1] != b'"'
-        case Ping():
-            return len(bytes(request.params)) > MAX_DEPTH
-    return False
+    return Invalid(None, ErrorCode.INVALID_FORMAT) if too_deep(message) else request
 
 
 def _without_id(request: Send | Recvack | Ping) -> Request:
-    match request:
-        case Send():
-            return Invalid(None, ErrorCode.INVALID_FORMAT, "send needs an id")
-        case Ping():
-            return Ignored()
-    return request
+    if type(request) is Recvack:
+        return request
+    return Ignored() if type(request) is Ping else Invalid(None, ErrorCode.INVALID_FORMAT, "send needs an id")
 
 
 def _decode_rare(message: bytes) -> Request | list[Request]:

@@ -6,13 +6,17 @@
 The handshake is not here. No extensions; the limits and rules of the RFC are checked before anything is buffered.
 """
 
-import sys
 from codecs import IncrementalDecoder, getincrementaldecoder
 from enum import IntEnum
 from struct import Struct as Packing
 from typing import Final, NamedTuple, TypeAlias
 
 from .codes import CLOSE_TOO_BIG, Close
+
+try:
+    from websockets.speedups import apply_mask
+except ImportError:  # no compiled wheel for this machine
+    from websockets.utils import apply_mask
 
 
 class Opcode(IntEnum):
@@ -137,7 +141,7 @@ class FrameReader:
             if stop > end:
                 self._wait(data, start, stop - start)
                 return
-            payload = unmask(data[payload_at:stop], data[payload_at - 4 : payload_at])
+            payload = apply_mask(data[payload_at:stop], data[payload_at - 4 : payload_at])
             start = stop
             if first == _FIN | _TEXT:
                 if not payload.isascii():
@@ -210,7 +214,7 @@ class FrameReader:
             return
         mask = bytes(frame[payload_at - 4 : payload_at])
         turn = self._checked % 4
-        fresh = unmask(bytes(frame[payload_at + self._checked :]), mask[turn:] + mask[:turn])
+        fresh = apply_mask(bytes(frame[payload_at + self._checked :]), mask[turn:] + mask[:turn])
         if self._decoder is None:
             self._decoder = _Utf8Decoder()
         try:
@@ -233,14 +237,6 @@ def _control(opcode: Opcode, payload: bytes) -> Arrival:
         except UnicodeDecodeError:
             raise _ViolationError(1007, "close reason is not UTF-8") from None
     return opcode, payload
-
-
-def unmask(data: bytes, mask: bytes) -> bytes:
-    """Applies a mask (RFC 6455, 5.3): as one large number, because a loop over bytes is slow in Python."""
-    size = len(data)
-    pattern = (mask * (size // 4 + 1))[:size]
-    number = int.from_bytes(data, sys.byteorder) ^ int.from_bytes(pattern, sys.byteorder)
-    return number.to_bytes(size, sys.byteorder)
 
 
 def frame_head(opcode: int, size: int) -> bytes:

@@ -51,6 +51,8 @@ class ChannelDirectory:
         self._old: dict[tuple[str, int], Channel] = {}
         self._young_weight = 0
         self._changed_while_loading: set[ChannelKey] = set()
+        self.generation = 1
+        """Changes whenever a `Channel` may have gone out of date or out of memory: those at hand must be got again."""
 
     def get(self, key: tuple[str, int]) -> Channel | None:
         """The cached channel, None if it has to be warmed first."""
@@ -64,6 +66,7 @@ class ChannelDirectory:
     def _keep(self, channel: Channel) -> None:
         if self._young_weight >= self._capacity:
             self._old, self._young, self._young_weight = self._young, {}, 0
+            self.generation += 1
         self._young[channel.key] = channel
         self._young_weight += channel.weight
 
@@ -84,6 +87,7 @@ class ChannelDirectory:
 
     def invalidate(self, key: ChannelKey) -> None:
         """Forgets a channel whose record, lists or sequence are not what the store has."""
+        self.generation += 1
         self._young.pop(key, None)
         self._old.pop(key, None)
         self._changed_while_loading.add(key)

@@ -24,6 +24,8 @@ class SystemAccounts:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._uids: set[str] = set()
+        self.generation = 0
+        """Changes whenever the accounts do."""
 
     async def load(self) -> None:
         """Reads them from the store.
@@ -49,6 +51,7 @@ class SystemAccounts:
         await self._store.change_system_uids(add=add, remove=remove)
         self._uids.difference_update(remove)
         self._uids.update(add)
+        self.generation += 1
 
 
 class UserService:

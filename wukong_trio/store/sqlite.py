@@ -23,7 +23,7 @@ log = getLogger(__name__)
 T = TypeVar("T")
 
 READERS = 2
-_INSERT_SIZES = (512, 64, 8, 1)
+_INSERT_SIZES = tuple(2**n for n in range(9, -1, -1))
 _IN_STATEMENT = 4000
 """Values bound in one statement at most; SQLite takes 32766."""
 _NUMBERS_CACHED = 200_000
@@ -48,7 +48,7 @@ class SQLiteStore(Store):
         self._writing = trio.CapacityLimiter(1)
         self._readers = [files.open_reader() for _ in range(READERS)]
         self._reading = trio.CapacityLimiter(READERS)
-        self._numbers: dict[ChannelKey, int] = {}
+        self._numbers: dict[tuple[str, int], int] = {}
         self._failure = ""
 
     # Running
@@ -130,7 +130,7 @@ class SQLiteStore(Store):
 
     def _number_of(self, channel_id: str, channel_type: int) -> int:
         """The number of a channel, which is entered into the table if it is new. Only for the writer's thread."""
-        key = ChannelKey(channel_id, channel_type)
+        key = (channel_id, channel_type)
         number = self._numbers.get(key)
         if number is None:
             self._writer.execute(

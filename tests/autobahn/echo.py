@@ -19,12 +19,12 @@ from wukong_trio.config import Address, Config, Limits
 from wukong_trio.delivery.flush import FlushList
 from wukong_trio.delivery.submission import Errand
 from wukong_trio.gateway.gateway import Gateway
-from wukong_trio.gateway.handshake import Upgrade
-from wukong_trio.gateway.native_engine import SocketTransport, _Control, _shake_hands
+from wukong_trio.gateway.native import _ControlFrame
+from wukong_trio.gateway.native_socket import SocketTransport
 from wukong_trio.gateway.reader import SharedReader
 from wukong_trio.gateway.transport import DisconnectedError
 from wukong_trio.net import bind_tcp
-from wukong_trio.protocol.websocket import Arrival, Failure, Opcode, encode_frame
+from wukong_trio.protocol.websocket import Arrival, BinaryMessage, Opcode, encode_frame
 
 MESSAGE_BYTES = 64 * 1024 * 1024
 CLOSE_TIMEOUT_S = 1.0
@@ -46,23 +46,20 @@ class EchoGateway:
 class EchoTransport(SocketTransport):
     """A connection that sends back what it gets, in place of a session."""
 
-    def _serve(self, arrivals: Sequence[Arrival | Failure]) -> list[Errand]:
+    def _serve(self, arrivals: Sequence[Arrival], errands: list[Errand]) -> None:
         for arrival in arrivals:
-            if isinstance(arrival, Failure) or arrival[0] not in (Opcode.TEXT, Opcode.BINARY):
-                self._serve_other(arrival)
+            if isinstance(arrival, bytes):
+                opcode = Opcode.BINARY if isinstance(arrival, BinaryMessage) else Opcode.TEXT
+                self.offer(_ControlFrame(encode_frame(opcode, arrival)))
             else:
-                self.offer(_Control(encode_frame(*arrival)))
-        return []
+                self._serve_other(arrival)
 
 
 async def serve_native(gateway: Gateway, shared: SharedReader, sock: socket.socket) -> None:
     """One connection of the native engine."""
-    upgrade = await _shake_hands(sock)
-    if not isinstance(upgrade, Upgrade):
-        sock.close()
-        return
-    transport = EchoTransport(gateway, shared, sock, upgrade, "")
+    transport = EchoTransport(gateway, shared, sock, "")
     with suppress(DisconnectedError):
+        await transport.open()
         await transport.carry(cast(Any, SimpleNamespace(in_flight=0)))
     with trio.move_on_after(CLOSE_TIMEOUT_S):
         await transport.finish()

@@ -17,7 +17,7 @@ def push(message_id: int, pushed_at: float = 0.0) -> Push:
         timestamp=0,
         payload=b"",
     )
-    return Push(message, "g", pushed_at=pushed_at)
+    return Push(message, "g", pushed_at)
 
 
 def ids(pushes: object) -> list[int]:

@@ -11,7 +11,15 @@ from wsproto.frame_protocol import FrameProtocol, ParseFailed
 from wsproto.frame_protocol import Opcode as TheirOpcode
 
 from wukong_trio.protocol.codes import Close
-from wukong_trio.protocol.websocket import Failure, FrameReader, Opcode, encode_close, encode_frame
+from wukong_trio.protocol.websocket import (
+    Arrival,
+    BinaryMessage,
+    Failure,
+    FrameReader,
+    Opcode,
+    encode_close,
+    encode_frame,
+)
 
 MASK = b"\x12\x34\x56\x78"
 LIMIT = 1000
@@ -39,7 +47,14 @@ def read(data: bytes, *, chunks: int = 0, limit: int = LIMIT) -> list[Any]:
     """Everything that arrives, fed whole or in chunks of a size."""
     reader = FrameReader(limit_bytes=limit)
     size = chunks or max(len(data), 1)
-    return [a for start in range(0, len(data), size) for a in reader.receive(data[start : start + size])]
+    return [named(a) for start in range(0, len(data), size) for a in reader.receive(data[start : start + size])]
+
+
+def named(arrival: Arrival) -> Any:
+    """Messages and control frames as (opcode, payload)."""
+    if isinstance(arrival, bytes):
+        return (BINARY if isinstance(arrival, BinaryMessage) else TEXT), arrival
+    return arrival
 
 
 def code_of(arrivals: list[Any]) -> int:
@@ -176,7 +191,7 @@ def split(data: bytes, cuts: list[int]) -> list[bytes]:
 
 def ours(chunks: list[bytes]) -> tuple[list[Any], int]:
     reader = FrameReader(limit_bytes=2**63)
-    arrivals = [arrival for chunk in chunks for arrival in reader.receive(chunk)]
+    arrivals = [named(arrival) for chunk in chunks for arrival in reader.receive(chunk)]
     code = code_of(arrivals)
     messages = arrivals[:-1] if code else arrivals
     return [(int(opcode), payload) for opcode, payload in messages], code

@@ -75,14 +75,14 @@ class Committer:
         return missing
 
     async def _find_originals(self, submissions: Iterable[Submission]) -> dict[int, Message]:
-        marks = self._marks
-        marks.forget_before(time())
+        self._marks.forget_before(time())
+        find = self._marks.find
         candidates: list[int] = []
         for submission in submissions:
             route = submission.route
             if route is not None:
-                submission.mark = send_mark(route.sender_mark, submission.command.client_msg_no)
-                if message_id := marks.find(submission.mark):
+                submission.mark = mark = send_mark(route.sender_mark, submission.command.client_msg_no)
+                if message_id := find(mark):
                     candidates.append(message_id)
         if not candidates:
             return {}

@@ -59,7 +59,7 @@ class Deliverer:
             if pushed >= PUSHES_PER_TURN:
                 pushed = 0
                 await self._give_way()
-        await self._give_way()
+        self._flushes.flush()
 
     def _is_new(self, submission: Submission) -> bool:
         """Whether a send has become a message that nobody has received yet."""
@@ -89,18 +89,17 @@ class Deliverer:
         message, route, sender = submission.message, submission.route, submission.sender
         assert message is not None
         assert route is not None
-        push = Push(message, route.shown_to_others, pushed_at=self._now)
+        theirs = Push(message, route.shown_to_others, self._now)
         pushed = 0
-        sessions_of = self._registry.sessions_of
         for uid in uids:
-            view = push
-            if uid == message.from_uid:
-                # Nobody has unread messages from himself.
-                view = Push(message, route.shown_to_sender, pushed_at=self._now, red_dot=False)
-            for session in sessions_of(uid):
-                if session is not sender:
-                    session.deliver(view)
-                    pushed += 1
+            for session in self._registry.sessions_of(uid):
+                if session is sender:
+                    continue
+                if uid == message.from_uid:
+                    session.deliver(Push(message, route.shown_to_sender, self._now, red_dot=False))
+                else:
+                    session.deliver(theirs)
+                pushed += 1
         self.statistics.delivered += pushed
         return pushed
 

@@ -7,6 +7,9 @@ from ..protocol.requests import Header, SendParams, Setting, fits
 from ..services.addressing import MAX_ID_BYTES, is_internal
 from ..services.permission import CHANNEL_TYPES
 
+_SURELY_FITS = MAX_ID_BYTES // 4
+"""No text of so many characters is too long, whatever the characters."""
+
 
 class RefusedError(Exception):
     """The parameters cannot be served."""
@@ -29,8 +32,9 @@ def read_command(params: SendParams, from_uid: str, *, payload_limit_bytes: int)
         raise _invalid("clientMsgNo, channelId and channelType are required")
     if channel_type not in CHANNEL_TYPES:
         raise _invalid(f"unknown channelType {channel_type}", ReasonCode.NOT_SUPPORT_CHANNEL_TYPE)
-    _check_length("clientMsgNo", client_msg_no)
-    _check_length("channelId", channel_id)
+    if len(client_msg_no) > _SURELY_FITS or len(channel_id) > _SURELY_FITS:
+        _check_length("clientMsgNo", client_msg_no)
+        _check_length("channelId", channel_id)
     if is_internal(channel_id):
         raise _invalid("this channelId is reserved for the server", ReasonCode.CHANNEL_ID_ERROR)
     header, setting, expire = params.header, params.setting, params.expire

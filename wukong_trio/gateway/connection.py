@@ -1,6 +1,6 @@
-"""The life of one connection after the WebSocket handshake, the same for every engine.
+"""The life of one connection, the same for every engine.
 
-authenticate, within the deadline ─► carry: the engine feeds the session ─► finish: flush and close, within a limit
+open: handshake and authentication, each in time ─► carry: the engine feeds the session ─► finish: flush and close
 """
 
 import time
@@ -33,25 +33,22 @@ MAX_TOKEN_BYTES = 4096
 _PEACEFUL = frozenset({CLOSE_BYE.code, CLOSE_SHUTDOWN.code})
 
 
-async def run_connection(gateway: Gateway, transport: Transport, target: str) -> None:
-    """Serves one client until it is gone or sent away.
-
-    Args:
-        target: path and query of the WebSocket request.
-    """
-    gateway.statistics.connections += 1
-    gateway.greeting.add(transport)
+async def run_connection(gateway: Gateway, transport: Transport) -> None:
+    """Serves one client until it is gone or sent away. Whatever goes wrong ends here, in one log line."""
     session = None
     try:
-        with trio.move_on_after(gateway.config.auth.auth_timeout_s) as transport.waiting:
-            session = await _authenticate(gateway, transport, target)
-        gateway.greeting.discard(transport)
+        # One scope for the whole opening: its deadline moves on once, when the handshake is done.
+        with trio.move_on_after(gateway.config.limits.handshake_timeout_s) as transport.waiting:
+            session = await _open(gateway, transport)
         if session is not None:
+            gateway.greeting.discard(transport)
             await transport.carry(session)
         elif transport.waiting.cancelled_caught:
-            transport.close(CLOSE_AUTH_TIMEOUT)
+            _time_is_up(gateway, transport)
     except DisconnectedError as gone:
         log.log(INFO if gone.violation else DEBUG, "%s: %s", transport.remote_address, gone)
+    except Exception:
+        log.exception("%s: connection dropped", transport.remote_address)
     finally:
         if transport.closing is not None and transport.closing.code not in _PEACEFUL:
             log.info("%s: closed, %s (%d)", transport.remote_address, transport.closing.reason, transport.closing.code)
@@ -61,6 +58,26 @@ async def run_connection(gateway: Gateway, transport: Transport, target: str) ->
         # Not shielded: connections are cancelled only when the server's own time to stop is over.
         with trio.move_on_after(gateway.config.limits.close_timeout_s):
             await transport.finish()
+
+
+async def _open(gateway: Gateway, transport: Transport) -> Session | None:
+    """Handshake and authentication; None if the client was sent away."""
+    try:
+        target = await transport.open()
+    except DisconnectedError as refused:
+        raise DisconnectedError(f"closed, no WebSocket handshake: {refused}", violation=True) from None
+    gateway.statistics.connections += 1
+    gateway.greeting.add(transport)
+    assert transport.waiting is not None
+    transport.waiting.deadline = trio.current_time() + gateway.config.auth.auth_timeout_s
+    return await _authenticate(gateway, transport, target)
+
+
+def _time_is_up(gateway: Gateway, transport: Transport) -> None:
+    if transport in gateway.greeting:
+        transport.close(CLOSE_AUTH_TIMEOUT)
+    else:
+        log.info("%s: closed, no WebSocket handshake: not in time", transport.remote_address)
 
 
 async def _authenticate(gateway: Gateway, transport: Transport, target: str) -> Session | None:

@@ -11,10 +11,12 @@ import trio
 
 from ..config import Config, Listeners
 from ..errors import ConfigError
+from .connection import run_connection
 from .gateway import Gateway
-from .native_engine import serve_socket
+from .native_socket import SocketTransport
+from .native_stream import StreamTransport
 from .reader import SharedReader
-from .trio_websocket_engine import serve_stream
+from .trio_websocket_engine import serve_trio_websocket
 
 log = getLogger(__name__)
 
@@ -45,9 +47,12 @@ class Acceptor:
 
     def __init__(self, gateway: Gateway, plain: list[socket.socket], tls: list[socket.socket], config: Config) -> None:
         self._gateway = gateway
-        native = config.engine == "native" and hasattr(select, "epoll")
-        self._native = plain if native else []
-        self._listeners: list[trio.abc.Listener[trio.abc.Stream]] = [] if native else [_listener(s) for s in plain]
+        self._reference = config.engine == "reference"
+        by_shared_reader = not self._reference and hasattr(select, "epoll")
+        self._sockets = plain if by_shared_reader else []
+        self._listeners: list[trio.abc.Listener[trio.abc.Stream]] = (
+            [] if by_shared_reader else [_listener(sock) for sock in plain]
+        )
         if tls:
             context = tls_context(config.listeners)
             self._listeners += [trio.SSLListener(_listener(s), context, https_compatible=True) for s in tls]
@@ -57,7 +62,7 @@ class Acceptor:
 
     async def run(self) -> None:
         """Accepts until `stop`, then waits for the connections to end."""
-        if self._native:
+        if self._sockets:
             with SharedReader(self._gateway) as shared:
                 await self._run(shared)
         else:
@@ -77,15 +82,22 @@ class Acceptor:
     async def _accept(self, connections: trio.Nursery, shared: SharedReader | None) -> None:
         async with trio.open_nursery() as nursery:
             if shared is not None:
-                for sock in self._native:
-                    nursery.start_soon(self._accept_native, sock, connections, shared)
+                for sock in self._sockets:
+                    nursery.start_soon(self._accept_sockets, sock, connections, shared)
             if self._listeners:
                 nursery.start_soon(self._accept_streams, connections)
 
     async def _accept_streams(self, connections: trio.Nursery) -> None:
         await trio.serve_listeners(self._serve_stream, self._listeners, handler_nursery=connections)
 
-    async def _accept_native(self, listener: socket.socket, connections: trio.Nursery, shared: SharedReader) -> None:
+    async def _serve_stream(self, stream: trio.abc.Stream) -> None:
+        address = _remote_address(stream)
+        if self._reference:
+            await serve_trio_websocket(self._gateway, stream, address)
+        else:
+            await run_connection(self._gateway, StreamTransport(self._gateway, stream, address))
+
+    async def _accept_sockets(self, listener: socket.socket, connections: trio.Nursery, shared: SharedReader) -> None:
         while True:
             await trio.lowlevel.wait_readable(listener)
             try:
@@ -94,8 +106,9 @@ class Acceptor:
                     sock.setblocking(False)
                     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                     remote = f"{address[0]}:{address[1]}"
+                    transport = SocketTransport(self._gateway, shared, sock, remote)
                     # One name for all: Trio would make a new text for each task.
-                    connections.start_soon(serve_socket, self._gateway, shared, sock, remote, name="connection")
+                    connections.start_soon(run_connection, self._gateway, transport, name="connection")
             except BlockingIOError:
                 pass
             except OSError as error:
@@ -107,19 +120,9 @@ class Acceptor:
     def stop(self) -> None:
         """Refuses new connections from now on."""
         self._accepting.cancel()
-        for sock in self._native:
+        for sock in self._sockets:
             trio.lowlevel.notify_closing(sock)
             sock.close()
-
-    async def _serve_stream(self, stream: trio.abc.Stream) -> None:
-        """One connection. Whatever goes wrong with it ends here, in one log line."""
-        address = _remote_address(stream)
-        try:
-            await serve_stream(self._gateway, stream, address)
-        except* (trio.BrokenResourceError, trio.ClosedResourceError, ssl.SSLError) as group:
-            log.info("%s: connection dropped: %r", address, group.exceptions[0])
-        except* Exception:
-            log.exception("%s: connection dropped", address)
 
 
 def _listener(sock: socket.socket) -> trio.SocketListener:

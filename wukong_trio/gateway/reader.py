@@ -14,7 +14,7 @@ import trio
 from ..delivery.submission import Errand
 from ..protocol.codes import CLOSE_INTERNAL_ERROR
 from .gateway import Gateway
-from .native_engine import SocketTransport
+from .native_socket import SocketTransport
 
 log = getLogger(__name__)
 

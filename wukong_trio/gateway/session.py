@@ -55,6 +55,10 @@ class SessionState(Enum):
     CLOSED = auto()
 
 
+_OPEN, _CLOSED = SessionState.OPEN, SessionState.CLOSED
+"""To look up a member of an Enum takes as long as a small function call."""
+
+
 class BatchAnswer:
     """The answer to a JSON-RPC batch, given when its last entry is answered."""
 
@@ -96,15 +100,7 @@ class ClientSend(Submission, eq=False, gc=False, kw_only=True):
         if message is None:
             return encode_refusal(self.id, self.reason)
         dialect = self.session.dialect
-        return encode_send_result(
-            self.id,
-            client_msg_no=message.client_msg_no,
-            message_id=message.message_id,
-            message_seq=message.message_seq,
-            timestamp=message.timestamp,
-            sdk=dialect.profile != "doc",
-            snake=dialect.snake,
-        )
+        return encode_send_result(self.id, message, sdk=dialect.profile != "doc", snake=dialect.snake)
 
 
 class LateAnswer(Errand, eq=False, gc=False):
@@ -179,24 +175,27 @@ class Session:
             message: a WebSocket message, UTF-8.
             errands: takes what has to go through the router.
         """
-        if self.state is not SessionState.OPEN:
+        if self.state is not _OPEN:
             return
         request = decode(message)
-        if isinstance(request, list):
-            answer = self._serve_batch(request, errands)
-        else:
-            served = self._serve(request)
-            if isinstance(served, ClientSend):
-                errands.append(served)
-                return
-            answer = served
+        if isinstance(request, Recvack) and request.id is None:
+            self._acknowledge(request.params.message_id)
+            return
+        served = self._serve_batch(request, errands) if isinstance(request, list) else self._serve(request)
+        if isinstance(served, ClientSend):
+            errands.append(served)
+            return
+        answer = served
         if answer is None and self._parting is None:
             return
         if self.in_flight:
             self.in_flight += 1
             errands.append(LateAnswer(self, self, answer, self._parting))
-        else:
-            self._answer(answer, self._parting)
+            return
+        if answer is not None:
+            self._transport.offer(answer)
+        if self._parting is not None:
+            self.close(self._parting)
 
     def _serve_batch(self, requests: list[Request], errands: list[Errand]) -> bytes | None:
         batch = BatchAnswer()
@@ -268,25 +267,21 @@ class Session:
 
     # What goes out
 
-    def _answer(self, frame: bytes | None, close: Close | None) -> None:
-        if frame is not None and self.state is not SessionState.CLOSED:
-            self._transport.offer(frame)
-        if close is not None:
-            self.close(close)
-
     def settle(self, frame: bytes | None) -> None:
         """One errand is done; `frame` is its answer."""
         self.in_flight -= 1
-        if self.in_flight == self._transport.limits.sends_in_flight // 2:
+        if self.in_flight == self._transport.resume_at:
             self._transport.resume()
-        self._answer(frame, None)
+        if frame is not None and self.state is not _CLOSED:
+            self._transport.offer(frame)
 
     def deliver(self, push: Push) -> None:
         """Takes a push for writing; a stored message is repeated until the client acknowledges it."""
-        if self.state is not SessionState.OPEN:
+        if self.state is not _OPEN:
             return
+        offer = self._transport.offer
         for form in self._forms:
-            self._transport.offer(push.frame(form))
+            offer(push.frame(form))
         if self._retry_wanted and push.message.message_seq:
             if self._retries is None:
                 self._retries = RetryQueue(self._gateway.config.message_retry)

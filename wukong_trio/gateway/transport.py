@@ -23,7 +23,7 @@ class DisconnectedError(WukongError):
 
 
 class Transport(ABC):
-    """One client's connection after the WebSocket handshake.
+    """One client's connection.
 
     Frames are the JSON texts of messages; the engine turns them into WebSocket frames.
     """
@@ -37,11 +37,14 @@ class Transport(ABC):
         "last_inbound",
         "limits",
         "remote_address",
+        "resume_at",
         "waiting",
     )
 
     def __init__(self, limits: Limits, flushes: FlushList, *, remote_address: str, now: float) -> None:
         self.limits = limits
+        self.resume_at = limits.sends_in_flight // 2
+        """How few sends must be under way before `resume` is called."""
         self.remote_address = remote_address
         self.last_inbound = now
         """When the client last sent anything, Trio's clock."""
@@ -58,10 +61,11 @@ class Transport(ABC):
         """Queues a frame, to be written when the turn is over. A client that lets too much pile up is cut off."""
         if self.closing is not None:
             return
-        self._frames.append(frame)
+        frames, limits = self._frames, self.limits
+        frames.append(frame)
         self._frames_bytes += len(frame)
-        if len(self._frames) > self.limits.outbox_frames or self._frames_bytes > self.limits.outbox_bytes:
-            self._frames.clear()
+        if len(frames) > limits.outbox_frames or self._frames_bytes > limits.outbox_bytes:
+            frames.clear()
             self._frames_bytes = 0
             self.close(CLOSE_SLOW_CONSUMER)
         elif not self._touched:
@@ -88,6 +92,14 @@ class Transport(ABC):
     @abstractmethod
     def _write(self) -> None:
         """Starts writing the waiting frames."""
+
+    @abstractmethod
+    async def open(self) -> str:
+        """The WebSocket handshake; returns path and query of the request.
+
+        Raises:
+            DisconnectedError: it did not succeed.
+        """
 
     @abstractmethod
     async def receive(self) -> tuple[bytes, bool]:

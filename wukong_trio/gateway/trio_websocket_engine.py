@@ -3,6 +3,7 @@
 Slow but well known. trio-websocket answers pings, reassembles fragments, checks UTF-8 and limits the message size.
 """
 
+import ssl
 from logging import getLogger
 
 import trio
@@ -47,24 +48,33 @@ class _HeardStream(trio.abc.Stream):
 
 
 class TrioWebSocketTransport(Transport):
-    """A connection that trio-websocket has shaken hands on."""
+    """A connection that trio-websocket speaks for."""
 
-    def __init__(
-        self,
-        gateway: Gateway,
-        nursery: trio.Nursery,
-        stream: _HeardStream,
-        websocket: WebSocketConnection,
-        remote_address: str,
-    ) -> None:
-        self._stream = stream
-        super().__init__(gateway.config.limits, gateway.flushes, remote_address=remote_address, now=stream.last_inbound)
+    def __init__(self, gateway: Gateway, nursery: trio.Nursery, stream: trio.abc.Stream, remote_address: str) -> None:
+        self._stream = _HeardStream(stream)
+        now = self._stream.last_inbound
+        super().__init__(gateway.config.limits, gateway.flushes, remote_address=remote_address, now=now)
         self._gateway = gateway
         self._nursery = nursery
-        self._websocket = websocket
+        self._websocket: WebSocketConnection
+        """Set by `open`."""
         self._writing: trio.CancelScope | None = None
         self._written = trio.Event()
         self._resumed = trio.Event()
+
+    async def open(self) -> str:
+        try:
+            request = await wrap_server_stream(
+                self._nursery,
+                self._stream,
+                message_queue_size=QUEUED_MESSAGES,
+                max_message_size=self.limits.ws_message_bytes,
+                receive_buffer_size=RECEIVE_BYTES,
+            )
+            self._websocket = await request.accept()
+        except (HandshakeError, ConnectionClosed) as error:
+            raise DisconnectedError(repr(error), violation=True) from None
+        return str(request.path)
 
     @property
     def last_inbound(self) -> float:
@@ -141,30 +151,13 @@ class TrioWebSocketTransport(Transport):
             await trio.aclose_forcefully(self._stream)
 
 
-async def serve_stream(gateway: Gateway, stream: trio.abc.Stream, remote_address: str) -> None:
+async def serve_trio_websocket(gateway: Gateway, stream: trio.abc.Stream, remote_address: str) -> None:
     """Serves a client on a connected stream; returns when the stream is closed."""
-    limits = gateway.config.limits
-    heard = _HeardStream(stream)
     try:
         async with trio.open_nursery() as nursery:
-            websocket = target = None
-            with trio.move_on_after(limits.handshake_timeout_s):
-                request = await wrap_server_stream(
-                    nursery,
-                    heard,
-                    message_queue_size=QUEUED_MESSAGES,
-                    max_message_size=limits.ws_message_bytes,
-                    receive_buffer_size=RECEIVE_BYTES,
-                )
-                target = request.path
-                websocket = await request.accept()
-            if websocket is not None and target is not None:
-                transport = TrioWebSocketTransport(gateway, nursery, heard, websocket, remote_address)
-                await run_connection(gateway, transport, target)
-            else:
-                log.info("%s: closed, no WebSocket handshake in time", remote_address)
+            await run_connection(gateway, TrioWebSocketTransport(gateway, nursery, stream, remote_address))
             nursery.cancel_scope.cancel()
-    except* (HandshakeError, ConnectionClosed) as group:
-        log.info("%s: no WebSocket handshake: %r", remote_address, group.exceptions[0])
-    finally:
-        await trio.aclose_forcefully(stream)
+    except* (trio.BrokenResourceError, trio.ClosedResourceError, ssl.SSLError) as group:
+        log.info("%s: connection dropped: %r", remote_address, group.exceptions[0])
+    except* Exception:
+        log.exception("%s: connection dropped", remote_address)

@@ -137,19 +137,22 @@ def encode_connect_result(id_: RequestId, *, time_diff: int, node_id: int, versi
     return _encode(_Result(_VERSION, id_, _both_spellings(result) if snake else result))
 
 
-def encode_send_result(
-    id_: RequestId, *, client_msg_no: str, message_id: int, message_seq: int, timestamp: int, sdk: bool, snake: bool
-) -> bytes:
-    """The answer to a `send` that succeeded."""
+def encode_send_result(id_: RequestId, message: Message, *, sdk: bool, snake: bool) -> bytes:
+    """The answer to a `send` that has become this message."""
     if snake:
+        message_id = str(message.message_id) if sdk else message.message_id
         result = _SendResult(
-            client_msg_no, str(message_id) if sdk else message_id, message_seq, timestamp, int(ReasonCode.SUCCESS)
+            message.client_msg_no, message_id, message.message_seq, message.timestamp, int(ReasonCode.SUCCESS)
         )
         return _encode(_Result(_VERSION, id_, _both_spellings(result)))
     # Filling in a template takes half the time of encoding Structs.
     return (_SDK_SENT if sdk else _DOC_SENT) % (
-        _encode(id_), _encode(client_msg_no), message_id, message_seq, timestamp
-    )  # fmt: skip
+        _encode(id_),
+        _encode(message.client_msg_no),
+        message.message_id,
+        message.message_seq,
+        message.timestamp,
+    )
 
 
 def _both_spellings(result: Struct) -> dict[str, object]:
@@ -158,7 +161,7 @@ def _both_spellings(result: Struct) -> dict[str, object]:
     return {**camel, **dict(snake)}
 
 
-def encode_push(message: Message, form: int, *, channel_id: str, red_dot: bool, dup: bool = False) -> bytes:
+def encode_push(message: Message, form: int, channel_id: str, *, red_dot: bool, dup: bool = False) -> bytes:
     """A message as a receiver sees it.
 
     Args:

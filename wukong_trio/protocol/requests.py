@@ -111,11 +111,14 @@ class Recvack(Struct, tag_field="method", tag="recvack", frozen=True, gc=False, 
     jsonrpc: Literal["2.0"] = "2.0"
 
 
+_NO_PARAMS: Final = Raw()
+
+
 class Ping(Struct, tag_field="method", tag="ping", frozen=True, gc=False, forbid_unknown_fields=True):
     """Asks for a sign of life; `params` are ignored."""
 
     id: RequestId | None = None
-    params: Raw = Raw()
+    params: Raw = _NO_PARAMS
     jsonrpc: Literal["2.0"] = "2.0"
 
 
@@ -167,7 +170,7 @@ class _Call(Struct, frozen=True):
     params: Raw
 
 
-_decode_everyday = msgspec.json.Decoder(Send | Recvack | Ping).decode
+_decode_everyday: Callable[[bytes], Send | Recvack | Ping] = msgspec.json.Decoder(Send | Recvack | Ping).decode
 _decode_envelope = msgspec.json.Decoder(_Envelope).decode
 _decode_array = msgspec.json.Decoder(list[Raw]).decode
 _decode_members = msgspec.json.Decoder(dict[str, Raw]).decode
@@ -203,9 +206,18 @@ def decode(message: bytes) -> Request | list[Request]:
     id_ = request.id
     if id_ is None:
         return _without_id(request)
-    if not _is_usable_id(id_):
+    if not (isinstance(id_, str) and len(id_) <= MAX_ID_BYTES // 4) and not _is_usable_id(id_):
         return Invalid(None, ErrorCode.INVALID_FORMAT, "unusable id")
-    return Invalid(None, ErrorCode.INVALID_FORMAT) if too_deep(message) else request
+    if _may_nest(request) and too_deep(message):
+        return Invalid(None, ErrorCode.INVALID_FORMAT)
+    return request
+
+
+def _may_nest(request: Send | Recvack | Ping) -> bool:
+    """Whether an everyday frame can be deeply nested at all: all its members but these are flat."""
+    if isinstance(request, Send):
+        return bytes(request.params.payload)[:1] != b'"'
+    return isinstance(request, Ping) and request.params is not _NO_PARAMS
 
 
 def _without_id(request: Send | Recvack | Ping) -> Request:

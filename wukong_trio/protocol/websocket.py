@@ -30,8 +30,15 @@ class Opcode(IntEnum):
     PONG = 10
 
 
-Arrival: TypeAlias = tuple[Opcode, bytes]
-"""What a client has sent completely, a message or a control frame. A plain tuple, because it is made so often."""
+class BinaryMessage(bytes):
+    """A message that came in binary frames."""
+
+
+class Control(NamedTuple):
+    """A control frame."""
+
+    opcode: Opcode
+    payload: bytes
 
 
 class Failure(NamedTuple):
@@ -40,10 +47,16 @@ class Failure(NamedTuple):
     close: Close
 
 
-_TEXT, _BINARY = Opcode.TEXT, Opcode.BINARY
+Arrival: TypeAlias = bytes | Control | Failure
+"""What a client has sent: a message, which is nearly always text and so plain bytes, a control frame, or nonsense."""
+
+
+_TEXT = Opcode.TEXT
 _FIN: Final = 0x80
 _MASKED: Final = 0x80
 _CONTROL: Final = 0x08
+_WHOLE_TEXT: Final = 0x81
+"""The first byte of nearly every frame."""
 _MAX_CONTROL_BYTES: Final = 125
 _OPCODES: Final = {int(opcode): opcode for opcode in Opcode}
 _pack16 = Packing(">BBH").pack
@@ -95,9 +108,9 @@ class FrameReader:
         self.failed = False
         """The client broke the protocol."""
 
-    def receive(self, data: bytes) -> list[Arrival | Failure]:
+    def receive(self, data: bytes) -> list[Arrival]:
         """What a chunk completes, in order."""
-        arrivals: list[Arrival | Failure] = []
+        arrivals: list[Arrival] = []
         if self._done:
             return arrivals
         if self._buffer is not None:
@@ -116,7 +129,7 @@ class FrameReader:
             arrivals.append(Failure(violation.close))
         return arrivals
 
-    def _parse(self, data: bytes, arrivals: list[Arrival | Failure]) -> None:
+    def _parse(self, data: bytes, arrivals: list[Arrival]) -> None:
         start, end = 0, len(data)
         while start < end:
             head = end - start
@@ -131,11 +144,14 @@ class FrameReader:
                     self._check_head(first, second, 0)
                     self._wait(data, start, 2 + size)
                     return
-                length = int.from_bytes(data[start + 2 : start + 2 + size], "big")
+                if size == 2:
+                    length = data[start + 2] << 8 | data[start + 3]
+                else:
+                    length = int.from_bytes(data[start + 2 : start + 10], "big")
                 if length <= _MAX_CONTROL_BYTES or (size == 8 and not 0xFFFF < length < 2**63):
                     raise _ViolationError(1002, "length is not written the shortest way")
                 payload_at += size
-            if first != _FIN | _TEXT or second < _MASKED or self._opcode is not None or length > self._limit_bytes:
+            if first != _WHOLE_TEXT or second < _MASKED or self._opcode is not None or length > self._limit_bytes:
                 self._check_head(first, second, length)
             stop = payload_at + length
             if stop > end:
@@ -143,11 +159,11 @@ class FrameReader:
                 return
             payload = apply_mask(data[payload_at:stop], data[payload_at - 4 : payload_at])
             start = stop
-            if first == _FIN | _TEXT:
+            if first == _WHOLE_TEXT:
                 if not payload.isascii():
                     self._check_text(payload, final=True)
                 self._decoder = None
-                arrivals.append((_TEXT, payload))
+                arrivals.append(payload)
             elif first & _CONTROL:
                 arrivals.append(_control(_OPCODES[first & 0x0F], payload))
                 if first & 0x0F == Opcode.CLOSE:
@@ -177,7 +193,7 @@ class FrameReader:
         if self._size + length > self._limit_bytes:
             raise _ViolationError(CLOSE_TOO_BIG.code, CLOSE_TOO_BIG.reason)
 
-    def _add_part(self, first: int, payload: bytes, arrivals: list[Arrival | Failure]) -> None:
+    def _add_part(self, first: int, payload: bytes, arrivals: list[Arrival]) -> None:
         """A frame of a message in parts, or a whole binary message."""
         if self._parts is None:
             self._opcode, self._parts = _OPCODES[first & 0x0F], []
@@ -187,8 +203,8 @@ class FrameReader:
         self._parts.append(payload)
         self._size += len(payload)
         if final:
-            assert self._opcode is not None
-            arrivals.append((self._opcode, b"".join(self._parts)))
+            message = b"".join(self._parts)
+            arrivals.append(message if self._opcode is _TEXT else BinaryMessage(message))
             self._opcode = self._parts = self._decoder = None
             self._size = 0
 
@@ -224,7 +240,7 @@ class FrameReader:
         self._checked = arrived
 
 
-def _control(opcode: Opcode, payload: bytes) -> Arrival:
+def _control(opcode: Opcode, payload: bytes) -> Control:
     """Checks a control frame that has arrived."""
     if opcode is Opcode.CLOSE and payload:
         if len(payload) == 1:
@@ -236,7 +252,7 @@ def _control(opcode: Opcode, payload: bytes) -> Arrival:
             payload[2:].decode()
         except UnicodeDecodeError:
             raise _ViolationError(1007, "close reason is not UTF-8") from None
-    return opcode, payload
+    return Control(opcode, payload)
 
 
 def frame_head(opcode: int, size: int) -> bytes:

@@ -16,7 +16,7 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
             flags INTEGER,
             UNIQUE (channel_id, channel_type)
         )""",
-        # Ids grow, so rows are appended; only the index is written all over.
+        # Ids grow, so rows are only ever appended.
         """CREATE TABLE message (
             message_id INTEGER PRIMARY KEY,
             channel INTEGER NOT NULL,
@@ -31,7 +31,15 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
             stream_no TEXT NOT NULL,
             payload BLOB NOT NULL
         )""",
-        "CREATE UNIQUE INDEX message_of_channel ON message (channel, message_seq)",
+        # Filled in sorted chunks behind the messages, see message_index.py; `indexed` says up to which message.
+        """CREATE TABLE message_index (
+            channel INTEGER NOT NULL,
+            message_seq INTEGER NOT NULL,
+            message_id INTEGER NOT NULL,
+            PRIMARY KEY (channel, message_seq)
+        ) WITHOUT ROWID""",
+        "CREATE TABLE indexed (message_id INTEGER NOT NULL)",
+        "INSERT INTO indexed VALUES (0)",
         """CREATE TABLE member (
             channel INTEGER NOT NULL,
             list INTEGER NOT NULL,
@@ -51,17 +59,25 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
 """Step n takes a database from version n to n + 1. Steps are never changed, only added."""
 
 VERSION: Final = len(MIGRATIONS)
-TABLES: Final = ("channel", "message", "member", "device", "system_uid")
+TABLES: Final = ("channel", "message", "message_index", "indexed", "member", "device", "system_uid")
 
 READ_MESSAGE: Final = """
     SELECT message_id, message_seq, channel_id, channel_type, from_uid, client_msg_no, timestamp, payload,
            message.flags, setting, expire, topic, stream_no
     FROM message JOIN channel ON number = channel
 """
+UNINDEXED: Final = """
+    SELECT message_id, channel, message_seq FROM message
+    WHERE message_id > (SELECT message_id FROM indexed) ORDER BY message_id
+"""
+INDEXED_BETWEEN: Final = """
+    SELECT message_seq, message_id FROM message_index WHERE channel = ? AND message_seq BETWEEN ? AND ?
+    ORDER BY message_seq {order} LIMIT ?
+"""
+LAST_INDEXED: Final = "SELECT coalesce(max(message_seq), 0) FROM message_index WHERE channel = ?"
 LOAD_CHANNELS: Final = """
     WITH wanted (place, id, type) AS (VALUES {})
-    SELECT place, number, flags, (SELECT max(message_seq) FROM message WHERE channel = number)
-    FROM wanted CROSS JOIN channel ON channel_id = id AND channel_type = type
+    SELECT place, number, flags FROM wanted CROSS JOIN channel ON channel_id = id AND channel_type = type
 """
 RECENT_MARKS: Final = """
     SELECT channel_id, channel_type, from_uid, client_msg_no, message_id

@@ -1,8 +1,7 @@
 """The embedded store: one SQLite file in WAL mode.
 
 All writes go through one connection in one thread at a time, a transaction per call; reads have connections of their
-own. Rows are inserted many per statement: `executemany` takes the GIL again for every row, which costs a switch
-interval each while the event loop is busy.
+own.
 """
 
 import sqlite3
@@ -18,25 +17,30 @@ from ..model import ChannelFlags, ChannelKey, Device, DeviceLevel, Message
 from . import schema
 from .base import ChannelChange, ChannelRecord, MemberChange, SentMark, Store
 from .files import DatabaseFiles
+from .message_index import MessageIndex
+from .rows import insert_rows
 
 log = getLogger(__name__)
 T = TypeVar("T")
 
 READERS = 2
-_INSERT_SIZES = tuple(2**n for n in range(9, -1, -1))
 _IN_STATEMENT = 4000
 """Values bound in one statement at most; SQLite takes 32766."""
-_NUMBERS_CACHED = 200_000
+_HEADS_CACHED = 200_000
 _FLAG_BITS = {"large": 1, "ban": 2, "disband": 4, "send_ban": 8, "allow_stranger": 16}
 
 
-def _insert_statement(table: str, columns: int, rows: int, *, conflict: str = "") -> str:
-    row = f"({','.join('?' * columns)})"
-    return f"INSERT {conflict} INTO {table} VALUES {','.join([row] * rows)}"
-
-
 _MESSAGE_COLUMNS = 12
-_INSERT_MESSAGES = {n: _insert_statement("message", _MESSAGE_COLUMNS, n) for n in _INSERT_SIZES}
+
+
+class _Head:
+    """The end of a channel, as the writer knows it."""
+
+    __slots__ = ("last_seq", "number")
+
+    def __init__(self, number: int, last_seq: int) -> None:
+        self.number = number
+        self.last_seq = last_seq
 
 
 class SQLiteStore(Store):
@@ -48,7 +52,8 @@ class SQLiteStore(Store):
         self._writing = trio.CapacityLimiter(1)
         self._readers = [files.open_reader() for _ in range(READERS)]
         self._reading = trio.CapacityLimiter(READERS)
-        self._numbers: dict[tuple[str, int], int] = {}
+        self._index = MessageIndex(self._writer)
+        self._heads: dict[tuple[str, int], _Head] = {}
         self._failure = ""
 
     # Running
@@ -60,9 +65,11 @@ class SQLiteStore(Store):
         try:
             with self._transaction():
                 work(self._writer)
-        except sqlite3.Error as error:
+        except (sqlite3.Error, StoreError) as error:
             # Numbers of channels that were rolled back must not be used again.
-            self._numbers.clear()
+            self._heads.clear()
+            if isinstance(error, StoreError):
+                raise
             self._failure = f"{self._files.path}: {error}"
             raise StoreError(self._failure) from error
         self._failure = ""
@@ -111,38 +118,54 @@ class SQLiteStore(Store):
     # Messages
 
     async def append_messages(self, messages: Sequence[Message]) -> None:
-        await self._write(lambda writer: self._append(writer, messages))
+        await trio.to_thread.run_sync(self._append, messages, limiter=self._writing)
 
-    def _append(self, writer: sqlite3.Connection, messages: Sequence[Message]) -> None:
-        numbers = self._number_of
-        rows: list[Any] = []
+    def _append(self, messages: Sequence[Message]) -> None:
+        entries: list[tuple[int, int, int]] = []
+
+        def write(writer: sqlite3.Connection) -> None:
+            self._insert(writer, messages, entries)
+            self._index.write_slice(writer, len(messages))
+
+        self._transact(write)
+        for entry in entries:
+            self._index.add(*entry)
+        self._index.slice_written()
+
+    def _insert(
+        self, writer: sqlite3.Connection, messages: Sequence[Message], entries: list[tuple[int, int, int]]
+    ) -> None:
+        if len(self._heads) > _HEADS_CACHED:
+            self._heads.clear()
+        values: list[Any] = []
         for m in messages:
-            rows += (
-                m.message_id, numbers(m.channel_id, m.channel_type), m.message_seq, m.from_uid, m.client_msg_no,
+            head = self._head_of(m.channel_id, m.channel_type)
+            if m.message_seq != head.last_seq + 1:
+                raise StoreError(f"message {m.message_id} does not follow what is stored in {m.channel_id}")
+            head.last_seq = m.message_seq
+            entries.append((head.number, m.message_seq, m.message_id))
+            values += (
+                m.message_id, head.number, m.message_seq, m.from_uid, m.client_msg_no,
                 m.timestamp, m.flags, m.setting, m.expire, m.topic, m.stream_no, m.payload,
             )  # fmt: skip
-        start = 0
-        for size in _INSERT_SIZES:
-            step = size * _MESSAGE_COLUMNS
-            while len(rows) - start >= step:
-                writer.execute(_INSERT_MESSAGES[size], rows[start : start + step])
-                start += step
+        insert_rows(writer, "message", _MESSAGE_COLUMNS, values)
 
-    def _number_of(self, channel_id: str, channel_type: int) -> int:
-        """The number of a channel, which is entered into the table if it is new. Only for the writer's thread."""
+    def _head_of(self, channel_id: str, channel_type: int) -> _Head:
+        """The head of a channel, which is entered into the table if it is new. Only for the writer's thread."""
         key = (channel_id, channel_type)
-        number = self._numbers.get(key)
-        if number is None:
+        head = self._heads.get(key)
+        if head is None:
             self._writer.execute(
                 "INSERT INTO channel (channel_id, channel_type) VALUES (?, ?) ON CONFLICT DO NOTHING", key
             )
             [number] = self._writer.execute(
                 "SELECT number FROM channel WHERE channel_id = ? AND channel_type = ?", key
             ).fetchone()
-            if len(self._numbers) >= _NUMBERS_CACHED:
-                self._numbers.clear()
-            self._numbers[key] = number
-        return number
+            head = self._heads[key] = _Head(number, self._last_seq(self._writer, number))
+        return head
+
+    def _last_seq(self, connection: sqlite3.Connection, number: int) -> int:
+        return self._index.last_seq(number) or int(connection.execute(schema.LAST_INDEXED, (number,)).fetchone()[0])
 
     async def last_message_id(self) -> int:
         def read(reader: sqlite3.Connection) -> int:
@@ -160,38 +183,38 @@ class SQLiteStore(Store):
         return await self._read(read)
 
     async def messages_by_id(self, message_ids: Sequence[int]) -> list[Message]:
-        def read(reader: sqlite3.Connection) -> list[Message]:
-            found: list[Message] = []
-            for chunk in _chunks(list(dict.fromkeys(message_ids)), _IN_STATEMENT):
-                marks = ",".join("?" * len(chunk))
-                found += map(_message, reader.execute(f"{schema.READ_MESSAGE} WHERE message_id IN ({marks})", chunk))
-            return found
-
-        return await self._read(read)
+        return await self._read(lambda reader: _messages(reader, list(dict.fromkeys(message_ids))))
 
     async def messages_between(
         self, key: ChannelKey, low: int, high: int, limit: int, *, newest: bool
     ) -> list[Message]:
         def read(reader: sqlite3.Connection) -> list[Message]:
-            rows = reader.execute(
-                f"""{schema.READ_MESSAGE}
-                WHERE channel = (SELECT number FROM channel WHERE channel_id = ? AND channel_type = ?)
-                  AND message_seq BETWEEN ? AND ?
-                ORDER BY message_seq {"DESC" if newest else "ASC"} LIMIT ?""",
-                (*key, low, high, limit),
-            ).fetchall()
-            return [_message(row) for row in (reversed(rows) if newest else rows)]
+            found = self._ids_between(reader, key, low, high, limit, newest)
+            seqs = sorted(found)
+            wanted = seqs[max(len(seqs) - limit, 0) :] if newest else seqs[:limit]
+            return sorted(_messages(reader, [found[seq] for seq in wanted]), key=_seq_of)
 
         return await self._read(read)
+
+    def _ids_between(
+        self, reader: sqlite3.Connection, key: ChannelKey, low: int, high: int, limit: int, newest: bool
+    ) -> dict[int, int]:
+        """The ids of at least the wanted messages by their sequence numbers."""
+        row = reader.execute("SELECT number FROM channel WHERE channel_id = ? AND channel_type = ?", key).fetchone()
+        if row is None:
+            return {}
+        # First the part in memory, then the table: what moves in between is found twice, not missed.
+        found = self._index.between(row[0], low, high)
+        query = schema.INDEXED_BETWEEN.format(order="DESC" if newest else "ASC")
+        return found | dict(reader.execute(query, (row[0], low, high, limit)))
 
     # Channels
 
     async def load_channels(self, keys: Sequence[ChannelKey]) -> list[ChannelRecord]:
         return await self._read(lambda reader: self._load(reader, keys))
 
-    @staticmethod
-    def _load(reader: sqlite3.Connection, keys: Sequence[ChannelKey]) -> list[ChannelRecord]:
-        found: dict[int, tuple[int, int | None, int | None]] = {}
+    def _load(self, reader: sqlite3.Connection, keys: Sequence[ChannelKey]) -> list[ChannelRecord]:
+        found: dict[int, tuple[int, int | None]] = {}
         members: dict[int, tuple[set[str], set[str], set[str]]] = {}
         for chunk in _chunks(list(enumerate(keys)), _IN_STATEMENT // 3):
             values = [value for place, key in chunk for value in (place, *key)]
@@ -205,7 +228,7 @@ class SQLiteStore(Store):
                 members.setdefault(number, (set(), set(), set()))[name].add(uid)
         records = []
         for place, key in enumerate(keys):
-            number, flags, last_seq = found.get(place, (0, None, None))
+            number, flags = found.get(place, (0, None))
             subscribers, denied, allowed = members.get(number, ((), (), ()))
             records.append(
                 ChannelRecord(
@@ -214,7 +237,7 @@ class SQLiteStore(Store):
                     subscribers=frozenset(subscribers),
                     denied=frozenset(denied),
                     allowed=frozenset(allowed),
-                    last_seq=last_seq or 0,
+                    last_seq=self._last_seq(reader, number) if number else 0,
                 )
             )
         return records
@@ -223,7 +246,7 @@ class SQLiteStore(Store):
         await self._write(lambda writer: self._change(writer, change))
 
     def _change(self, writer: sqlite3.Connection, change: ChannelChange) -> None:
-        number = self._number_of(*change.key)
+        number = self._head_of(*change.key).number
         if change.flags is not None:
             writer.execute("UPDATE channel SET flags = ? WHERE number = ?", (_flag_bits(change.flags), number))
         elif change.create:
@@ -285,14 +308,25 @@ def _change_members(writer: sqlite3.Connection, number: int, change: MemberChang
         writer.execute(
             f"DELETE FROM member WHERE channel = ? AND list = ? AND uid IN ({marks})", (number, name, *chunk)
         )
-    for chunk in _chunks(change.add, _IN_STATEMENT // 3):
-        statement = _insert_statement("member", 3, len(chunk), conflict="OR IGNORE")
-        writer.execute(statement, [value for uid in chunk for value in (number, name, uid)])
+    insert_rows(writer, "member", 3, [value for uid in change.add for value in (number, name, uid)], skip_known=True)
 
 
 def _chunks(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
     for start in range(0, len(items), size):
         yield items[start : start + size]
+
+
+def _messages(reader: sqlite3.Connection, message_ids: Sequence[int]) -> list[Message]:
+    """Messages by their ids, in no particular order."""
+    found: list[Message] = []
+    for chunk in _chunks(message_ids, _IN_STATEMENT):
+        marks = ",".join("?" * len(chunk))
+        found += map(_message, reader.execute(f"{schema.READ_MESSAGE} WHERE message_id IN ({marks})", chunk))
+    return found
+
+
+def _seq_of(message: Message) -> int:
+    return message.message_seq
 
 
 def _message(row: tuple[Any, ...]) -> Message:

@@ -1,0 +1,130 @@
+"""Finding messages by channel and sequence number, without paying for it at every insert.
+
+Messages are appended to their table in the order of their ids. An index by channel would be written all over at every
+commit, which costs more than the messages themselves, and the more the more channels are active. So the newest messages
+are indexed in memory, and a large chunk of them at a time moves into the table `message_index`, sorted by channel:
+
+    fresh    what was stored last, in memory
+    frozen   a full chunk, in memory, on its way: every commit takes a slice of it along
+    table    everything older
+
+After a start, what the table does not hold yet is read from the messages again.
+"""
+
+import sqlite3
+from collections.abc import Iterator
+from itertools import islice
+from typing import Final
+
+from . import schema
+from .rows import insert_rows
+
+CHUNK_MESSAGES: Final = 50_000
+_SLICE_PER_MESSAGE: Final = 4
+_SLICE_LEAST: Final = 64
+_COLUMNS: Final = 3
+
+
+class _Run:
+    """Messages of one channel that follow each other."""
+
+    __slots__ = ("first_seq", "ids")
+
+    def __init__(self, first_seq: int, first_id: int) -> None:
+        self.first_seq = first_seq
+        self.ids = [first_id]
+
+    @property
+    def last_seq(self) -> int:
+        return self.first_seq + len(self.ids) - 1
+
+    def between(self, low: int, high: int) -> dict[int, int]:
+        """The part from `low` to `high`, as sequence number -> message id."""
+        start, stop = max(low - self.first_seq, 0), max(high + 1 - self.first_seq, 0)
+        return dict(enumerate(self.ids[start:stop], self.first_seq + start))
+
+
+class MessageIndex:
+    """The part in memory, and its way into the table.
+
+    Channels are named by their numbers. Only the writer's thread changes it. Other threads may look things up at any
+    time, before they ask the table: then nothing can slip through between the two.
+    """
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        """Reads what the table does not hold yet."""
+        self._fresh: dict[int, _Run] = {}
+        self._fresh_count = 0
+        self._frozen: dict[int, _Run] = {}
+        self._rest: Iterator[tuple[int, int, int]] = iter(())
+        """Entries of the frozen chunk that were not written yet."""
+        self._slice: list[tuple[int, int, int]] = []
+        """Entries written in the transaction under way; they are written again if it fails."""
+        self._completes_chunk = False
+        """The slice is the last of its chunk."""
+        self._newest_id = self._frozen_id = 0
+        for message_id, channel, message_seq in connection.execute(schema.UNINDEXED):
+            self.add(channel, message_seq, message_id)
+
+    def add(self, channel: int, message_seq: int, message_id: int) -> None:
+        """Enters a message whose transaction has succeeded; one channel's messages in order."""
+        run = self._fresh.get(channel)
+        if run is None:
+            self._fresh[channel] = _Run(message_seq, message_id)
+        else:
+            run.ids.append(message_id)
+        self._fresh_count += 1
+        self._newest_id = message_id
+
+    def write_slice(self, writer: sqlite3.Connection, new_messages: int) -> None:
+        """Moves some entries into the table, as part of a transaction that stores so many messages."""
+        if not self._frozen:
+            if self._fresh_count < CHUNK_MESSAGES:
+                return
+            self._freeze()
+        size = new_messages * _SLICE_PER_MESSAGE + _SLICE_LEAST
+        self._slice += islice(self._rest, max(size - len(self._slice), 0))
+        self._completes_chunk = len(self._slice) < size
+        # A server that was killed has perhaps written part of this chunk before.
+        values = [value for entry in self._slice for value in entry]
+        insert_rows(writer, "message_index", _COLUMNS, values, skip_known=True)
+        if self._completes_chunk:
+            writer.execute("UPDATE indexed SET message_id = ?", (self._frozen_id,))
+
+    def _freeze(self) -> None:
+        # In this order: whoever looks into `fresh` and then into `frozen` finds everything.
+        self._frozen = self._fresh
+        self._fresh, self._fresh_count = {}, 0
+        self._frozen_id = self._newest_id
+        self._rest = _sorted_entries(self._frozen)
+
+    def slice_written(self) -> None:
+        """The transaction has succeeded."""
+        self._slice = []
+        if self._completes_chunk:
+            self._completes_chunk = False
+            self._frozen = {}
+
+    def last_seq(self, channel: int) -> int:
+        """The highest sequence number of a channel, 0 if only the table can know."""
+        for runs in (self._fresh, self._frozen):
+            run = runs.get(channel)
+            if run is not None:
+                return run.last_seq
+        return 0
+
+    def between(self, channel: int, low: int, high: int) -> dict[int, int]:
+        """Messages of a channel that are not in the table yet, as sequence number -> message id."""
+        found: dict[int, int] = {}
+        for runs in (self._fresh, self._frozen):
+            run = runs.get(channel)
+            if run is not None:
+                found |= run.between(low, high)
+        return found
+
+
+def _sorted_entries(runs: dict[int, _Run]) -> Iterator[tuple[int, int, int]]:
+    for channel in sorted(runs):
+        run = runs[channel]
+        for message_seq, message_id in enumerate(run.ids, run.first_seq):
+            yield channel, message_seq, message_id

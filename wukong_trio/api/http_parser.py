@@ -19,7 +19,7 @@ _CHUNKED: Final = -1
 _NEEDS_REFERENCE: Final = frozenset({b"upgrade", b"expect", b"http2-settings"})
 _BLANK_LINE: Final = re.compile(rb"\n\r?\n")
 _HOST: Final = re.compile(rb"[a-zA-Z0-9.:_\[\]-]+")
-_QUERY: Final = re.compile(rb"[!-~]*")
+_REQUEST_LINE: Final = re.compile(rb"(?P<method>[A-Z]+) (?P<path>/[!->@-~]*)(?:\?(?P<query>[!-~]*))? HTTP/1\.1\r\n")
 
 
 class Head(NamedTuple):
@@ -147,9 +147,11 @@ class RequestReader:
             self._body = self._body or bytearray()
             self._body += part
             return None
-        body = part if self._body is None else bytes(self._body + part)
+        if self._body is not None:
+            self._body += part
+            part = bytes(self._body)
         self._reading_body, self._body = False, None
-        return Request(self._head, body)
+        return Request(self._head, part)
 
     def _take_chunks(self, head: Head, chunks: ChunkedBody) -> Request | Refusal | None:
         try:
@@ -171,54 +173,56 @@ def read_head(data: bytes, paths: Collection[bytes]) -> Head | None:
     """What a head says, given up to and with its blank line; None if it is a case for the reference."""
     if len(data) > HEAD_LIMIT_BYTES or is_ambiguous(data):
         return None
-    collector = _Headers()
-    parser = httptools.HttpRequestParser(collector)
+    # httptools would take more than one space, and other versions.
+    line = _REQUEST_LINE.match(data)
+    if line is None or line["method"] not in METHODS or line["path"] not in paths:
+        return None
+    headers = _Headers()
     try:
-        parser.feed_data(data)
+        httptools.HttpRequestParser(headers).feed_data(data)
     except (httptools.HttpParserError, httptools.HttpParserUpgrade):
         return None
-    return collector.meaning(parser, paths)
+    body_bytes = headers.body_bytes()
+    if body_bytes is None or not headers.are_plain():
+        return None
+    return Head(
+        line["method"].decode(),
+        line["path"].decode(),
+        (line["query"] or b"").decode(),
+        headers.first(b"token").decode("latin-1"),
+        b"close" not in headers.tokens(b"connection"),
+        body_bytes,
+    )
 
 
 class _Headers:
-    """What httptools finds in one head."""
+    """Collects the headers that httptools finds."""
 
     def __init__(self) -> None:
-        self._target = b""
-        self._headers: dict[bytes, list[bytes]] = {}
-
-    def on_url(self, url: bytes) -> None:
-        self._target += url
+        self._values: dict[bytes, list[bytes]] = {}
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._headers.setdefault(name.lower(), []).append(value.strip(b" \t"))
+        self._values.setdefault(name.lower(), []).append(value.strip(b" \t"))
 
-    def meaning(self, parser: httptools.HttpRequestParser, paths: Collection[bytes]) -> Head | None:
-        """The head, if it is one for the native engine."""
-        headers = self._headers
-        method = parser.get_method()
-        path, _, query = self._target.partition(b"?")
-        body_bytes = self._body_bytes()
-        known = method in METHODS and path in paths and parser.get_http_version() == "1.1"
-        hosts = headers.get(b"host", [])
-        if not known or body_bytes is None or not _NEEDS_REFERENCE.isdisjoint(headers):
-            return None
-        if len(hosts) != 1 or _HOST.fullmatch(hosts[0]) is None or _QUERY.fullmatch(query) is None:
-            return None
-        connection = b",".join(headers.get(b"connection", [])).lower()
-        return Head(
-            method.decode(),
-            path.decode(),
-            query.decode(),
-            headers.get(b"token", [b""])[0].decode("latin-1"),
-            b"close" not in [token.strip() for token in connection.split(b",")],
-            body_bytes,
-        )
+    def first(self, name: bytes) -> bytes:
+        """The first value, empty if there is none."""
+        return self._values.get(name, [b""])[0]
 
-    def _body_bytes(self) -> int | None:
-        codings, lengths = self._headers.get(b"transfer-encoding"), self._headers.get(b"content-length")
-        if codings is not None:
-            return _CHUNKED if lengths is None and codings[0].lower() == b"chunked" else None
-        if lengths is None:
+    def tokens(self, name: bytes) -> list[bytes]:
+        """The words of a list, in lower case."""
+        return [token.strip() for token in b",".join(self._values.get(name, [])).lower().split(b",")]
+
+    def are_plain(self) -> bool:
+        """Whether there is one usual Host, and nothing that changes the protocol."""
+        hosts = self._values.get(b"host", [])
+        usual = len(hosts) == 1 and _HOST.fullmatch(hosts[0]) is not None
+        return usual and _NEEDS_REFERENCE.isdisjoint(self._values)
+
+    def body_bytes(self) -> int | None:
+        """The length of the body, -1 for chunks; None if it is unclear."""
+        coding, length = self.first(b"transfer-encoding"), self.first(b"content-length")
+        if b"transfer-encoding" in self._values:
+            return _CHUNKED if coding.lower() == b"chunked" and b"content-length" not in self._values else None
+        if b"content-length" not in self._values:
             return 0
-        return int(lengths[0]) if lengths[0].isdigit() and len(lengths[0]) < 19 else None
+        return int(length) if length.isdigit() and len(length) < 19 else None

@@ -204,7 +204,7 @@ class _Connection:
             progress = True
         if self._answers:
             await self._flush()
-        self._set_due(progress)
+        self._look_ahead(progress)
         return taken
 
     async def _give_way(self) -> None:
@@ -212,11 +212,12 @@ class _Connection:
         self.due = _NEVER
         await trio.lowlevel.checkpoint()
 
-    def _set_due(self, progress: bool) -> None:
-        """Decides how long the client may take for what it has to send next."""
+    def _look_ahead(self, progress: bool) -> None:
+        """Decides what may come next, and how long the client may take for it."""
         now = self._engine.now
         if self._reader.between_requests:
             self._in_head = False
+            self._keep_alive = self._keep_alive and not self._engine.stopping
             self.due = now + time_limits.KEEP_ALIVE_S
         elif self._reader.reading_body:
             self._in_head = False

@@ -30,21 +30,39 @@ class StrictConnection(h11.Connection):
         Raises:
             h11.RemoteProtocolError: the request is broken or ambiguous.
         """
+        if self.their_state is h11.MUST_CLOSE:
+            # What follows the last request is no error but nobody's business.
+            return h11.NEED_DATA
         if self.their_state is h11.IDLE:
-            data, _ = self.trailing_data
-            blank = _BLANK_LINE.search(data)
-            if blank is not None and is_ambiguous(data[: blank.end()]):
-                self._refused = 400
-        if self._refused:
-            raise h11.RemoteProtocolError("ambiguous request", error_status_hint=self._refused)
+            self._check_head()
+        self._raise_if_refused()
         event = super().next_event()
         if isinstance(event, h11.Request):
-            if (b"transfer-encoding", b"chunked") in event.headers:
-                self._chunks = ChunkedBody(limit_bytes=None)
-                self._check_chunks(self.trailing_data[0])
+            self._check_request(event)
+            self._raise_if_refused()
         elif isinstance(event, h11.EndOfMessage):
             self._chunks = None
         return event
+
+    def _raise_if_refused(self) -> None:
+        if self._refused:
+            # As h11 does it for its own errors; pyproject.toml bounds the versions for the sake of this line.
+            self._process_error(self.their_role)
+            raise h11.RemoteProtocolError("ambiguous request", error_status_hint=self._refused)
+
+    def _check_request(self, request: h11.Request) -> None:
+        if request.target.startswith(b"?"):
+            # No path at all, which Quart does not expect.
+            self._refused = 400
+        if (b"transfer-encoding", b"chunked") in request.headers:
+            self._chunks = ChunkedBody(limit_bytes=None)
+            self._check_chunks(self.trailing_data[0])
+
+    def _check_head(self) -> None:
+        data, _ = self.trailing_data
+        blank = _BLANK_LINE.search(data)
+        if blank is not None and is_ambiguous(data[: blank.end()]):
+            self._refused = 400
 
     def _check_chunks(self, data: bytes) -> None:
         if self._chunks is not None:

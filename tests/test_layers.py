@@ -51,6 +51,7 @@ ONLY_IN = {
     "hypercorn": {"api/quart_app.py"},
     "trio_websocket": {"gateway/trio_websocket_engine.py", "client.py"},
     "wsproto": {"testing/raw_client.py"},
+    "werkzeug": {"api/quart_app.py"},
     "h11": {"api/strict_h11.py"},
     "httptools": {"gateway/handshake.py", "api/http_parser.py"},
     "click": {"cli.py"},

@@ -65,6 +65,8 @@ VALID = {
     "expects": request(b"POST", b"/route/batch", b"Expect: 100-continue", body=b"[]"),
     "odd version": b"GET /healthz HTTP/3.9\r\nHost: x\r\n\r\n",
     "empty host": b"GET /healthz HTTP/1.1\r\nHost:\r\n\r\n",
+    "host without a label": b"GET /healthz HTTP/1.1\r\nHost: .x\r\n\r\n",
+    "host with a long label": b"GET /nope HTTP/1.1\r\ntoken: k\r\nHost: %b\r\n\r\n" % (b"x" * 64),
     "odd host": b"GET /healthz HTTP/1.1\r\nHost: a b/c\r\n\r\n",
 }
 CLOSING = {

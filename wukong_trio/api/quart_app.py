@@ -19,9 +19,11 @@ from hypercorn.typing import ASGIFramework, ASGIReceiveCallable, ASGISendCallabl
 from quart import Request, Response, request
 from quart.asgi import ASGIHTTPConnection
 from quart.typing import ResponseTypes
+from quart.wrappers import BaseRequestWebsocket
 from quart_trio import QuartTrio
 from quart_trio.asgi import TrioASGIHTTPConnection
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+from werkzeug.routing import MapAdapter
 
 from . import time_limits
 from .strict_h11 import StrictConnection
@@ -53,9 +55,20 @@ class _Connection(TrioASGIHTTPConnection):
         await super()._send_response(send, response)
 
 
+class _App(QuartTrio):
+    """Finds what to do by path and method. Quart also looks at the Host, and breaks at one that cannot be a name."""
+
+    def create_url_adapter(self, request: BaseRequestWebsocket | None) -> MapAdapter | None:
+        if request is None:
+            return None
+        return self.url_map.bind(
+            "localhost", url_scheme=request.scheme, default_method=request.method, path_info=request.path
+        )
+
+
 def create_app(table: ApiTable) -> QuartTrio:
     """The app that answers by the table, whatever the path."""
-    app = QuartTrio("wukong_trio", static_folder=None)
+    app = _App("wukong_trio", static_folder=None)
     app.asgi_http_class = _Connection
     app.config["MAX_CONTENT_LENGTH"] = table.body_limit_bytes
     app.url_map.merge_slashes = False

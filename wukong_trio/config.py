@@ -104,7 +104,8 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """All settings of one server."""
 
     engine: Engine = "native"
-    """Who speaks WebSocket: `native` is ours, `reference` is trio-websocket. TLS always uses `reference`."""
+    """Who speaks WebSocket and HTTP: `native` is ours, `reference` is trio-websocket and Quart-Trio. WebSocket over TLS
+    always uses `reference`."""
     listeners: Listeners = Listeners()
     external: RouteAddresses = RouteAddresses()
     intranet: RouteAddresses = RouteAddresses()

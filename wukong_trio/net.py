@@ -1,12 +1,22 @@
-"""Binding listening sockets, with errors that say which setting is to blame."""
+"""Listening sockets: binding, with errors that say which setting is to blame, and accepting."""
 
 import errno
 import socket
+from collections.abc import Callable
+from logging import getLogger
+from typing import Any, Final
+
+import trio
 
 from .config import Address
 from .errors import ConfigError
 
+log = getLogger(__name__)
+
 BACKLOG = 4096
+ACCEPTS_PER_TURN: Final = 32
+_EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+_RETRY_S: Final = 0.1
 
 _CURES = {
     errno.EADDRINUSE: "the port is in use; stop the other program or choose another port",
@@ -43,3 +53,28 @@ def bind_tcp(address: Address, *, setting: str) -> socket.socket:
         cure = _CURES.get(error.errno or 0, f"{error.strerror}; choose another address")
         raise ConfigError(f"{setting} = '{address}': {cure}") from None
     return sock
+
+
+async def accept_connections(listener: socket.socket, take: Callable[[socket.socket, Any], None]) -> None:
+    """Accepts for as long as it is not cancelled; then the listener is closed.
+
+    Args:
+        take: gets each connection, non-blocking, and the address of its other side; must not wait.
+    """
+    try:
+        while True:
+            await trio.lowlevel.wait_readable(listener)
+            try:
+                for _ in range(ACCEPTS_PER_TURN):
+                    sock, address = listener.accept()
+                    sock.setblocking(False)
+                    take(sock, address)
+            except BlockingIOError:
+                pass
+            except OSError as error:
+                # A connection that ended while it waited is nobody's loss; too few descriptors is everybody's.
+                if error.errno in _EXHAUSTED:
+                    log.warning("no connection can be accepted: %s", error)
+                    await trio.sleep(_RETRY_S)
+    finally:
+        listener.close()

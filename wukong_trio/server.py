@@ -19,6 +19,7 @@ from . import settings
 from .api.addresses import RouteTable
 from .api.context import ApiContext
 from .api.endpoints import ENDPOINTS
+from .api.serving import http_engine, serve_http
 from .api.table import ApiTable
 from .config import Address, Config
 from .delivery.commit import Committer
@@ -199,11 +200,8 @@ class Server:
                 nursery.cancel_scope.cancel()
 
     async def _run_http(self, sockets: "Sockets", stop: trio.Event, done: trio.Event) -> None:
-        # Quart takes half a second to import; programs that only embed the server without HTTP need not pay for it.
-        from .api.quart_app import create_app, serve_http
-
-        table = ApiTable(self._api_context(sockets), ENDPOINTS)
-        await serve_http(create_app(table), sockets.http, stop)
+        engine = http_engine(ApiTable(self._api_context(sockets), ENDPOINTS), self._config.engine)
+        await serve_http(engine, sockets.http, stop)
         done.set()
 
     def _api_context(self, sockets: "Sockets") -> ApiContext:

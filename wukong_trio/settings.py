@@ -88,7 +88,7 @@ KEYS: tuple[Key, ...] = (
     ),
     Key("rootDir", "root_dir", _PATH),
     Key("dataDir", "data_dir", _PATH, "--data-dir", "Where the database lives (default: ~/wukongim/data)."),
-    Key("engine", "engine", kinds.choice(("native", "reference")), "--engine", "Who speaks WebSocket."),
+    Key("engine", "engine", kinds.choice(("native", "reference")), "--engine", "Who speaks WebSocket and HTTP."),
     Key("tokenAuth", "auth.token_auth", _TOKEN_AUTH, "--token-auth", "Whether the tokens of clients are checked."),
     Key("tokenAuthOn", "auth.token_auth", _TOKEN_AUTH, alias=True),
     Key(

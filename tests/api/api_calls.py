@@ -1,12 +1,15 @@
 """Calling the HTTP API in tests."""
 
 from base64 import b64encode
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from typing import Any, Self
 
 import httpx
 
 from wukong_trio import Server
 
+OpenServer = Callable[..., AbstractAsyncContextManager[Server]]
 OK = {"status": 200}
 P = b64encode(b'{"type":1}').decode()
 

@@ -5,11 +5,10 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 import trio
-from api_calls import Api
+from api_calls import Api, OpenServer
 
 from wukong_trio import Server
-from wukong_trio.api import quart_app
-from wukong_trio.testing import open_test_server
+from wukong_trio.api import time_limits
 
 GET = b"GET /healthz HTTP/1.1\r\nHost: x\r\n%b\r\n"
 
@@ -31,9 +30,9 @@ async def answer(stream: trio.SocketStream) -> bytes:
     return received
 
 
-async def test_connections_are_kept_alive_and_pipelined() -> None:
+async def test_connections_are_kept_alive_and_pipelined(open_server: OpenServer) -> None:
     with trio.fail_after(10):
-        async with open_test_server() as server, connection(server) as stream:
+        async with open_server() as server, connection(server) as stream:
             for _ in range(3):
                 await stream.send_all(GET % b"")
                 assert (await answer(stream)).startswith(b"HTTP/1.1 200")
@@ -43,18 +42,18 @@ async def test_connections_are_kept_alive_and_pipelined() -> None:
                 received += await stream.receive_some()
 
 
-async def test_connection_close_is_honoured() -> None:
+async def test_connection_close_is_honoured(open_server: OpenServer) -> None:
     with trio.fail_after(10):
-        async with open_test_server() as server, connection(server) as stream:
+        async with open_server() as server, connection(server) as stream:
             await stream.send_all(GET % b"Connection: close\r\n")
             await answer(stream)
             assert await stream.receive_some() == b""
 
 
-async def test_an_idle_connection_does_not_delay_the_end() -> None:
+async def test_an_idle_connection_does_not_delay_the_end(open_server: OpenServer) -> None:
     with trio.fail_after(10):
         async with AsyncExitStack() as outliving:
-            async with open_test_server() as server:
+            async with open_server() as server:
                 stream = await outliving.enter_async_context(connection(server))
                 await stream.send_all(GET % b"")
                 await answer(stream)
@@ -68,12 +67,14 @@ LARGE = b"POST /route/batch HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" %
 """A request with an answer of the same size, more than the kernel's buffers take."""
 
 
-async def test_a_client_that_does_not_read_does_not_hold_up_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(quart_app, "GRACEFUL_S", 0.5)
-    monkeypatch.setattr(quart_app, "STALLED_S", 1.0)
+async def test_a_client_that_does_not_read_does_not_hold_up_the_end(
+    open_server: OpenServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(time_limits, "GRACEFUL_S", 0.5)
+    monkeypatch.setattr(time_limits, "STALLED_S", 1.0)
     with trio.fail_after(15):
         async with AsyncExitStack() as outliving:
-            async with open_test_server() as server:
+            async with open_server() as server:
                 stream = await outliving.enter_async_context(connection(server))
                 with trio.move_on_after(0.5) as sending:
                     await stream.send_all(LARGE * 10)
@@ -83,9 +84,9 @@ async def test_a_client_that_does_not_read_does_not_hold_up_the_end(monkeypatch:
             assert trio.current_time() - start < 3
 
 
-async def test_an_answer_under_way_is_finished_before_the_end() -> None:
+async def test_an_answer_under_way_is_finished_before_the_end(open_server: OpenServer) -> None:
     with trio.fail_after(10):
-        async with open_test_server() as server, connection(server) as stream:
+        async with open_server() as server, connection(server) as stream:
             await stream.send_all(LARGE)
             received = bytes(await stream.receive_some(1000))
             server.shutdown()
@@ -102,11 +103,13 @@ async def test_an_answer_under_way_is_finished_before_the_end() -> None:
     [b"", b"GET /healthz HT", GET[:-6], b"POST /channel HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n{"],
     ids=["nothing", "half a line", "half a head", "half a body"],
 )
-async def test_unfinished_requests_do_not_hold_up_the_end(part: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(quart_app, "GRACEFUL_S", 0.5)
+async def test_unfinished_requests_do_not_hold_up_the_end(
+    open_server: OpenServer, part: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(time_limits, "GRACEFUL_S", 0.5)
     with trio.fail_after(10):
         async with AsyncExitStack() as outliving:
-            async with open_test_server() as server:
+            async with open_server() as server:
                 stream = await outliving.enter_async_context(connection(server))
                 await stream.send_all(part)
                 async with connection(server) as other:
@@ -129,10 +132,10 @@ async def test_unfinished_requests_do_not_hold_up_the_end(part: bytes, monkeypat
     ],
 )
 async def test_what_is_no_http_is_refused_and_the_connection_ended(
-    request_: bytes, status: int, caplog: pytest.LogCaptureFixture
+    open_server: OpenServer, request_: bytes, status: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     with trio.fail_after(10):
-        async with open_test_server() as server:
+        async with open_server() as server:
             async with connection(server) as stream:
                 await stream.send_all(request_)
                 received = b""
@@ -164,9 +167,9 @@ async def test_refusals_keep_the_connection(api: Api) -> None:
         await answer(stream)
 
 
-async def test_a_client_that_leaves_early_harms_nobody() -> None:
+async def test_a_client_that_leaves_early_harms_nobody(open_server: OpenServer) -> None:
     with trio.fail_after(10):
-        async with open_test_server() as server:
+        async with open_server() as server:
             for _ in range(20):
                 async with connection(server) as stream:
                     await stream.send_all(GET % b"")

@@ -5,13 +5,12 @@ import json
 import httpx
 import pytest
 import trio
-from api_calls import OK, Api
+from api_calls import OK, Api, OpenServer
 
 from wukong_trio import Address, Listeners, RouteAddresses, StoreError
 from wukong_trio.api.addresses import private_ipv4
 from wukong_trio.model import Message
 from wukong_trio.store.memory import MemoryStore
-from wukong_trio.testing import open_test_server
 
 ALLOW = "Access-Control-Allow-Headers"
 
@@ -73,9 +72,9 @@ async def test_h006_h007_h012_tolerance(api: Api) -> None:
     assert answer.json() == OK
 
 
-async def test_h010_h011_the_manager_token() -> None:
+async def test_h010_h011_the_manager_token(open_server: OpenServer) -> None:
     with trio.fail_after(10):
-        async with open_test_server(auth={"manager_token": "k"}) as server, Api(server) as api:
+        async with open_server(auth={"manager_token": "k"}) as server, Api(server) as api:
             for headers in ({}, {"token": "x"}, {"token": ""}, {"Authorization": "Bearer k"}, {"token": "é"}):
                 answer = await api.http.get("/route", headers=[(n, v.encode()) for n, v in headers.items()])
                 assert (answer.status_code, answer.content) == (401, b"")
@@ -95,11 +94,11 @@ async def test_h013_h015_route(api: Api) -> None:
     assert list(await api.get("/route")) == ["tcp_addr", "ws_addr", "wss_addr"]
 
 
-async def test_h014_h016_addresses_that_are_set() -> None:
+async def test_h014_h016_addresses_that_are_set(open_server: OpenServer) -> None:
     external = RouteAddresses(tcp_addr="im.example.org:1", ws_addr="ws://im.example.org:2", wss_addr="wss://x:3")
     intranet = {"tcp_addr": "10.0.0.1:5100"}
     with trio.fail_after(10):
-        async with open_test_server(external=external, intranet=intranet) as server, Api(server) as api:
+        async with open_server(external=external, intranet=intranet) as server, Api(server) as api:
             assert await api.get("/route") == {
                 "tcp_addr": "im.example.org:1",
                 "ws_addr": "ws://im.example.org:2",
@@ -110,11 +109,11 @@ async def test_h014_h016_addresses_that_are_set() -> None:
             assert inner["ws_addr"] == server.endpoints.ws
 
 
-async def test_route_of_a_server_that_listens_everywhere() -> None:
+async def test_route_of_a_server_that_listens_everywhere(open_server: OpenServer) -> None:
     any_address = Address("0.0.0.0", 0)
     listeners = Listeners(http=Address("127.0.0.1", 0), ws=any_address, tcp=Address("0.0.0.0", 5100))
     with trio.fail_after(10):
-        async with open_test_server(listeners=listeners) as server, Api(server) as api:
+        async with open_server(listeners=listeners) as server, Api(server) as api:
             port = server.endpoints.ws.rpartition(":")[2]
             assert await api.get("/route") == {
                 "tcp_addr": f"{private_ipv4()}:5100",
@@ -138,9 +137,9 @@ async def test_h130_probes(api: Api) -> None:
     assert await api.get("/readyz") == {"ready": True}
 
 
-async def test_the_limit_of_bodies() -> None:
+async def test_the_limit_of_bodies(open_server: OpenServer) -> None:
     with trio.fail_after(20):
-        async with open_test_server(limits={"http_body_bytes": 1000}) as server, Api(server) as api:
+        async with open_server(limits={"http_body_bytes": 1000}) as server, Api(server) as api:
             padding = b" " * (1000 - len(b'["a"]'))
             assert (await api.http.post("/route/batch", content=b'["a"]' + padding)).status_code == 200
             answer = await api.http.post("/route/batch", content=b'["a"]' + padding + b" ")
@@ -176,10 +175,10 @@ class BrokenStore(MemoryStore):
         return "no disk" if self.broken else ""
 
 
-async def test_a_store_that_fails_is_reported() -> None:
+async def test_a_store_that_fails_is_reported(open_server: OpenServer) -> None:
     store = BrokenStore()
     with trio.fail_after(10):
-        async with open_test_server(store=store) as server, Api(server) as api:
+        async with open_server(store=store) as server, Api(server) as api:
             store.broken = True
             body = {"channel_id": "g", "channel_type": 2, "payload": "e30="}
             for path in ("/message/send", "/user/token"):
@@ -195,7 +194,7 @@ async def test_a_store_that_fails_is_reported() -> None:
             assert (await api.http.post("/message/send", json=body)).status_code == 200
 
 
-async def test_a_bug_in_a_handler_is_an_empty_500(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_bug_in_a_handler_is_an_empty_500(open_server: OpenServer, caplog: pytest.LogCaptureFixture) -> None:
     class Bug(MemoryStore):
         async def system_uids(self) -> list[str]:
             return [5]  # type: ignore[list-item]
@@ -204,7 +203,7 @@ async def test_a_bug_in_a_handler_is_an_empty_500(caplog: pytest.LogCaptureFixtu
             raise ZeroDivisionError
 
     with trio.fail_after(10):
-        async with open_test_server(store=Bug()) as server, httpx.AsyncClient(base_url=server.endpoints.http) as http:
+        async with open_server(store=Bug()) as server, httpx.AsyncClient(base_url=server.endpoints.http) as http:
             answer = await http.post("/user/token", json={"uid": "ann", "token": "secret-token"})
             assert (answer.status_code, answer.content) == (500, b"")
     assert "secret-token" not in caplog.text

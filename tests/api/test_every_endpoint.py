@@ -8,13 +8,12 @@ from typing import Any
 import msgspec
 import pytest
 import trio
-from api_calls import Api, P
+from api_calls import Api, OpenServer, P
 
 from wukong_trio import StoreError
 from wukong_trio.api.endpoints import ENDPOINTS
 from wukong_trio.api.table import Endpoint
 from wukong_trio.store.memory import MemoryStore
-from wukong_trio.testing import open_test_server
 
 GETS = [endpoint.path for endpoint in ENDPOINTS if endpoint.method == "GET"]
 POSTS = [endpoint.path for endpoint in ENDPOINTS if endpoint.method == "POST"]
@@ -44,10 +43,10 @@ def body_of(path: str) -> dict[str, object]:
 
 
 @pytest.fixture
-async def durable(tmp_path: Path) -> AsyncIterator[Api]:
+async def durable(open_server: OpenServer, tmp_path: Path) -> AsyncIterator[Api]:
     """The API of a server with a real database, whose numbers have limits of their own."""
     with trio.fail_after(20):
-        async with open_test_server(data_dir=tmp_path, synchronous="normal") as server, Api(server) as api:
+        async with open_server(data_dir=tmp_path, synchronous="normal") as server, Api(server) as api:
             yield api
 
 
@@ -131,10 +130,10 @@ class BrokenStore(MemoryStore):
 STORELESS = {"/route", "/route/batch", "/user/systemuids", "/user/onlinestatus", "/health", "/healthz", "/readyz"}
 
 
-async def test_without_a_store_every_endpoint_says_so_and_recovers() -> None:
+async def test_without_a_store_every_endpoint_says_so_and_recovers(open_server: OpenServer) -> None:
     store = BrokenStore()
     with trio.fail_after(10):
-        async with open_test_server(store=store) as server, Api(server) as api:
+        async with open_server(store=store) as server, Api(server) as api:
             store.broken = True
             for path in POSTS:
                 if path in STORELESS:

@@ -5,13 +5,16 @@ from contextlib import AsyncExitStack, suppress
 
 import pytest
 import trio
+from api_calls import OpenServer
 
 from wukong_trio import Server
-from wukong_trio.api import quart_app
+from wukong_trio.api import time_limits
+from wukong_trio.api.http_parser import RequestReader
+from wukong_trio.api.strict_h11 import StrictConnection
 from wukong_trio.model import Device
 from wukong_trio.store.base import ChannelChange
 from wukong_trio.store.memory import MemoryStore
-from wukong_trio.testing import RawClient, open_raw_client, open_test_server
+from wukong_trio.testing import RawClient, open_raw_client
 
 UIDS = b'["' + b'","'.join([b"x" * 100] * 40_000) + b'"]'
 GET = b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
@@ -42,11 +45,11 @@ async def signed_in(stack: AsyncExitStack, server: Server, uid: str = "ann") -> 
     return client
 
 
-async def test_a_slow_reader_does_not_hold_up_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(quart_app, "GRACEFUL_S", 0.3)
+async def test_a_slow_reader_does_not_hold_up_the_end(open_server: OpenServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time_limits, "GRACEFUL_S", 0.3)
     with trio.fail_after(10):
         async with trio.open_nursery() as outliving, AsyncExitStack() as clients:
-            async with open_test_server() as server:
+            async with open_server() as server:
                 await outliving.start(sip, server)
                 ann = await signed_in(clients, server)
                 start = trio.current_time()
@@ -55,10 +58,10 @@ async def test_a_slow_reader_does_not_hold_up_the_end(monkeypatch: pytest.Monkey
             outliving.cancel_scope.cancel()
 
 
-async def test_nor_does_it_when_the_time_for_draining_is_over_first() -> None:
+async def test_nor_does_it_when_the_time_for_draining_is_over_first(open_server: OpenServer) -> None:
     with trio.fail_after(10):
         async with trio.open_nursery() as outliving:
-            async with open_test_server(drain_timeout_s=0.3) as server:
+            async with open_server(drain_timeout_s=0.3) as server:
                 await outliving.start(sip, server)
                 start = trio.current_time()
             assert trio.current_time() - start < 2
@@ -66,18 +69,20 @@ async def test_nor_does_it_when_the_time_for_draining_is_over_first() -> None:
 
 
 async def test_an_error_in_one_connection_ends_only_that(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    open_server: OpenServer, engine: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    class Broken:
-        def __init__(self, *args: object) -> None:
-            raise ZeroDivisionError
+    def broken(*_args: object) -> None:
+        raise ZeroDivisionError
 
+    part = (RequestReader, "receive") if engine == "native" else (StrictConnection, "receive_data")
     with trio.fail_after(10):
-        async with open_test_server() as server:
+        async with open_server() as server:
             with monkeypatch.context() as patch:
-                patch.setattr(quart_app, "_Conversation", Broken)
+                patch.setattr(*part, broken)
                 async with await connect(server) as stream:
-                    assert await stream.receive_some() == b""
+                    await stream.send_all(GET)
+                    with suppress(trio.BrokenResourceError):
+                        assert await stream.receive_some() == b""
             async with await connect(server) as stream:
                 await stream.send_all(GET)
                 assert (await stream.receive_some()).startswith(b"HTTP/1.1 200")
@@ -139,19 +144,21 @@ async def leave_during_write(server: Server, store: SlowStore, path: bytes, body
         (b"/user/token", b'{"uid":"ann","token":"t","device_level":1}', 12),
     ],
 )
-async def test_a_user_is_sent_away_though_the_caller_left(path: bytes, body: bytes, reason: int) -> None:
+async def test_a_user_is_sent_away_though_the_caller_left(
+    open_server: OpenServer, path: bytes, body: bytes, reason: int
+) -> None:
     store = SlowStore()
     with trio.fail_after(10):
-        async with AsyncExitStack() as outliving, open_test_server(store=store) as server:
+        async with AsyncExitStack() as outliving, open_server(store=store) as server:
             ann = await signed_in(outliving, server)
             await leave_during_write(server, store, path, body)
             assert (await ann.receive())["params"]["reasonCode"] == reason
 
 
-async def test_a_system_account_counts_though_the_caller_left() -> None:
+async def test_a_system_account_counts_though_the_caller_left(open_server: OpenServer) -> None:
     store = SlowStore()
     with trio.fail_after(10):
-        async with open_test_server(store=store) as server:
+        async with open_server(store=store) as server:
             await leave_during_write(server, store, b"/user/systemuids_add", b'{"uids":["ann"]}')
             received = b""
             while b'["ann"]' not in received:

@@ -6,13 +6,13 @@ import time
 import httpx
 import pytest
 import trio
-from api_calls import OK, Api, P
+from api_calls import OK, Api, OpenServer, P
 
 from wukong_trio import RequestError, open_client
 from wukong_trio.api.endpoints import ENDPOINTS
 from wukong_trio.model import Message
 from wukong_trio.store.memory import MemoryStore
-from wukong_trio.testing import open_raw_client, open_test_server
+from wukong_trio.testing import open_raw_client
 
 CORS = {
     "Access-Control-Allow-Origin": "*",
@@ -22,10 +22,10 @@ CORS = {
 }
 
 
-async def test_h002_cors_headers_are_on_errors_too() -> None:
+async def test_h002_cors_headers_are_on_errors_too(open_server: OpenServer) -> None:
     with trio.fail_after(10):
         async with (
-            open_test_server(auth={"manager_token": "k"}, limits={"http_body_bytes": 100}) as server,
+            open_server(auth={"manager_token": "k"}, limits={"http_body_bytes": 100}) as server,
             Api(server, "k") as api,
             httpx.AsyncClient(base_url=server.endpoints.http) as stranger,
         ):
@@ -42,9 +42,9 @@ async def test_h002_cors_headers_are_on_errors_too() -> None:
                 assert {name: answer.headers.get(name) for name in CORS} == CORS, status
 
 
-async def test_h010_the_token_guards_every_endpoint_but_the_probes() -> None:
+async def test_h010_the_token_guards_every_endpoint_but_the_probes(open_server: OpenServer) -> None:
     with trio.fail_after(10):
-        async with open_test_server(auth={"manager_token": "k"}) as server, Api(server, "k") as api:
+        async with open_server(auth={"manager_token": "k"}) as server, Api(server, "k") as api:
             async with httpx.AsyncClient(base_url=server.endpoints.http) as stranger:
                 for endpoint in ENDPOINTS:
                     answer = await stranger.request(
@@ -58,11 +58,11 @@ async def test_h010_the_token_guards_every_endpoint_but_the_probes() -> None:
             assert await api.get("/user/systemuids") == []
 
 
-async def test_h053_allow_lists_of_persons() -> None:
+async def test_h053_allow_lists_of_persons(open_server: OpenServer) -> None:
     for off, before in ((True, 1), (False, 13)):
         with trio.fail_after(10):
             async with (
-                open_test_server(whitelist_off_of_person=off) as server,
+                open_server(whitelist_off_of_person=off) as server,
                 Api(server) as api,
                 open_client(server.endpoints.ws, uid="A") as a,
             ):
@@ -141,12 +141,12 @@ async def test_h139_a_thousand_requests_at_once(api: Api) -> None:
     assert [record["message_seq"] for record in page["messages"]] == list(range(1, 1001))
 
 
-async def test_h141_ids_beyond_2_to_the_53_stay_exact() -> None:
+async def test_h141_ids_beyond_2_to_the_53_stay_exact(open_server: OpenServer) -> None:
     last = 2**53 + 1
     store = MemoryStore()
     await store.append_messages([_message(last)])
     with trio.fail_after(10):
-        async with open_test_server(store=store) as server, Api(server) as api:
+        async with open_server(store=store) as server, Api(server) as api:
             answer = await api.http.post("/message/send", json={"channel_id": "g", "channel_type": 2, "payload": P})
             assert f'"message_id":{last + 1},' in answer.text
             assert json.loads(answer.text)["message_idstr"] == str(last + 1)

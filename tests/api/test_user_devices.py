@@ -5,20 +5,20 @@ from typing import Any
 
 import pytest
 import trio
-from api_calls import Api
+from api_calls import Api, OpenServer
 
 from wukong_trio import StoreError
 from wukong_trio.store.memory import MemoryStore
-from wukong_trio.testing import RawClient, open_raw_client, open_test_server
+from wukong_trio.testing import RawClient, open_raw_client
 
 KICKED = 12
 
 
 @pytest.fixture
-async def strict() -> AsyncIterator[Api]:
+async def strict(open_server: OpenServer) -> AsyncIterator[Api]:
     """The API of a server on which nobody connects without his stored token."""
     with trio.fail_after(20):
-        async with open_test_server(auth={"token_auth": "on"}) as server, Api(server) as api:
+        async with open_server(auth={"token_auth": "on"}) as server, Api(server) as api:
             yield api
 
 
@@ -125,11 +125,11 @@ class Unwritable(MemoryStore):
         await super().change_system_uids(**changes)
 
 
-async def test_what_was_not_stored_has_no_effect() -> None:
+async def test_what_was_not_stored_has_no_effect(open_server: OpenServer) -> None:
     store = Unwritable()
     with trio.fail_after(10):
         async with (
-            open_test_server(store=store) as server,
+            open_server(store=store) as server,
             Api(server) as api,
             open_raw_client(server.endpoints.ws) as ann,
         ):

@@ -4,10 +4,9 @@ from pathlib import Path
 
 import pytest
 import trio
-from api_calls import OK, Api
+from api_calls import OK, Api, OpenServer
 
 from wukong_trio import ConnectionClosed, open_client
-from wukong_trio.testing import open_test_server
 
 
 async def test_h019_h020_h021_h022_tokens(api: Api) -> None:
@@ -60,9 +59,9 @@ async def test_h032_h033_system_accounts(api: Api) -> None:
     assert await api.get("/user/systemuids") == ["s2"]
 
 
-async def test_h034_system_accounts_survive_a_restart(tmp_path: Path) -> None:
+async def test_h034_system_accounts_survive_a_restart(open_server: OpenServer, tmp_path: Path) -> None:
     with trio.fail_after(10):
-        async with open_test_server(data_dir=tmp_path) as server, Api(server) as api:
+        async with open_server(data_dir=tmp_path) as server, Api(server) as api:
             await api.ok("/user/systemuids_add", uids=["s1"])
-        async with open_test_server(data_dir=tmp_path) as server, Api(server) as api:
+        async with open_server(data_dir=tmp_path) as server, Api(server) as api:
             assert await api.get("/user/systemuids") == ["s1"]

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import trio
+import trio.testing
 
 from wukong_trio import open_client
 from wukong_trio.delivery.submission import Errand
@@ -99,6 +100,7 @@ async def test_thousands_of_half_open_connections_go_away_in_time() -> None:
     with trio.fail_after(30):
         async with open_test_server(engine="native", limits=limits) as server:
             port = int(server.endpoints.ws.rpartition(":")[2])
+            await trio.testing.wait_all_tasks_blocked()
             before = trio.lowlevel.current_statistics().tasks_living
             streams = [await trio.open_tcp_stream("127.0.0.1", port) for _ in range(400)]
             async with open_raw_client(server.endpoints.ws) as ann:

@@ -211,18 +211,22 @@ def _adapt_record(name: str, record: dict[str, Any]) -> None:
         record["setting"] = 136
 
 
+@pytest.mark.parametrize("engine", ["reference", "native"])
 @pytest.mark.parametrize("profile", PROFILES)
-async def test_recorded_http_answers(profile: str, replayed: list[str]) -> None:
+async def test_recorded_http_answers(profile: str, engine: str, replayed: list[str]) -> None:
     entries = [entry for entry in ENTRIES if entry.get("profile", "default") == profile]
     settings = PROFILES[profile]
     with trio.fail_after(60):
-        async with open_test_server(**settings) as server, httpx.AsyncClient(base_url=server.endpoints.http) as http:
+        async with (
+            open_test_server(engine=engine, **settings) as server,
+            httpx.AsyncClient(base_url=server.endpoints.http) as http,
+        ):
             replay = Replay(http, settings.get("auth", {}).get("manager_token", ""))
             for entry in entries:
                 await replay.play(entry)
     awaiting = ", ".join(f"{count} {feature}" for feature, count in sorted(replay.awaiting.items()))
     replayed.append(
-        f"http.json, profile {profile}: {replay.ran} replayed, awaiting later features: {awaiting or 'none'}"
+        f"http.json, profile {profile}, {engine}: {replay.ran} replayed, awaiting later features: {awaiting or 'none'}"
     )
     assert not replay.problems, "\n".join(replay.problems)
 

@@ -1,37 +1,36 @@
-"""The HTTP engine: the whole table as a Quart-Trio app, served by Hypercorn inside the server's own nursery.
+"""The reference engine: the whole table as a Quart-Trio app, served by Hypercorn inside the server's own nursery.
 
 Both need care with connections that end; what is done about it stands beside the code that does it.
 """
 
 import socket
 from collections.abc import Sequence
-from functools import partial
 from logging import getLogger
 from typing import cast
 
 import trio
 from hypercorn.app_wrappers import ASGIWrapper
 from hypercorn.config import Config as HypercornConfig
-from hypercorn.events import Closed, Event
+from hypercorn.events import Closed, Event, RawData
+from hypercorn.protocol.h11 import H11Protocol
 from hypercorn.trio.tcp_server import TCPServer
 from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import ASGIFramework, ASGIReceiveCallable, ASGISendCallable, ConnectionState
 from quart import Request, Response, request
 from quart.asgi import ASGIHTTPConnection
 from quart.typing import ResponseTypes
+from quart.wrappers import BaseRequestWebsocket
 from quart_trio import QuartTrio
 from quart_trio.asgi import TrioASGIHTTPConnection
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+from werkzeug.routing import MapAdapter
 
+from . import time_limits
+from .strict_h11 import StrictConnection
 from .table import CORS_HEADERS, ApiTable, HttpAnswer
 
 log = getLogger(__name__)
 
-KEEP_ALIVE_S = 75.0
-GRACEFUL_S = 3.0
-"""How long requests under way may take once the server stops."""
-STALLED_S = 5.0
-"""How long a client may take no byte of its answer."""
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
 
@@ -56,9 +55,20 @@ class _Connection(TrioASGIHTTPConnection):
         await super()._send_response(send, response)
 
 
+class _App(QuartTrio):
+    """Finds what to do by path and method. Quart also looks at the Host, and breaks at one that cannot be a name."""
+
+    def create_url_adapter(self, request: BaseRequestWebsocket | None) -> MapAdapter | None:
+        if request is None:
+            return None
+        return self.url_map.bind(
+            "localhost", url_scheme=request.scheme, default_method=request.method, path_info=request.path
+        )
+
+
 def create_app(table: ApiTable) -> QuartTrio:
     """The app that answers by the table, whatever the path."""
-    app = QuartTrio("wukong_trio", static_folder=None)
+    app = _App("wukong_trio", static_folder=None)
     app.asgi_http_class = _Connection
     app.config["MAX_CONTENT_LENGTH"] = table.body_limit_bytes
     app.url_map.merge_slashes = False
@@ -89,30 +99,19 @@ def _response(answer: HttpAnswer) -> Response:
     return response
 
 
-async def serve_http(app: QuartTrio, sockets: Sequence[socket.socket], stop: trio.Event) -> None:
-    """Serves the app on listening sockets until `stop` is set and the requests under way are answered.
-
-    Takes GRACEFUL_S at most after `stop`, and no time when cancelled, whatever the clients do. Closes the sockets.
-    """
-    connections = _Connections(app)
-    accept = partial(trio.serve_listeners, connections.serve, [_listener(sock) for sock in sockets])
-    async with trio.open_nursery() as nursery:
-        try:
-            async with trio.open_nursery() as accepting:
-                accepting.start_soon(partial(accept, handler_nursery=nursery))
-                await stop.wait()
-                accepting.cancel_scope.cancel()
-            with trio.move_on_after(GRACEFUL_S):
-                await connections.finish()
-        finally:
-            connections.abort()
-            nursery.cancel_scope.cancel()
-
-
 class _Conversation(TCPServer):
-    """Hypercorn's side of one connection, with two of its habits mended."""
+    """Hypercorn's side of one connection, with three of its habits mended."""
+
+    early = b""
+    """What was read from the client before the connection came here."""
 
     async def _read_data(self) -> None:
+        if isinstance(self.protocol.protocol, H11Protocol):
+            # The only use of h11 that Hypercorn leaves open to others.
+            self.protocol.protocol.connection = StrictConnection(self.config.h11_max_incomplete_size)
+        if self.early:
+            early, self.early = self.early, b""
+            await self.protocol.handle(RawData(early))
         await super()._read_data()
         # The client is gone. Hypercorn would keep the socket until the idle time of the connection is over.
         await self.idle_task.stop()
@@ -125,18 +124,18 @@ class _Conversation(TCPServer):
             await self.protocol.handle(Closed())
 
 
-class _Connections:
-    """The open connections of one server, each spoken to by Hypercorn.
+class QuartEngine:
+    """The reference: the whole table as a Quart app, and Hypercorn's side of each connection.
 
     Hypercorn shields its sends without a limit. `hypercorn.trio.serve` therefore ends only when the last reader has
     taken its answer, however slowly. Here the streams stay in our hands, and closing one ends what is sent on it.
     """
 
-    def __init__(self, app: QuartTrio) -> None:
-        self._app = ASGIWrapper(cast(ASGIFramework, app))
+    def __init__(self, table: ApiTable) -> None:
+        self._app = ASGIWrapper(cast(ASGIFramework, create_app(table)))
         self._config = HypercornConfig()
-        self._config.keep_alive_timeout = KEEP_ALIVE_S
-        self._config.read_timeout = int(KEEP_ALIVE_S)
+        self._config.keep_alive_timeout = time_limits.KEEP_ALIVE_S
+        self._config.read_timeout = int(time_limits.KEEP_ALIVE_S)
         self._config.include_server_header = False
         self._config.accesslog = None
         self._config.errorlog = getLogger("hypercorn.error")
@@ -144,21 +143,36 @@ class _Connections:
         self._streams: set[trio.SocketStream] = set()
         self._changed = trio.Event()
 
-    async def serve(self, stream: trio.SocketStream) -> None:
-        """One connection, closed at the end. An error in it ends here, in one log line."""
+    async def accept(self, sockets: Sequence[socket.socket], connections: trio.Nursery) -> None:
+        """Accepts until cancelled."""
+        listeners = [trio.SocketListener(trio.socket.from_stdlib_socket(sock)) for sock in sockets]
+        await trio.serve_listeners(self.serve, listeners, handler_nursery=connections)
+
+    async def serve(self, stream: trio.SocketStream, early: bytes = b"") -> None:
+        """One connection, closed at the end. An error in it ends here, in one log line.
+
+        Args:
+            early: what was already read from it.
+        """
         self._streams.add(stream)
         try:
             tls_or_plain = cast("trio.SSLStream[trio.SocketStream]", stream)
-            await _Conversation(self._app, self._config, self._context, ConnectionState({}), tls_or_plain)
+            conversation = _Conversation(self._app, self._config, self._context, ConnectionState({}), tls_or_plain)
+            conversation.early = early
+            await conversation
         except* Exception:
             log.exception("an HTTP connection was dropped")
         finally:
             self._streams.discard(stream)
             self._changed.set()
 
-    async def finish(self) -> None:
-        """Closes idle connections, and the others after their next answer; returns when none is left."""
+    async def stop(self) -> None:
+        """Closes idle connections, and the others after their next answer, from now on."""
         await self._context.terminated.set()
+
+    async def finish(self) -> None:
+        """The same; returns when none is left."""
+        await self.stop()
         while self._streams:
             self._changed = trio.Event()
             await self._changed.wait()
@@ -167,10 +181,3 @@ class _Connections:
         """Closes what is still open."""
         for stream in self._streams:
             stream.socket.close()
-
-
-def _listener(sock: socket.socket) -> trio.SocketListener:
-    if hasattr(socket, "TCP_USER_TIMEOUT"):
-        # The kernel passes it on to the connections, and ends them when a client takes nothing.
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(STALLED_S * 1000))
-    return trio.SocketListener(trio.socket.from_stdlib_socket(sock))

@@ -10,24 +10,24 @@ def _route(context: ApiContext, query: Query) -> Route:
     return context.routes.intranet if query.integer("intranet") == 1 else context.routes.external
 
 
-async def get_route(context: ApiContext, _request: None, query: Query) -> object:
+def get_route(context: ApiContext, _request: None, query: Query) -> object:
     """The addresses for one client; `intranet=1` gives the internal ones."""
     return _route(context, query)
 
 
-async def batch_route(context: ApiContext, uids: list[str], query: Query) -> object:
+def batch_route(context: ApiContext, uids: list[str], query: Query) -> object:
     """The addresses for many uids, which on a single server are one group."""
     route = _route(context, query)
     return [{"tcp_addr": route.tcp_addr, "ws_addr": route.ws_addr, "wss_addr": route.wss_addr, "uids": uids}]
 
 
-async def get_health(context: ApiContext, _request: None, _query: Query) -> object:
+def get_health(context: ApiContext, _request: None, _query: Query) -> object:
     """Whether the server can do its work."""
     failure = context.store.failure
     return Reply(500, {"status": "error", "message": failure}) if failure else {"status": "ok"}
 
 
-async def get_healthz(_context: ApiContext, _request: None, _query: Query) -> object:
+def get_healthz(_context: ApiContext, _request: None, _query: Query) -> object:
     """Whether the process answers."""
     return {"status": "ok"}
 

@@ -7,7 +7,9 @@ hand over method, path, query, the `token` header and the body, and to write the
 import json
 from collections.abc import Awaitable, Callable, Iterable
 from hmac import compare_digest
+from inspect import iscoroutinefunction
 from logging import getLogger
+from types import CoroutineType
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 from urllib.parse import parse_qsl
 
@@ -75,7 +77,8 @@ class Query(dict[str, str]):
         return int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else 0
 
 
-Handler = Callable[[ApiContext, T, Query], Awaitable[object]]
+Handler = Callable[[ApiContext, T, Query], object]
+"""A plain function where nothing has to be waited for, else an async one."""
 
 
 class Endpoint(Generic[T]):
@@ -84,17 +87,19 @@ class Endpoint(Generic[T]):
     def __init__(self, method: str, path: str, request: type[T], handler: Handler[T]) -> None:
         self.method = method
         self.path = path
+        self.waits = iscoroutinefunction(handler)
+        """Whether the handler may have to wait for something."""
         self._handler = handler
         self._type = request
         self._decoder = msgspec.json.Decoder(request)
 
-    async def answer(self, context: ApiContext, query: Query, body: bytes) -> object:
-        """Decodes the body and calls the handler.
+    def call(self, context: ApiContext, query: Query, body: bytes) -> object:
+        """Decodes the body and calls the handler; returns its result, or the coroutine that brings it.
 
         Raises:
             ApiError: the body is not what this endpoint takes, or the handler refused it.
         """
-        return await self._handler(context, self._read(body), query)
+        return self._handler(context, self._read(body), query)
 
     def _read(self, body: bytes) -> T:
         if self.method == "GET":
@@ -139,8 +144,13 @@ class ApiTable:
         """Method and path of every endpoint."""
         return self._endpoints.keys()
 
-    async def dispatch(self, method: str, path: str, query: str, token: str, body: bytes) -> HttpAnswer:
-        """Answers one request. Raises nothing but cancellation.
+    def waits(self, method: str, path: str) -> bool:
+        """Whether an answer may have to be waited for."""
+        endpoint = self._endpoints.get((method, path))
+        return endpoint is not None and endpoint.waits
+
+    def answer(self, method: str, path: str, query: str, token: str, body: bytes) -> HttpAnswer | Awaitable[HttpAnswer]:
+        """Answers one request, at once if nothing has to be waited for. Neither raises anything but cancellation.
 
         Args:
             query: what follows the `?`, undecoded.
@@ -154,22 +164,41 @@ class ApiTable:
         if endpoint is None:
             return HttpAnswer(404, b"" if method == "HEAD" else b"404 page not found", "text/plain")
         try:
-            result = await endpoint.answer(self._context, _parse_query(query), body)
-        except ApiError as error:
-            return _error(error.http_status, error.message)
-        except StoreError as error:
-            log.warning("%s %s failed: %s", method, path, error)
-            return _error(500, "the store is not available at the moment; the server's log says why")
-        except Exception:
-            log.exception("%s %s failed", method, path)
-            return HttpAnswer(500)
-        if isinstance(result, Reply):
-            return HttpAnswer(result.http_status, _encode(result.data), JSON)
-        return HttpAnswer(200, _encode(result), JSON)
+            result = endpoint.call(self._context, _parse_query(query), body)
+            return self._wait_for(endpoint, result) if isinstance(result, CoroutineType) else _success(result)
+        except Exception as error:
+            return _failure(endpoint, error)
+
+    async def dispatch(self, method: str, path: str, query: str, token: str, body: bytes) -> HttpAnswer:
+        """`answer` for engines that wait in any case."""
+        answer = self.answer(method, path, query, token, body)
+        return answer if isinstance(answer, HttpAnswer) else await answer
+
+    async def _wait_for(self, endpoint: Endpoint[Any], result: Awaitable[object]) -> HttpAnswer:
+        try:
+            return _success(await result)
+        except Exception as error:
+            return _failure(endpoint, error)
 
     def too_large(self) -> HttpAnswer:
         """The answer to a body beyond the limit."""
         return _error(413, f"the body is larger than {self.body_limit_bytes} bytes")
+
+
+def _success(result: object) -> HttpAnswer:
+    if isinstance(result, Reply):
+        return HttpAnswer(result.http_status, _encode(result.data), JSON)
+    return HttpAnswer(200, _encode(result), JSON)
+
+
+def _failure(endpoint: Endpoint[Any], error: Exception) -> HttpAnswer:
+    if isinstance(error, ApiError):
+        return _error(error.http_status, error.message)
+    if isinstance(error, StoreError):
+        log.warning("%s %s failed: %s", endpoint.method, endpoint.path, error)
+        return _error(500, "the store is not available at the moment; the server's log says why")
+    log.error("%s %s failed", endpoint.method, endpoint.path, exc_info=error)
+    return HttpAnswer(500)
 
 
 def _error(http_status: int, message: str) -> HttpAnswer:
@@ -178,6 +207,8 @@ def _error(http_status: int, message: str) -> HttpAnswer:
 
 def _parse_query(query: str) -> Query:
     parsed = Query()
+    if not query:
+        return parsed
     for name, value in parse_qsl(query, keep_blank_values=True, max_num_fields=None):
         parsed.setdefault(name, value)
     return parsed

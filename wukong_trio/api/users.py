@@ -61,7 +61,7 @@ async def quit_device(context: ApiContext, request: QuitRequest, _query: Query) 
     return STATUS_OK
 
 
-async def online_status(context: ApiContext, uids: list[str], _query: Query) -> object:
+def online_status(context: ApiContext, uids: list[str], _query: Query) -> object:
     """Who of these users is online, one entry per device flag."""
     if not uids:
         return STATUS_OK
@@ -72,7 +72,7 @@ async def online_status(context: ApiContext, uids: list[str], _query: Query) -> 
     ]
 
 
-async def get_system_uids(context: ApiContext, _request: None, _query: Query) -> object:
+def get_system_uids(context: ApiContext, _request: None, _query: Query) -> object:
     """The system accounts."""
     return context.system_accounts.listed()
 

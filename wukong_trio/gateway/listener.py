@@ -1,16 +1,15 @@
 """Accepting connections: listening sockets, TLS, and the nursery that the connections live in."""
 
-import errno
 import select
 import socket
 import ssl
 from logging import getLogger
-from typing import Final
 
 import trio
 
 from ..config import Config, Listeners
 from ..errors import ConfigError
+from ..net import accept_connections
 from .connection import run_connection
 from .gateway import Gateway
 from .native_socket import SocketTransport
@@ -19,10 +18,6 @@ from .reader import SharedReader
 from .trio_websocket_engine import serve_trio_websocket
 
 log = getLogger(__name__)
-
-ACCEPTS_PER_TURN: Final = 32
-_EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
-_RETRY_S: Final = 0.1
 
 
 def tls_context(listeners: Listeners) -> ssl.SSLContext:
@@ -98,31 +93,17 @@ class Acceptor:
             await run_connection(self._gateway, StreamTransport(self._gateway, stream, address))
 
     async def _accept_sockets(self, listener: socket.socket, connections: trio.Nursery, shared: SharedReader) -> None:
-        while True:
-            await trio.lowlevel.wait_readable(listener)
-            try:
-                for _ in range(ACCEPTS_PER_TURN):
-                    sock, address = listener.accept()
-                    sock.setblocking(False)
-                    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                    remote = f"{address[0]}:{address[1]}"
-                    transport = SocketTransport(self._gateway, shared, sock, remote)
-                    # One name for all: Trio would make a new text for each task.
-                    connections.start_soon(run_connection, self._gateway, transport, name="connection")
-            except BlockingIOError:
-                pass
-            except OSError as error:
-                # A connection that ended while it waited is nobody's loss; too few descriptors is everybody's.
-                if error.errno in _EXHAUSTED:
-                    log.warning("no connection can be accepted: %s", error)
-                    await trio.sleep(_RETRY_S)
+        def take(sock: socket.socket, address: tuple[str, int]) -> None:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            transport = SocketTransport(self._gateway, shared, sock, f"{address[0]}:{address[1]}")
+            # One name for all: Trio would make a new text for each task.
+            connections.start_soon(run_connection, self._gateway, transport, name="connection")
+
+        await accept_connections(listener, take)
 
     def stop(self) -> None:
         """Refuses new connections from now on."""
         self._accepting.cancel()
-        for sock in self._sockets:
-            trio.lowlevel.notify_closing(sock)
-            sock.close()
 
 
 def _listener(sock: socket.socket) -> trio.SocketListener:

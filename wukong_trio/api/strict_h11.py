@@ -1,0 +1,72 @@
+"""h11 without its lenience about where a message begins and ends; see `framing`."""
+
+import re
+from typing import Final
+
+import h11
+
+from .framing import ChunkedBody, FramingError, is_ambiguous
+
+_BLANK_LINE: Final = re.compile(rb"\n\r?\n")
+"""The end of a head as h11 finds it, whatever ends its lines."""
+
+
+class StrictConnection(h11.Connection):
+    """A server's side of a connection that refuses ambiguous requests as it refuses broken ones."""
+
+    def __init__(self, max_incomplete_event_size: int) -> None:
+        super().__init__(h11.SERVER, max_incomplete_event_size)
+        self._chunks: ChunkedBody | None = None
+        self._refused = 0
+        """The HTTP status with which it refuses the client, 0 if it does not."""
+
+    def receive_data(self, data: bytes) -> None:
+        super().receive_data(data)
+        self._check_chunks(data)
+
+    def next_event(self) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:
+        """The next event.
+
+        Raises:
+            h11.RemoteProtocolError: the request is broken or ambiguous.
+        """
+        if self.their_state is h11.MUST_CLOSE:
+            # What follows the last request is no error but nobody's business.
+            return h11.NEED_DATA
+        if self.their_state is h11.IDLE:
+            self._check_head()
+        self._raise_if_refused()
+        event = super().next_event()
+        if isinstance(event, h11.Request):
+            self._check_request(event)
+            self._raise_if_refused()
+        elif isinstance(event, h11.EndOfMessage):
+            self._chunks = None
+        return event
+
+    def _raise_if_refused(self) -> None:
+        if self._refused:
+            # As h11 does it for its own errors; pyproject.toml bounds the versions for the sake of this line.
+            self._process_error(self.their_role)
+            raise h11.RemoteProtocolError("ambiguous request", error_status_hint=self._refused)
+
+    def _check_request(self, request: h11.Request) -> None:
+        if request.target.startswith(b"?"):
+            # No path at all, which Quart does not expect.
+            self._refused = 400
+        if (b"transfer-encoding", b"chunked") in request.headers:
+            self._chunks = ChunkedBody(limit_bytes=None)
+            self._check_chunks(self.trailing_data[0])
+
+    def _check_head(self) -> None:
+        data, _ = self.trailing_data
+        blank = _BLANK_LINE.search(data)
+        if blank is not None and is_ambiguous(data[: blank.end()]):
+            self._refused = 400
+
+    def _check_chunks(self, data: bytes) -> None:
+        if self._chunks is not None:
+            try:
+                self._chunks.receive(data)
+            except FramingError as error:
+                self._refused = error.http_status

@@ -96,7 +96,7 @@ class NativeEngine:
         await reference.serve(trio.SocketStream(trio.socket.from_stdlib_socket(sock)), unread)
 
     async def _load_reference(self) -> "QuartEngine":
-        # Importing Quart takes half a second and tens of megabytes. Most servers never need it, so it waits for the
+        # Importing Quart takes half a second and a dozen megabytes. Most servers never need it, so it waits for the
         # first hand-over; and it happens in a thread, because chat must not stand still for so long.
         async with self._loading:
             if self._reference is None:

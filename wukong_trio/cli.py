@@ -1,4 +1,4 @@
-"""The command line: `wukong-trio serve`, `wukong-trio config`.
+"""The command line: `wukong-trio serve`, `wukong-trio config`, `wukong-trio bench`.
 
 Exit codes: 0 after a clean stop, 1 after a failure, 2 for settings or a database that cannot be used, 128 + n if a
 second signal n cut the stop short. Only what parses the command line is imported here; commands import the rest.
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from . import __version__
+from .bench.commands import bench
 from .errors import ConfigError, StoreOpenError, WukongError
 from .settings import DEFAULT_FILE, KEYS, Settings, load, to_mapping
 
@@ -44,6 +45,9 @@ def main() -> None:
 @click.version_option(__version__, message="%(prog)s %(version)s")
 def commands() -> None:
     """An instant-messaging server that speaks WuKongIM's protocols."""
+
+
+commands.add_command(bench)
 
 
 def setting_options(command: Callable[..., Any]) -> Callable[..., Any]:

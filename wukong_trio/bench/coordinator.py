@@ -132,7 +132,7 @@ class Run:
             nursery.start_soon(self._obey_stop, crew, nursery.cancel_scope)
             before = self._server.read()
             await self._open(crew)
-            await trio.sleep(CALM_S)
+            await trio.sleep(CALM_S if before else 0)
             ready, machine = self._server.read(), procfs.machine_time()
             begin_s = time.monotonic() + START_DELAY_S
             await self._measure(crew, begin_s)
@@ -264,8 +264,6 @@ class Run:
             rss_before_bytes=before.usage.rss_bytes,
             rss_open_bytes=ready.usage.rss_bytes,
             rss_after_bytes=after.usage.rss_bytes,
-            rss_bytes_per_connection=round((ready.usage.rss_bytes - before.usage.rss_bytes) / opened, 1)
-            if opened
-            else 0.0,
+            rss_bytes_per_connection=round(grown_bytes / opened, 1) if opened else 0.0,
             samples=self._server.samples(begin_s),
         )

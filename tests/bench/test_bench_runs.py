@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import subprocess
 import sys
 from functools import partial
 from pathlib import Path
@@ -136,6 +137,12 @@ async def test_without_a_server_it_fails_with_one_line() -> None:
     assert code == 1
     assert "could not be opened" in errors
     assert len(errors.splitlines()) == 1
+
+
+def test_the_command_line_leaves_the_heavy_libraries_alone() -> None:
+    code = "import sys, wukong_trio.cli; print(*{'rich', 'plotly', 'http.client'} & set(sys.modules))"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.split() == []
 
 
 async def test_an_unknown_process_is_named() -> None:

@@ -211,7 +211,7 @@ def judge_load(collection: Collection, server_share: float | None, machine_idle:
             "add --processes or lower --rate"
         )
     if full:
-        text = f"{full} of {len(busy)} load processes used {BUSY_SHARE:.0%} of a core or more"
+        text = f"{full} of {len(busy)} load process(es) used {BUSY_SHARE:.0%} of a core or more"
         if server_share is None:
             limited = True
             remarks.append(f"the load generator was probably the limit: {text}; add --processes, or --pid to be sure")

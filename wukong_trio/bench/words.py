@@ -96,7 +96,9 @@ def server_line(outcome: Outcome) -> str:
 def load_line(outcome: Outcome) -> str:
     """How hard the load generator had to work."""
     load = outcome.load
-    line = f"{len(load.busy)} process(es), busy " + ", ".join(f"{share:.0%}" for share in load.busy)
+    line = f"{len(load.busy)} {'process' if len(load.busy) == 1 else 'processes'}, busy " + ", ".join(
+        f"{share:.0%}" for share in load.busy
+    )
     if load.late.count:
         line += f"; 99 % of the requests left at most {milliseconds(load.late.p99_us)} ms late"
     return line

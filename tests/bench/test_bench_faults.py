@@ -1,5 +1,8 @@
 """A run against a server that loses, doubles or mixes up messages fails, and says why."""
 
+import sys
+
+import msgspec
 import pytest
 import trio
 from faulty_server import open_faulty_server
@@ -84,6 +87,15 @@ async def test_a_stopped_run_gives_what_was_measured() -> None:
     assert outcome.passed
     assert outcome.interrupted
     assert outcome.sent == outcome.answered == outcome.delivered > 0
+
+
+async def test_a_load_process_ends_with_its_parent() -> None:
+    command = [sys.executable, "-m", "wukong_trio.bench.worker"]
+    async with open_faulty_server("") as url:
+        line = msgspec.json.encode(pairs(url)) + b"\n"
+        with trio.fail_after(20):
+            process = await trio.run_process(command, stdin=line, capture_stdout=True, check=False)
+    assert process.returncode == 1
 
 
 async def test_without_a_server_there_is_no_outcome() -> None:

@@ -100,7 +100,7 @@ class Worker:
             if opener.open + opener.failed > progress:
                 progress, since_us = opener.open + opener.failed, now
             if now - since_us > OPENING_LIMIT_S * 1e6:
-                _report(Failed(f"no connection was opened for {OPENING_LIMIT_S:g} s; is the server overloaded?"))
+                _report(Failed(_stuck(opener.open)))
                 raise ParentGoneError
             if now >= report_us:
                 self._report_opening()
@@ -166,6 +166,13 @@ class Worker:
         scenario.finish(totals)
         books = scenario.books
         _report(Done(books.faults, books.problems, books.slow_closed, books.unmade))
+
+
+def _stuck(opened: int) -> str:
+    return (
+        f"no connection was opened for {OPENING_LIMIT_S:g} s, when each load process had about {opened:,}; is the "
+        "server overloaded, or may it not open more files (ulimit -n)?"
+    )
 
 
 def _report(report: Report) -> None:

@@ -1,9 +1,10 @@
-"""The command line: `wukong-trio serve`, `wukong-trio config`.
+"""The command line: `wukong-trio serve`, `wukong-trio config`, `wukong-trio bench`.
 
 Exit codes: 0 after a clean stop, 1 after a failure, 2 for settings or a database that cannot be used, 128 + n if a
 second signal n cut the stop short. Only what parses the command line is imported here; commands import the rest.
 """
 
+import gc
 import os
 import signal
 import sys
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from . import __version__
+from .bench.commands import bench
 from .errors import ConfigError, StoreOpenError, WukongError
 from .settings import DEFAULT_FILE, KEYS, Settings, load, to_mapping
 
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from .server import Server
 
 SWITCH_INTERVAL_S = 0.0005
+GC_THRESHOLDS = (10_000, 20, 20)
 STOP_MARGIN_S = 10.0
 """What a stopping server may take beyond its drain timeout before it is cancelled."""
 
@@ -44,6 +47,9 @@ def main() -> None:
 @click.version_option(__version__, message="%(prog)s %(version)s")
 def commands() -> None:
     """An instant-messaging server that speaks WuKongIM's protocols."""
+
+
+commands.add_command(bench)
 
 
 def setting_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -82,6 +88,9 @@ def serve(config_file: Path | None, **options: str | None) -> int:
         signal.signal(number, _stop_at_once)
     # SQLite's writer thread has to get the interpreter back quickly from a busy event loop.
     sys.setswitchinterval(SWITCH_INTERVAL_S)
+    # What was imported stays, and what clients leave behind is hardly ever cyclic: the collector need not come often.
+    gc.freeze()
+    gc.set_threshold(*GC_THRESHOLDS)
     try:
         with single_error():
             stopped = trio.run(_serve_until_signalled, settings)

@@ -43,6 +43,8 @@ def bind_tcp(address: Address, *, setting: str) -> socket.socket:
         raise ConfigError(f"{setting} = '{address}': {error.strerror}; name an address of this machine") from None
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # Passed on to every connection by the kernel.
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         sock.setblocking(False)

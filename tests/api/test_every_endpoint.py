@@ -112,7 +112,7 @@ class BrokenStore(MemoryStore):
     broken = False
 
     def __getattribute__(self, name: str) -> Any:
-        calls = {"append_messages", "messages_between", "load_channels", "change_channel", "load_devices"}
+        calls = {"append_messages", "messages_between", "load_channels", "change_channel", "load_logins"}
         calls |= {"put_device", "clear_tokens", "system_uids", "change_system_uids"}
         if name in calls and self.broken:
             return self._fail

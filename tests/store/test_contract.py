@@ -6,7 +6,7 @@ from samples import GROUP, message
 
 from wukong_trio import ChannelKey, DeviceLevel, StoreError
 from wukong_trio.model import ChannelFlags, Device
-from wukong_trio.store.base import ChannelChange, ChannelRecord, MemberChange, MemberList, SentMark, Store
+from wukong_trio.store.base import ChannelChange, ChannelRecord, Login, MemberChange, MemberList, SentMark, Store
 
 OTHER = ChannelKey("bob@ann", 1)
 
@@ -17,7 +17,7 @@ async def test_an_empty_store(store: Store) -> None:
     assert await store.messages_by_id([1]) == []
     assert await store.messages_between(GROUP, 1, 10, 10, newest=True) == []
     assert await store.load_channels([GROUP]) == [ChannelRecord(key=GROUP)]
-    assert await store.load_devices([("ann", 0)]) == [None]
+    assert await store.load_logins([("ann", 0)]) == [Login()]
     assert await store.system_uids() == []
     assert store.failure == ""
 
@@ -140,18 +140,26 @@ async def test_large_lists_and_many_channels(store: Store) -> None:
     assert records[-1].subscribers == {"user0"}
 
 
-async def test_devices(store: Store) -> None:
+async def test_logins(store: Store) -> None:
     phone = Device(uid="ann", device_flag=0, token="a", level=DeviceLevel.MASTER)
     web = Device(uid="ann", device_flag=1, token="b")
     for device in (phone, web, Device(uid="ann", device_flag=1, token="c")):
         await store.put_device(device)
     await store.clear_tokens("ann", [0, 2])
     await store.clear_tokens("nobody", [0])
-    assert await store.load_devices([("ann", 1), ("bob", 0), ("ann", 0)]) == [
-        Device(uid="ann", device_flag=1, token="c"),
-        None,
-        Device(uid="ann", device_flag=0, token="", level=DeviceLevel.MASTER),
+    bans = ChannelFlags(ban=True)
+    for uid, kind in (("bob", 1), ("ann", 2)):
+        await store.change_channel(ChannelChange(key=ChannelKey(uid, kind), flags=bans))
+    keys = [("ann", 1), ("bob", 0), ("ann", 0), ("ann", 1), ("eve", 2)]
+    assert await store.load_logins(keys) == [
+        Login(Device(uid="ann", device_flag=1, token="c")),
+        Login(flags=bans),
+        Login(Device(uid="ann", device_flag=0, token="", level=DeviceLevel.MASTER)),
+        Login(Device(uid="ann", device_flag=1, token="c")),
+        Login(),
     ]
+    many = [(f"user{n}", n % 3) for n in range(5_000)]
+    assert await store.load_logins(many) == [Login()] * 5_000
 
 
 async def test_system_uids(store: Store) -> None:

@@ -26,7 +26,9 @@ async def test_everything_is_there_after_reopening(tmp_path: Path) -> None:
         assert await store.last_message_id() == 2
         [record] = await store.load_channels([GROUP])
         assert (record.last_seq, record.flags) == (2, ChannelFlags(ban=True))
-        assert await store.load_devices([("ann", 1)]) == [Device(uid="ann", device_flag=1, token="t")]
+        assert [login.device for login in await store.load_logins([("ann", 1)])] == [
+            Device(uid="ann", device_flag=1, token="t")
+        ]
         assert await store.system_uids() == ["robot"]
         await store.append_messages([message(3, 3)])
 

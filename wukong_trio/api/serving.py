@@ -57,7 +57,6 @@ async def serve_http(engine: HttpEngine, sockets: Sequence[socket.socket], stop:
 
 def _set_options(sock: socket.socket) -> None:
     """Sets what the kernel passes on to every connection."""
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     if hasattr(socket, "TCP_NOTSENT_LOWAT"):
         # Little waits in the kernel, so a reader who has stopped is noticed early.
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, 16 * 1024)

@@ -3,6 +3,7 @@
 open: handshake and authentication, each in time ─► carry: the engine feeds the session ─► finish: flush and close
 """
 
+import re
 import time
 from logging import DEBUG, INFO, getLogger
 
@@ -30,6 +31,7 @@ from .transport import DisconnectedError, Transport
 log = getLogger(__name__)
 
 MAX_TOKEN_BYTES = 4096
+_CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f]")
 _PEACEFUL = frozenset({CLOSE_BYE.code, CLOSE_SHUTDOWN.code})
 
 
@@ -55,6 +57,7 @@ async def run_connection(gateway: Gateway, transport: Transport) -> None:
         gateway.greeting.discard(transport)
         if session is not None:
             gateway.leave(session)
+            transport.forget_session()
         # Not shielded: connections are cancelled only when the server's own time to stop is over.
         with trio.move_on_after(gateway.config.limits.close_timeout_s):
             await transport.finish()
@@ -110,7 +113,7 @@ def _check(connect: Connect) -> Connect | Invalid:
 
 def _wrong_field(params: ConnectParams) -> str:
     uid = params.uid
-    if not uid.strip() or not SPECIAL_CHARACTERS.isdisjoint(uid) or any(ord(c) < 32 or ord(c) == 127 for c in uid):
+    if not uid.strip() or not SPECIAL_CHARACTERS.isdisjoint(uid) or _CONTROL_CHARACTER.search(uid):
         return "uid is blank or holds @, #, & or control characters"
     if not fits(uid, MAX_ID_BYTES) or not fits(params.device_id or "", MAX_ID_BYTES):
         return f"uid or deviceId is longer than {MAX_ID_BYTES} bytes"

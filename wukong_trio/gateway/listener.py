@@ -94,7 +94,6 @@ class Acceptor:
 
     async def _accept_sockets(self, listener: socket.socket, connections: trio.Nursery, shared: SharedReader) -> None:
         def take(sock: socket.socket, address: tuple[str, int]) -> None:
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             transport = SocketTransport(self._gateway, shared, sock, f"{address[0]}:{address[1]}")
             # One name for all: Trio would make a new text for each task.
             connections.start_soon(run_connection, self._gateway, transport, name="connection")

@@ -140,6 +140,9 @@ class NativeTransport(Transport):
         elif arrival.opcode is Opcode.CLOSE:
             self.end(LEFT)
 
+    def forget_session(self) -> None:
+        self._session = None
+
     def end(self, why: str) -> None:
         """Nothing more comes from the client."""
         if not self.over:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class SocketTransport(NativeTransport):
     """A connection whose socket the shared reader serves once the client has authenticated."""
 
-    __slots__ = ("_drained", "_oldest_at", "_owner", "_shared", "_unsent", "paused", "sock")
+    __slots__ = ("_drained", "_oldest_at", "_owner", "_shared", "_unsent", "_waited", "paused", "sock")
 
     def __init__(self, gateway: Gateway, shared: "SharedReader", sock: socket.socket, remote_address: str) -> None:
         super().__init__(gateway, remote_address)
@@ -28,6 +28,8 @@ class SocketTransport(NativeTransport):
         self.sock = sock
         self.paused = False
         """The session has too many sends under way: the socket is not read."""
+        self._waited = False
+        """The next read need not wait."""
         self._owner: trio.lowlevel.Task | None = None
         self._unsent: memoryview | None = None
         """What the socket did not take; while there is some, a task is draining."""
@@ -35,9 +37,16 @@ class SocketTransport(NativeTransport):
         """While draining: since when the oldest frame in the outbox has been waiting, 0 if there is none."""
         self._drained: trio.Event | None = None
 
+    async def open(self) -> str:
+        # A client sends its head right after connecting: very often it is there before this task first runs.
+        self._waited = True
+        return await super().open()
+
     async def _receive_some(self) -> bytes:
         while True:
-            await trio.lowlevel.wait_readable(self.sock)
+            if not self._waited:
+                await trio.lowlevel.wait_readable(self.sock)
+            self._waited = False
             try:
                 return self.sock.recv(RECEIVE_BYTES)
             except BlockingIOError:

@@ -54,7 +54,8 @@ def choose(connect: Connect, *, binary: bool, target: str, default: Notification
 
 
 def _profile(connect: Connect, binary: bool, target: str, default: NotificationProfile) -> Profile:
-    for wish in (*parse_qs(urlsplit(target).query).get("profile", ()), connect.params.profile, default):
+    asked = parse_qs(urlsplit(target).query).get("profile", ()) if "?" in target else ()
+    for wish in (*asked, connect.params.profile, default):
         if wish in ("doc", "sdk", "both"):
             return cast(Profile, wish)
     keys = connect.keys

@@ -114,6 +114,10 @@ class Transport(ABC):
         """Feeds the session until `close` was called or the client is gone."""
 
     @abstractmethod
+    def forget_session(self) -> None:
+        """Lets go of a session that is over: the two hold each other, and the garbage collector may come late."""
+
+    @abstractmethod
     def resume(self) -> None:
         """The session takes messages again, after it had too many sends under way."""
 

@@ -137,6 +137,9 @@ class TrioWebSocketTransport(Transport):
                         self._resumed = trio.Event()
                         await self._resumed.wait()
 
+    def forget_session(self) -> None:
+        pass  # only `carry` knows it
+
     def resume(self) -> None:
         self._resumed.set()
 

@@ -187,6 +187,7 @@ _SNAKE_TWINS: Final[dict[type[Struct], dict[str, str]]] = {
     for type_ in (SendParams, RecvackParams, ConnectParams, _DisconnectParams, Header, Setting)
 }
 """For each parameter Struct: the documented name of every member -> its snake_case twin, which Android sends."""
+_SNAKE_CONNECT_KEYS: Final = {snake for camel, snake in _SNAKE_TWINS[ConnectParams].items() if snake != camel}
 
 
 def decode(message: bytes) -> Request | list[Request]:
@@ -335,12 +336,17 @@ def _read_params(call: _Call, type_: type[Struct]) -> Any:
     """The typed parameters of a call, or the `Invalid` it deserves. Names are accepted in both spellings."""
     if bytes(call.params)[:1] != b"{":
         return Invalid(call.id, ErrorCode.INVALID_PARAMETERS, "params is not an object")
+    decode_params = _PARAMS_DECODERS[type_]
+    try:
+        return decode_params(call.params)
+    except _MALFORMED:
+        pass
     try:
         members = _camel_members(_decode_members(call.params), type_)
         for name, inner in (("header", Header), ("setting", Setting)):
             if bytes(members.get(name, Raw()))[:1] == b"{":
                 members[name] = Raw(_encode(_camel_members(_decode_members(members[name]), inner)))
-        return _PARAMS_DECODERS[type_](_encode(members))
+        return decode_params(_encode(members))
     except _MALFORMED as error:
         return Invalid(call.id, ErrorCode.INVALID_PARAMETERS, _explain(error))
 
@@ -363,7 +369,7 @@ def _explain(error: Exception) -> str:
 
 def used_snake_case(keys: frozenset[str]) -> bool:
     """Whether any of these `connect` parameters is a snake_case twin."""
-    return any(snake != camel and snake in keys for camel, snake in _SNAKE_TWINS[ConnectParams].items())
+    return not keys.isdisjoint(_SNAKE_CONNECT_KEYS)
 
 
 _STRINGS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)

@@ -1,6 +1,6 @@
 """Who may connect: reserved names, tokens, bans."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from hmac import compare_digest
 from logging import getLogger
 
@@ -11,8 +11,6 @@ from ..config import Auth
 from ..model import (
     RESERVED_UID_PREFIX,
     VISITOR_UID_SUFFIX,
-    ChannelKey,
-    ChannelType,
     Device,
     DeviceLevel,
     ReasonCode,
@@ -52,22 +50,12 @@ class Authentication:
     """Checks a connecting client against the store, or asks the hook."""
 
     def __init__(self, store: Store, config: Auth, hook: Authenticator | None, *, hook_timeout_s: float) -> None:
-        self._store = store
         self._config = config
         self._hook = hook
         self._hook_timeout_s = hook_timeout_s
-        self._users = Coalescer(self._load)
-        self.run = self._users.run
+        self._logins = Coalescer(store.load_logins)
+        self.run = self._logins.run
         """One task of the server's nursery."""
-
-    async def _load(self, keys: Sequence[tuple[str, int]]) -> list[tuple[Device | None, bool]]:
-        """The devices of users, and whether the users are banned."""
-        devices: list[Device | None] = [None] * len(keys)
-        if self._config.token_auth != "off":
-            devices = await self._store.load_devices(keys)
-        users = await self._store.load_channels([ChannelKey(uid, ChannelType.PERSON) for uid, _ in keys])
-        banned = [user.flags is not None and user.flags.ban for user in users]
-        return list(zip(devices, banned, strict=True))
 
     async def check(self, info: ConnectInfo) -> Verdict:
         """Whether this client may connect, and at which device level.
@@ -80,10 +68,11 @@ class Authentication:
             return Verdict(ReasonCode.SUCCESS if wanted and _same(info.token, wanted) else ReasonCode.AUTH_FAIL)
         if info.uid.startswith(RESERVED_UID_PREFIX):
             return Verdict(ReasonCode.AUTH_FAIL)
-        device, banned = await self._users.get((info.uid, info.device_flag))
+        login = await self._logins.get((info.uid, info.device_flag))
+        device = login.device if self._config.token_auth != "off" else None
         if not await self._may_connect(info, device):
             return Verdict(ReasonCode.AUTH_FAIL)
-        if banned:
+        if login.flags is not None and login.flags.ban:
             return Verdict(ReasonCode.BAN)
         return Verdict(ReasonCode.SUCCESS, device.level if device is not None else DeviceLevel.SLAVE)
 

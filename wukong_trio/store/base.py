@@ -60,6 +60,15 @@ class ChannelRecord(Struct, frozen=True, kw_only=True):
     """The highest `message_seq`, 0 if it has no stored message."""
 
 
+class Login(Struct, frozen=True, gc=False):
+    """All that a connecting client is checked against."""
+
+    device: Device | None = None
+    """None: no token was ever stored for the device."""
+    flags: ChannelFlags | None = None
+    """The flags of the user's own record; None if there is no record."""
+
+
 class SentMark(Struct, frozen=True, gc=False):
     """As much of a stored message as recognises its repetition."""
 
@@ -109,8 +118,8 @@ class Store(ABC):
         """Carries out the change in one transaction."""
 
     @abstractmethod
-    async def load_devices(self, keys: Sequence[tuple[str, int]]) -> list[Device | None]:
-        """The devices of these (uid, device_flag), in the same order; None where there is no record."""
+    async def load_logins(self, keys: Sequence[tuple[str, int]]) -> list[Login]:
+        """What is known of these (uid, device_flag), in the same order."""
 
     @abstractmethod
     async def put_device(self, device: Device) -> None:

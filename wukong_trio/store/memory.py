@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import trio
 
 from ..errors import StoreError
-from ..model import ChannelFlags, ChannelKey, Device, Message
-from .base import ChannelChange, ChannelRecord, MemberChange, MemberList, SentMark, Store
+from ..model import ChannelFlags, ChannelKey, ChannelType, Device, Message
+from .base import ChannelChange, ChannelRecord, Login, MemberChange, MemberList, SentMark, Store
 
 
 class MemoryStore(Store):
@@ -86,9 +86,9 @@ class MemoryStore(Store):
         uids.difference_update(change.remove)
         uids.update(change.add)
 
-    async def load_devices(self, keys: Sequence[tuple[str, int]]) -> list[Device | None]:
+    async def load_logins(self, keys: Sequence[tuple[str, int]]) -> list[Login]:
         await trio.lowlevel.checkpoint()
-        return [self._devices.get(key) for key in keys]
+        return [Login(self._devices.get(key), self._flags.get(ChannelKey(key[0], ChannelType.PERSON))) for key in keys]
 
     async def put_device(self, device: Device) -> None:
         self._devices[device.uid, device.device_flag] = device

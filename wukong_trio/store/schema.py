@@ -79,6 +79,12 @@ LOAD_CHANNELS: Final = """
     WITH wanted (place, id, type) AS (VALUES {})
     SELECT place, number, flags FROM wanted CROSS JOIN channel ON channel_id = id AND channel_type = type
 """
+LOAD_LOGINS: Final = """
+    WITH wanted (uid, flag) AS (VALUES {})
+    SELECT wanted.uid, flag, token, level, flags FROM wanted
+    LEFT JOIN device ON device.uid = wanted.uid AND device_flag = flag
+    LEFT JOIN channel ON channel_id = wanted.uid AND channel_type = 1
+"""
 RECENT_MARKS: Final = """
     SELECT channel_id, channel_type, from_uid, client_msg_no, message_id
     FROM message JOIN channel ON number = channel

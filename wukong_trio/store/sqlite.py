@@ -15,7 +15,7 @@ import trio
 from ..errors import StoreError
 from ..model import ChannelFlags, ChannelKey, Device, DeviceLevel, Message
 from . import schema
-from .base import ChannelChange, ChannelRecord, MemberChange, SentMark, Store
+from .base import ChannelChange, ChannelRecord, Login, MemberChange, SentMark, Store
 from .files import DatabaseFiles
 from .message_index import MessageIndex
 from .rows import insert_rows
@@ -256,15 +256,15 @@ class SQLiteStore(Store):
 
     # Users
 
-    async def load_devices(self, keys: Sequence[tuple[str, int]]) -> list[Device | None]:
-        def read(reader: sqlite3.Connection) -> list[Device | None]:
-            devices: list[Device | None] = []
-            for uid, flag in keys:
-                row = reader.execute(
-                    "SELECT token, level FROM device WHERE uid = ? AND device_flag = ?", (uid, flag)
-                ).fetchone()
-                devices.append(row and Device(uid=uid, device_flag=flag, token=row[0], level=DeviceLevel(row[1])))
-            return devices
+    async def load_logins(self, keys: Sequence[tuple[str, int]]) -> list[Login]:
+        def read(reader: sqlite3.Connection) -> list[Login]:
+            logins: dict[tuple[str, int], Login] = {}
+            # One statement for many keys: each statement locks the database anew.
+            for chunk in _chunks(keys, _IN_STATEMENT // 2):
+                query = schema.LOAD_LOGINS.format(",".join(["(?,?)"] * len(chunk)))
+                for uid, flag, *row in reader.execute(query, [value for key in chunk for value in key]):
+                    logins[uid, flag] = _login(uid, flag, *row)
+            return [logins[key] for key in keys]
 
         return await self._read(read)
 
@@ -327,6 +327,12 @@ def _messages(reader: sqlite3.Connection, message_ids: Sequence[int]) -> list[Me
 
 def _seq_of(message: Message) -> int:
     return message.message_seq
+
+
+def _login(uid: str, device_flag: int, token: str | None, level: int, flags: int | None) -> Login:
+    if token is None:
+        return Login(None, _flags(flags))
+    return Login(Device(uid=uid, device_flag=device_flag, token=token, level=DeviceLevel(level)), _flags(flags))
 
 
 def _message(row: tuple[Any, ...]) -> Message:

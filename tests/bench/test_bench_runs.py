@@ -1,0 +1,178 @@
+"""`wukong-trio bench` as people use it: every scenario against a real server."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+from subprocess import DEVNULL
+from typing import Any
+
+import pytest
+import trio
+from click.testing import CliRunner
+
+from wukong_trio import Event, MessageAccepted, ReasonCode, SendCommand, Server
+from wukong_trio.cli import commands
+from wukong_trio.testing import open_test_server
+
+SECONDS = ("--seconds", "0.4")
+
+
+async def bench(*options: str) -> tuple[int, str, str]:
+    """Runs it; returns the exit code, its output and its complaints."""
+    with trio.fail_after(30):
+        process = await trio.run_process(
+            [sys.executable, "-m", "wukong_trio", "bench", *options],
+            check=False,
+            capture_stdout=True,
+            capture_stderr=True,
+            env={**os.environ, "COLUMNS": "100"},
+        )
+    return process.returncode, process.stdout.decode(), process.stderr.decode()
+
+
+def where(server: Server, scenario: str) -> list[str]:
+    if scenario in ("http", "group", "mixed"):
+        return ["--route", server.endpoints.http]
+    return ["--url", server.endpoints.ws]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("send", "--connections", "10", "--processes", "2"),
+        ("send", "--connections", "10", "--rate", "200", "--payload-bytes", "5000"),
+        ("group", "--members", "12", "--online", "6", "--senders", "2", "--processes", "2", "--messages", "60"),
+        ("connect", "--connections", "4", "--messages", "40"),
+        ("idle", "--connections", "30", "--ping-seconds", "1"),
+        ("ping", "--connections", "5", "--rate", "200"),
+        ("http", "--connections", "3"),
+        ("http", "--path", "/message/send", "--connections", "2", "--rate", "50"),
+        ("mixed", "--connections", "60", "--groups", "1", "--slow", "1", "--rate", "100"),
+    ],
+    ids=" ".join,
+)
+async def test_scenarios_pass_and_say_so(options: tuple[str, ...], tmp_path: Path) -> None:
+    result = tmp_path / "result.json"
+    async with open_test_server() as server:
+        code, output, errors = await bench(*options, *where(server, options[0]), *SECONDS, "--json", str(result))
+    assert code == 0, output + errors
+    assert errors == ""
+    assert output.split()[0] == "passed"
+    outcome: dict[str, Any] = json.loads(result.read_text())
+    assert outcome["scenario"] == options[0]
+    assert outcome["passed"]
+    assert outcome["answered"] == outcome["sent"]
+    assert not any(outcome["faults"].values())
+    if options[0] == "send":
+        assert outcome["delivered"] == outcome["sent"] > 0
+        assert outcome["delivery"]["count"] == outcome["sent"]
+    if options[0] == "group":
+        assert (outcome["sent"], outcome["delivered"]) == (60, 60 * 5)
+
+
+async def test_the_servers_process_is_watched(tmp_path: Path) -> None:
+    result = tmp_path / "result.json"
+    async with open_test_server() as server:
+        options = ("--connections", "20", "--pid", str(os.getpid()), "--json", str(result))
+        code, output, errors = await bench("idle", "--url", server.endpoints.ws, *SECONDS, *options)
+    assert code == 0, output + errors
+    use = json.loads(result.read_text())["server"]
+    assert use["pid"] == os.getpid()
+    assert use["rss_open_bytes"] > 1_000_000
+    assert use["samples"]
+
+
+async def test_refused_messages_fail_the_run() -> None:
+    async with open_test_server(before_send=_refuse) as server:
+        code, output, _ = await bench("send", "--url", server.endpoints.ws, "--messages", "4", *SECONDS)
+    assert code == 1
+    assert output.split()[0] == "FAILED"
+    assert "4 requests were refused" in output
+
+
+async def _refuse(command: SendCommand) -> ReasonCode:
+    return ReasonCode.NOT_ALLOW_SEND
+
+
+async def test_a_report_is_one_page_without_the_network(tmp_path: Path) -> None:
+    async with open_test_server() as server:
+        code, output, errors = await bench(
+            *("send", "--url", server.endpoints.ws, *SECONDS, "--token", "secret", "--report", str(tmp_path / "new"))
+        )
+    assert code == 0, output + errors
+    page = (tmp_path / "new" / "index.html").read_text()
+    assert "all in order" in page
+    assert "Distribution of latency" in page
+    assert "<script src" not in page
+    assert "--token &#x27;***&#x27;" in page
+    assert "secret" not in page.partition("<script>")[0]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("send", "--url", "ws://192.0.2.1:5200"), "--allow-remote"),
+        (("http", "--route", "http://192.0.2.1:5001"), "--allow-remote"),
+        (("send", "--connections", "3"), "must be even"),
+        (("send", "--seconds", "0"), "--seconds"),
+        (("group", "--online", "1"), "--online"),
+        (("mixed", "--connections", "20"), "--slow"),
+        (("idle", "--ping-seconds", "300"), "--ping-seconds"),
+        (("ping", "--json", "/nowhere/result.json"), "/nowhere"),
+    ],
+)
+def test_unusable_options_are_one_line_and_exit_code_2(options: tuple[str, ...], words: str) -> None:
+    result = CliRunner().invoke(commands, ["bench", *options])
+    assert result.exit_code == 2
+    assert words in result.output
+    assert len(result.output.splitlines()) == 1
+
+
+async def test_without_a_server_it_fails_with_one_line() -> None:
+    code, _, errors = await bench("send", "--url", "ws://127.0.0.1:1")
+    assert code == 1
+    assert "could not be opened" in errors
+    assert len(errors.splitlines()) == 1
+
+
+def test_the_command_line_leaves_the_heavy_libraries_alone() -> None:
+    code = "import sys, wukong_trio.cli; print(*{'rich', 'plotly', 'http.client'} & set(sys.modules))"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.split() == []
+
+
+async def test_an_unknown_process_is_named() -> None:
+    code, _, errors = await bench("send", "--pid", "999999999")
+    assert code == 1
+    assert "--pid 999999999" in errors
+
+
+async def test_an_interrupt_shows_what_was_measured(tmp_path: Path) -> None:
+    result = tmp_path / "result.json"
+    enough = trio.Event()
+    accepted = 0
+
+    async def count(event: Event) -> None:
+        nonlocal accepted
+        accepted += isinstance(event, MessageAccepted)
+        if accepted == 100:
+            enough.set()
+
+    async with open_test_server(on_event=count) as server, trio.open_nursery() as nursery:
+        options = ["send", "--url", server.endpoints.ws, "--seconds", "3600", "--connections", "4"]
+        command = [sys.executable, "-m", "wukong_trio", "bench", *options, "--json", str(result)]
+        with trio.fail_after(30):
+            process = await nursery.start(
+                partial(trio.run_process, command, check=False, stdout=DEVNULL, stderr=DEVNULL)
+            )
+            await enough.wait()
+            process.send_signal(signal.SIGINT)
+            assert await process.wait() == 0
+    outcome = json.loads(result.read_text())
+    assert outcome["interrupted"]
+    assert outcome["passed"]
+    assert outcome["answered"] == outcome["sent"] >= 100

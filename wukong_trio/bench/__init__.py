@@ -1,0 +1,12 @@
+"""`wukong-trio bench`: load on a server, seen from outside, with proof that nothing was lost.
+
+    commands ─► plan ─► coordinator ─► worker processes: worker ─► a scenario over swarm, connection, frames
+                            │  ▲                           traffic (send, group, mixed, ping, idle), storm, http_load
+                  procfs ───┘  └── ticks and findings, as lines of JSON (wire)
+                            ▼
+                        outcome ─► table, JSON, report
+
+The server is a black box: nothing of it is imported. A worker is one plain loop around one epoll set, without tasks:
+waking a task costs more than a message, and Trio's timers, like epoll's, are no finer than a millisecond. Around the
+workers everything is Trio.
+"""

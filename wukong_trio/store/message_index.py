@@ -63,6 +63,8 @@ class MessageIndex:
         self._completes_chunk = False
         """The slice is the last of its chunk."""
         self._newest_id = self._frozen_id = 0
+        self.chunks_moved = 0
+        """How many chunks have gone from memory since the start."""
         for message_id, channel, message_seq in connection.execute(schema.UNINDEXED):
             self.add(channel, message_seq, message_id)
 
@@ -104,6 +106,7 @@ class MessageIndex:
         if self._completes_chunk:
             self._completes_chunk = False
             self._frozen = {}
+            self.chunks_moved += 1
 
     def last_seq(self, channel: int) -> int:
         """The highest sequence number of a channel, 0 if only the table can know."""

@@ -75,15 +75,26 @@ INDEXED_BETWEEN: Final = """
     ORDER BY message_seq {order} LIMIT ?
 """
 LAST_INDEXED: Final = "SELECT coalesce(max(message_seq), 0) FROM message_index WHERE channel = ?"
+# Python gives the GIL away for every row it fetches, and beside a busy event loop it takes long to get it back. So
+# these give all they find in one row of JSON.
 LOAD_CHANNELS: Final = """
     WITH wanted (place, id, type) AS (VALUES {})
-    SELECT place, number, flags FROM wanted CROSS JOIN channel ON channel_id = id AND channel_type = type
+    SELECT json_group_array(json_array(place, number, flags, (
+        SELECT coalesce(max(message_seq), 0) FROM message_index WHERE channel = number
+    )))
+    FROM wanted CROSS JOIN channel ON channel_id = id AND channel_type = type
+"""
+LOAD_MEMBERS: Final = """
+    SELECT json_group_array(json_array(channel, list, json(uids))) FROM (
+        SELECT channel, list, json_group_array(uid) AS uids FROM member WHERE channel IN ({}) GROUP BY channel, list
+    )
 """
 LOAD_LOGINS: Final = """
     WITH wanted (uid, flag) AS (VALUES {})
-    SELECT wanted.uid, flag, token, level, flags FROM wanted
+    SELECT json_group_array(json_array(wanted.uid, flag, token, level, flags)) FROM wanted
     LEFT JOIN device ON device.uid = wanted.uid AND device_flag = flag
     LEFT JOIN channel ON channel_id = wanted.uid AND channel_type = 1
+    WHERE token IS NOT NULL OR flags IS NOT NULL
 """
 RECENT_MARKS: Final = """
     SELECT channel_id, channel_type, from_uid, client_msg_no, message_id

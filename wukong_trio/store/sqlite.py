@@ -10,12 +10,13 @@ from contextlib import contextmanager, suppress
 from logging import getLogger
 from typing import Any, TypeVar
 
+import msgspec
 import trio
 
 from ..errors import StoreError
 from ..model import ChannelFlags, ChannelKey, Device, DeviceLevel, Message
 from . import schema
-from .base import ChannelChange, ChannelRecord, Login, MemberChange, SentMark, Store
+from .base import ChannelChange, ChannelRecord, Login, MemberChange, MemberList, SentMark, Store
 from .files import DatabaseFiles
 from .message_index import MessageIndex
 from .rows import insert_rows
@@ -27,6 +28,7 @@ READERS = 2
 _IN_STATEMENT = 4000
 """Values bound in one statement at most; SQLite takes 32766."""
 _HEADS_CACHED = 200_000
+_NO_LOGIN = Login()
 _FLAG_BITS = {"large": 1, "ban": 2, "disband": 4, "send_ban": 8, "allow_stranger": 16}
 
 
@@ -214,33 +216,42 @@ class SQLiteStore(Store):
         return await self._read(lambda reader: self._load(reader, keys))
 
     def _load(self, reader: sqlite3.Connection, keys: Sequence[ChannelKey]) -> list[ChannelRecord]:
-        found: dict[int, tuple[int, int | None]] = {}
-        members: dict[int, tuple[set[str], set[str], set[str]]] = {}
-        for chunk in _chunks(list(enumerate(keys)), _IN_STATEMENT // 3):
-            values = [value for place, key in chunk for value in (place, *key)]
-            rows = reader.execute(schema.LOAD_CHANNELS.format(",".join(["(?,?,?)"] * len(chunk))), values).fetchall()
-            found |= {place: row for place, *row in rows}
-            numbers = [row[1] for row in rows]
-            marks = ",".join("?" * len(numbers))
-            for number, name, uid in reader.execute(
-                f"SELECT channel, list, uid FROM member WHERE channel IN ({marks})", numbers
-            ):
-                members.setdefault(number, (set(), set(), set()))[name].add(uid)
+        found = self._load_heads(reader, keys)
+        members: dict[int, dict[int, list[str]]] = {}
+        for chunk in _chunks([number for number, _, _ in found.values()], _IN_STATEMENT):
+            for number, name, uids in _load_json(reader, schema.LOAD_MEMBERS.format(_marks(len(chunk))), chunk):
+                members.setdefault(number, {})[name] = uids
         records = []
         for place, key in enumerate(keys):
-            number, flags = found.get(place, (0, None))
-            subscribers, denied, allowed = members.get(number, ((), (), ()))
+            number, flags, last_seq = found.get(place, (0, None, 0))
+            lists = members.get(number, {})
             records.append(
                 ChannelRecord(
                     key=key,
                     flags=_flags(flags),
-                    subscribers=frozenset(subscribers),
-                    denied=frozenset(denied),
-                    allowed=frozenset(allowed),
-                    last_seq=self._last_seq(reader, number) if number else 0,
+                    subscribers=frozenset(lists.get(MemberList.SUBSCRIBERS.value, ())),
+                    denied=frozenset(lists.get(MemberList.DENIED.value, ())),
+                    allowed=frozenset(lists.get(MemberList.ALLOWED.value, ())),
+                    last_seq=last_seq,
                 )
             )
         return records
+
+    def _load_heads(
+        self, reader: sqlite3.Connection, keys: Sequence[ChannelKey]
+    ) -> dict[int, tuple[int, int | None, int]]:
+        """Number, flags and last sequence number of those channels that exist, by their place in `keys`."""
+        found: dict[int, tuple[int, int | None, int]] = {}
+        for chunk in _chunks(list(enumerate(keys)), _IN_STATEMENT // 3):
+            query = schema.LOAD_CHANNELS.format(_marks(len(chunk), "(?,?,?)"))
+            values = [value for place, key in chunk for value in (place, *key)]
+            moved = -1
+            # Once more if entries went from memory to the table in between: they may have been in neither.
+            while moved != self._index.chunks_moved:
+                moved = self._index.chunks_moved
+                for place, number, flags, indexed in _load_json(reader, query, values):
+                    found[place] = (number, flags, self._index.last_seq(number) or indexed)
+        return found
 
     async def change_channel(self, change: ChannelChange) -> None:
         await self._write(lambda writer: self._change(writer, change))
@@ -261,10 +272,10 @@ class SQLiteStore(Store):
             logins: dict[tuple[str, int], Login] = {}
             # One statement for many keys: each statement locks the database anew.
             for chunk in _chunks(keys, _IN_STATEMENT // 2):
-                query = schema.LOAD_LOGINS.format(",".join(["(?,?)"] * len(chunk)))
-                for uid, flag, *row in reader.execute(query, [value for key in chunk for value in key]):
+                query = schema.LOAD_LOGINS.format(_marks(len(chunk), "(?,?)"))
+                for uid, flag, *row in _load_json(reader, query, [value for key in chunk for value in key]):
                     logins[uid, flag] = _login(uid, flag, *row)
-            return [logins[key] for key in keys]
+            return [logins.get(key, _NO_LOGIN) for key in keys]
 
         return await self._read(read)
 
@@ -304,11 +315,21 @@ def _change_members(writer: sqlite3.Connection, number: int, change: MemberChang
     if change.reset:
         writer.execute("DELETE FROM member WHERE channel = ? AND list = ?", (number, name))
     for chunk in _chunks(change.remove, _IN_STATEMENT):
-        marks = ",".join("?" * len(chunk))
         writer.execute(
-            f"DELETE FROM member WHERE channel = ? AND list = ? AND uid IN ({marks})", (number, name, *chunk)
+            f"DELETE FROM member WHERE channel = ? AND list = ? AND uid IN ({_marks(len(chunk))})",
+            (number, name, *chunk),
         )
     insert_rows(writer, "member", 3, [value for uid in change.add for value in (number, name, uid)], skip_known=True)
+
+
+def _marks(count: int, mark: str = "?") -> str:
+    return ",".join([mark] * count)
+
+
+def _load_json(reader: sqlite3.Connection, query: str, values: Sequence[Any]) -> list[list[Any]]:
+    """The rows of a query that returns them all in one JSON array."""
+    rows: list[list[Any]] = msgspec.json.decode(reader.execute(query, values).fetchone()[0])
+    return rows
 
 
 def _chunks(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
@@ -320,8 +341,8 @@ def _messages(reader: sqlite3.Connection, message_ids: Sequence[int]) -> list[Me
     """Messages by their ids, in no particular order."""
     found: list[Message] = []
     for chunk in _chunks(message_ids, _IN_STATEMENT):
-        marks = ",".join("?" * len(chunk))
-        found += map(_message, reader.execute(f"{schema.READ_MESSAGE} WHERE message_id IN ({marks})", chunk))
+        query = f"{schema.READ_MESSAGE} WHERE message_id IN ({_marks(len(chunk))})"
+        found += map(_message, reader.execute(query, chunk))
     return found
 
 

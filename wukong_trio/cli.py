@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from .server import Server
 
 SWITCH_INTERVAL_S = 0.0005
-GC_THRESHOLDS = (10_000, 20, 20)
+GC_THRESHOLDS = (10_000, 5, 100)
 STOP_MARGIN_S = 10.0
 """What a stopping server may take beyond its drain timeout before it is cancelled."""
 

@@ -86,18 +86,19 @@ class SocketTransport(NativeTransport):
         else:
             super()._wake()
 
-    def read(self, now: float, errands: list[Errand]) -> None:
-        """Called by the shared reader when there is something to read."""
+    def read(self, now: float, errands: list[Errand]) -> int:
+        """Called by the shared reader when there is something to read; returns how many bytes it was."""
         try:
             data = self.sock.recv(RECEIVE_BYTES)
         except BlockingIOError:
-            return
+            return 0
         except OSError:
             data = b""
         self.feed(data, now, errands)
         if self._session is not None and self._session.in_flight >= self.limits.sends_in_flight and not self.paused:
             self.paused = True
             self._shared.pause(self)
+        return len(data)
 
     def resume(self) -> None:
         if self.paused:

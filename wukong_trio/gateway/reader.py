@@ -18,8 +18,9 @@ from .native_socket import SocketTransport
 
 log = getLogger(__name__)
 
-SOCKETS_PER_TURN: Final = 256
-"""Sockets served before other tasks get a turn."""
+SOCKETS_PER_TURN: Final = 128
+BYTES_PER_TURN: Final = 128 * 1024
+"""Other tasks get a turn after so many sockets, or when so much was received and served. Either takes milliseconds."""
 
 
 class SharedReader:
@@ -59,23 +60,33 @@ class SharedReader:
 
     async def run(self) -> None:
         """Serves ready sockets until cancelled."""
-        wait_readable = trio.lowlevel.wait_readable
+        ready: list[int] = []
         while True:
-            await wait_readable(self._epoll.fileno())
+            if ready:
+                await trio.lowlevel.checkpoint()
+            else:
+                await trio.lowlevel.wait_readable(self._epoll.fileno())
+                ready = [fd for fd, _ in self._epoll.poll(0, SOCKETS_PER_TURN)]
             errands: list[Errand] = []
-            now = trio.current_time()
-            for fd, _ in self._epoll.poll(0, SOCKETS_PER_TURN):
-                transport = self._transports.get(fd)
-                if transport is not None:
-                    try:
-                        transport.read(now, errands)
-                    except Exception:
-                        # A bug that one client has found must not end the reading of all.
-                        log.exception("%s: connection dropped", transport.remote_address)
-                        transport.close(CLOSE_INTERNAL_ERROR)
+            self._serve(ready, errands)
             self._gateway.flushes.flush()
             if errands:
                 try:
                     self._gateway.router.submit_nowait(errands)
                 except trio.WouldBlock:
                     await self._gateway.router.submit(errands)
+
+    def _serve(self, ready: list[int], errands: list[Errand]) -> None:
+        """Reads sockets, and takes them off the list, until the turn is over."""
+        now = trio.current_time()
+        received_bytes = 0
+        while ready and received_bytes < BYTES_PER_TURN:
+            transport = self._transports.get(ready.pop())
+            if transport is None:
+                continue
+            try:
+                received_bytes += transport.read(now, errands)
+            except Exception:
+                # A bug that one client has found must not end the reading of all.
+                log.exception("%s: connection dropped", transport.remote_address)
+                transport.close(CLOSE_INTERNAL_ERROR)

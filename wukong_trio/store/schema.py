@@ -66,6 +66,11 @@ READ_MESSAGE: Final = """
            message.flags, setting, expire, topic, stream_no
     FROM message JOIN channel ON number = channel
 """
+MESSAGE_FIELDS: Final = (
+    *("message_id", "message_seq", "channel_id", "channel_type", "from_uid", "client_msg_no", "timestamp", "payload"),
+    *("flags", "setting", "expire", "topic", "stream_no"),
+)
+"""The columns of READ_MESSAGE as fields of a `Message`."""
 UNINDEXED: Final = """
     SELECT message_id, channel, message_seq FROM message
     WHERE message_id > (SELECT message_id FROM indexed) ORDER BY message_id

@@ -357,36 +357,7 @@ def _login(uid: str, device_flag: int, token: str | None, level: int, flags: int
 
 
 def _message(row: tuple[Any, ...]) -> Message:
-    (
-        message_id,
-        seq,
-        channel_id,
-        channel_type,
-        uid,
-        number,
-        timestamp,
-        payload,
-        flags,
-        setting,
-        expire,
-        topic,
-        stream,
-    ) = row
-    return Message(
-        message_id=message_id,
-        message_seq=seq,
-        channel_id=channel_id,
-        channel_type=channel_type,
-        from_uid=uid,
-        client_msg_no=number,
-        timestamp=timestamp,
-        payload=payload,
-        flags=flags,
-        setting=setting,
-        expire=expire,
-        topic=topic,
-        stream_no=stream,
-    )
+    return Message(**dict(zip(schema.MESSAGE_FIELDS, row, strict=True)))
 
 
 def _flag_bits(flags: ChannelFlags) -> int:

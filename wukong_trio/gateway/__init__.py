@@ -1,6 +1,6 @@
 """From sockets to sessions and back.
 
-    listener ─► engine: WebSocket handshake ─► connection: authenticate within 2 s ─► session.receive ─► router
+    listener ─► connection: WebSocket handshake, authenticate within 2 s ─► engine reads ─► session.receive ─► router
     router ─► session.deliver ─► transport: bounded outbox ─► engine writes
 
 A session is plain synchronous code: messages in, frames out. Who reads and who writes is the engine's business;

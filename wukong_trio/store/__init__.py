@@ -2,7 +2,7 @@
 
     base     what a store is and promises
     memory   without durability, for tests
-    sqlite   the embedded default; schema and files beside it
+    sqlite   the embedded default; beside it its schema, files, rows, and message_index
 
 Knows nothing of sessions or protocols: takes and returns batches of plain Structs.
 """

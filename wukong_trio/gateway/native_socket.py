@@ -141,7 +141,8 @@ class SocketTransport(NativeTransport):
                     if self._unsent is None and self._frames:
                         data = self._take_frames()
                         self._unsent, self._frames_bytes = memoryview(data), len(data)
-                        patience.deadline, self._oldest_at = self._oldest_at + limit_s, 0.0
+                        patience.deadline = (self._oldest_at or trio.current_time()) + limit_s
+                        self._oldest_at = 0.0
             if patience.cancelled_caught:
                 self._frames.clear()
                 self.close(CLOSE_SLOW_CONSUMER)

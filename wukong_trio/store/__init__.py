@@ -37,7 +37,7 @@ async def open_store(data_dir: Path | None, *, synchronous: Literal["full", "nor
     from .files import DatabaseFiles
     from .sqlite import SQLiteStore
 
-    store = SQLiteStore(await trio.to_thread.run_sync(DatabaseFiles, data_dir, synchronous))
+    store = await trio.to_thread.run_sync(lambda: SQLiteStore(DatabaseFiles(data_dir, synchronous)))
     try:
         yield store
     finally:

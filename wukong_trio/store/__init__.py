@@ -34,10 +34,9 @@ async def open_store(data_dir: Path | None, *, synchronous: Literal["full", "nor
     if data_dir is None:
         yield MemoryStore()
         return
-    from .files import DatabaseFiles
     from .sqlite import SQLiteStore
 
-    store = await trio.to_thread.run_sync(lambda: SQLiteStore(DatabaseFiles(data_dir, synchronous)))
+    store = await trio.to_thread.run_sync(SQLiteStore.open, data_dir, synchronous)
     try:
         yield store
     finally:

@@ -66,14 +66,18 @@ class DatabaseFiles:
             finally:
                 connection.close()
         except sqlite3.DatabaseError as error:
-            raise StoreOpenError(
-                f"{self.path}: {error}; the file is damaged or cannot be written: "
-                "restore it from a backup, or move it away to start empty"
-            ) from None
+            raise self.damaged(error) from None
         except OSError as error:
             raise StoreOpenError(
                 f"{self.path}: {error.strerror}; make it readable and writable for this user"
             ) from None
+
+    def damaged(self, error: sqlite3.DatabaseError) -> StoreOpenError:
+        """What to tell the operator about a database that cannot be read."""
+        return StoreOpenError(
+            f"{self.path}: {error}; the file is damaged or cannot be written: "
+            "restore it from a backup, or move it away to start empty"
+        )
 
     def _check_and_migrate(self, connection: sqlite3.Connection) -> None:
         [version] = connection.execute("PRAGMA user_version").fetchone()

@@ -8,7 +8,8 @@ import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from logging import getLogger
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import Any, Self, TypeVar
 
 import msgspec
 import trio
@@ -17,7 +18,7 @@ from ..errors import StoreError
 from ..model import ChannelFlags, ChannelKey, Device, DeviceLevel, Message
 from . import schema
 from .base import ChannelChange, ChannelRecord, Login, MemberChange, MemberList, SentMark, Store
-from .files import DatabaseFiles
+from .files import DatabaseFiles, Synchronous
 from .message_index import MessageIndex
 from .rows import insert_rows
 
@@ -57,6 +58,20 @@ class SQLiteStore(Store):
         self._index = MessageIndex(self._writer)
         self._heads: dict[tuple[str, int], _Head] = {}
         self._failure = ""
+
+    @classmethod
+    def open(cls, directory: Path, synchronous: Synchronous) -> Self:
+        """The store in a directory. Blocks: call it in a thread.
+
+        Raises:
+            StoreOpenError: it cannot be used.
+        """
+        files = DatabaseFiles(directory, synchronous)
+        try:
+            return cls(files)
+        except sqlite3.DatabaseError as error:
+            files.release()
+            raise files.damaged(error) from None
 
     # Running
 

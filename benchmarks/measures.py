@@ -1,0 +1,168 @@
+"""What is measured: each measure gives one figure, or one beside its peer's, per round."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, NamedTuple
+
+import scale
+import stalls
+from servers import bench, ours, peer
+
+
+class Result(NamedTuple):
+    """One round. Without a peer the figure itself counts."""
+
+    ours: float
+    peer: float | None = None
+
+
+class Measure(NamedTuple):
+    """A row of the table."""
+
+    name: str
+    what: str
+    unit: str
+    target: str
+    run: Callable[[float], Awaitable[Result]]
+    """Takes the seconds to measure."""
+
+
+def _send(in_flight: int, target: str, peer_name: str = "trio_websocket_echo") -> Measure:
+    async def run(seconds: float) -> Result:
+        options = ("--connections", "100", "--in-flight", str(in_flight), "--seconds", str(seconds))
+        async with peer(peer_name) as echo:
+            theirs = await bench(echo, "send", *options, "--settle", "0.2", complete=False)
+        async with ours() as server:
+            mine = await bench(server, "send", *options)
+        return Result(mine["answered_per_s"], theirs["answered_per_s"])
+
+    against = peer_name.removesuffix("_echo").replace("_", "-")
+    name = f"send_x{in_flight}" + ("" if against == "trio-websocket" else f"_{against}")
+    return Measure(name, f"send, 100 × {in_flight}, against {against} echo", "/s", target, run)
+
+
+async def _engines(seconds: float) -> Result:
+    options = ("--connections", "100", "--in-flight", "8", "--seconds", str(seconds))
+    async with ours("reference") as server:
+        reference = await bench(server, "send", *options)
+    async with ours() as server:
+        native = await bench(server, "send", *options)
+    return Result(native["answered_per_s"], reference["answered_per_s"])
+
+
+async def _ping(seconds: float) -> Result:
+    options = ("--connections", "100", "--in-flight", "16", "--seconds", str(seconds))
+    async with peer("picows_echo") as echo:
+        theirs = await bench(echo, "ping", *options)
+    async with ours() as server:
+        mine = await bench(server, "ping", *options)
+    return Result(mine["answered_per_s"], theirs["answered_per_s"])
+
+
+async def _connect(seconds: float) -> Result:
+    async with peer("trio_websocket_echo") as echo:
+        theirs = await bench(echo, "connect", "--seconds", str(seconds))
+    async with ours() as server:
+        mine = await bench(server, "connect", "--seconds", str(seconds))
+    return Result(mine["answered_per_s"], theirs["answered_per_s"])
+
+
+def _group(name: str, target: str, *load: str) -> Measure:
+    async def run(seconds: float) -> Result:
+        async with ours() as server:
+            measured = await bench(server, "group", "--members", "1000", *load, "--seconds", str(seconds))
+        return Result(measured["server"]["cpu_us_per_delivery"])
+
+    what = f"group of 1,000 online, {' '.join(load).removeprefix('--rate ') + ' messages/s' if load else 'saturated'}"
+    return Measure(name, what, "µs CPU per delivery", target, run)
+
+
+async def _idle(seconds: float) -> Result:
+    async with ours() as server:
+        measured = await bench(server, "idle", "--connections", "8000", "--seconds", str(seconds))
+    return Result(measured["server"]["rss_bytes_per_connection"])
+
+
+async def _route(seconds: float) -> Result:
+    options = ("--connections", "32", "--seconds", str(seconds))
+    async with peer("quart_trio_route") as quart:
+        theirs = await bench(quart, "http", *options)
+    async with ours() as server:
+        mine = await bench(server, "http", *options)
+    return Result(mine["answered_per_s"], theirs["answered_per_s"])
+
+
+async def _post(seconds: float) -> Result:
+    options = ("--path", "/message/send", "--connections", "32", "--seconds", str(seconds))
+    async with ours("reference") as server:
+        theirs = await bench(server, "http", *options)
+    async with ours() as server:
+        mine = await bench(server, "http", *options)
+    return Result(mine["answered_per_s"], theirs["answered_per_s"])
+
+
+async def _latency(seconds: float) -> Result:
+    async with ours() as server:
+        measured = await bench(server, "send", "--connections", "100", "--rate", "2000", "--seconds", str(seconds))
+    return Result(measured["answer"]["p99_us"] / 1000)
+
+
+async def _stalled_rate(seconds: float) -> Result:
+    beside, without = await scale.stalled(seconds)
+    return Result(beside["answered_per_s"], without["answered_per_s"])
+
+
+async def _stalled_p99(seconds: float) -> Result:
+    beside, without = await scale.stalled(seconds)
+    return Result(beside["answer"]["p99_us"] / 1000, without["answer"]["p99_us"] / 1000)
+
+
+def _scale(name: str, what: str, run: Callable[[], Awaitable[tuple[float, float]]]) -> Measure:
+    async def measure(_seconds: float) -> Result:
+        return Result(*await run())
+
+    return Measure(name, what, "µs CPU per message", "<= 1.25", measure)
+
+
+def _stall(name: str, what: str, run: Callable[[float], Awaitable[float]]) -> Measure:
+    async def measure(seconds: float) -> Result:
+        return Result(await run(seconds))
+
+    return Measure(name, what, "ms", "<= 20", measure)
+
+
+MEASURES: tuple[Measure, ...] = (
+    _send(1, ">= 1.5"),
+    _send(8, ">= 2.5"),
+    _send(64, ">= 3.5"),
+    _send(8, "", "websockets_echo"),
+    _send(8, "", "picows_echo"),
+    Measure("engines", "send, 100 × 8, native against reference engine", "/s", "", _engines),
+    Measure("ping", "ping, 100 × 16, against picows + uvloop echo", "/s", ">= 1.2", _ping),
+    _group("group", "<= 13"),
+    _group("group_slow", "<= 24", "--rate", "5"),
+    Measure("idle", "memory per idle authenticated connection, 8,000", "bytes", "<= 3277", _idle),
+    Measure("connect", "connect, authenticate, close, against trio-websocket answering", "/s", ">= 3.5", _connect),
+    Measure("route", "GET /route, 32 connections, against Quart-Trio on Hypercorn", "/s", ">= 25", _route),
+    Measure("post", "POST /message/send, durable, 32 connections, against reference", "/s", ">= 6", _post),
+    Measure("latency", "acknowledgement p99, open loop of 2,000 sends/s", "ms", "<= 10", _latency),
+    _scale("channels", "10,000 active channels against 100", scale.channels),
+    _scale("stored", "1,000,000 stored messages against 10,000", scale.stored),
+    _scale("sessions", "5,000 idle sessions against 100", scale.sessions),
+    Measure("stalled", "100 busy clients beside a stalled reader, against without", "/s", ">= 0.9", _stalled_rate),
+    Measure("stalled_p99", "their acknowledgement p99, likewise", "ms", "<= 1.1", _stalled_p99),
+    _stall("stall_group", "longest turn: group of 50,000, 2,000 online, written to", stalls.group),
+    _stall("stall_ready", "longest turn: 8,000 sockets ready at once", stalls.ready),
+)
+
+
+def reading(result: Result) -> float:
+    """What is held against the target."""
+    return result.ours if result.peer is None else result.ours / result.peer
+
+
+def meets(measure: Measure, value: Any) -> str:
+    """Whether a reading meets the target: yes, no, or nothing if there is none."""
+    if not measure.target:
+        return ""
+    sign, bound = measure.target.split()
+    return "yes" if (value >= float(bound) if sign == ">=" else value <= float(bound)) else "no"

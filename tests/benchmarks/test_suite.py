@@ -1,0 +1,32 @@
+"""The benchmarks run: not how fast, but that they do."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+
+
+def run(script: str, *arguments: str) -> str:
+    command = [sys.executable, str(BENCHMARKS / script), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_a_measure_gives_a_row(tmp_path: Path) -> None:
+    file = tmp_path / "table.md"
+    run("run.py", "--runs", "1", "--seconds", "0.3", "--only", "route", "--markdown", str(file))
+    heading, _, row = file.read_text().splitlines()
+    assert heading.startswith("| measure | ours | peer | ratio |")
+    assert "Quart-Trio" in row
+    assert ">= 25" in row
+
+
+@pytest.mark.parametrize("script", ["bench_codec.py", "bench_frames.py"])
+def test_micro_benchmarks(script: str) -> None:
+    lines = run(f"micro/{script}").splitlines()
+    assert len(lines) >= 8
+    assert all(line.endswith(" ns") for line in lines)

@@ -44,17 +44,20 @@ class StreamTransport(NativeTransport):
             self.end("connection ended")
 
     async def carry(self, session: "Session") -> None:
-        with trio.CancelScope() as self.waiting:
-            errands = self._begin(session)
-            while self.closing is None and not self.over:
-                if errands:
-                    await self._gateway.router.submit(errands)
-                    errands = []
+        errands = self._begin(session)
+        while True:
+            if errands:
+                # Outside the scope: what came before the end counts, and a client may send and leave in one breath.
+                await self._gateway.router.submit(errands)
+                errands = []
+            if self.closing is not None or self.over:
+                return
+            with trio.CancelScope() as self.waiting:
                 while session.in_flight >= self.limits.sends_in_flight:
                     self._resumed = trio.Event()
                     await self._resumed.wait()
                 self.feed(await self._receive_some(), trio.current_time(), errands)
-                self._flushes.flush()
+            self._flushes.flush()
 
     def resume(self) -> None:
         self._resumed.set()

@@ -86,10 +86,8 @@ async def test_system_accounts_and_members_change_for_the_next_message() -> None
                 await post(server, "/user/systemuids_remove", {"uids": ["ann"]})
 
 
-def command(n: int, number: int, **more: Any) -> SendCommand:
-    return SendCommand(
-        from_uid="ann", channel_id=f"g{n}", channel_type=2, payload=b"{}", client_msg_no=str(number), **more
-    )
+def command(n: int, number: int, uid: str = "ann") -> SendCommand:
+    return SendCommand(from_uid=uid, channel_id=f"g{n}", channel_type=2, payload=b"{}", client_msg_no=str(number))
 
 
 async def test_numbers_stay_right_though_hardly_a_channel_stays_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -99,7 +97,7 @@ async def test_numbers_stay_right_though_hardly_a_channel_stays_in_memory(monkey
     async def talk(server: Server, start: int) -> None:
         for number in range(40):
             n = (start * 7 + number * 3) % 40
-            result = await server.send(command(n, number))
+            result = await server.send(command(n, number, f"a{start}"))
             assert result.reason_code == ReasonCode.SUCCESS
             seqs[n].append(result.message_seq)
 

@@ -71,7 +71,7 @@ class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     close_timeout_s: float = 1.0
     """How long a closing connection may still send what waits and take part in the closing handshake."""
     write_timeout_s: float = 10.0
-    """How long one write may make no progress before the reader counts as a slow consumer."""
+    """How long a frame may wait to be written before the reader counts as a slow consumer."""
     conn_idle_time_s: float = 180.0
     ws_message_bytes: int = 2 * 1024 * 1024
     payload_bytes: int = 512 * 1024
@@ -104,8 +104,7 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """All settings of one server."""
 
     engine: Engine = "native"
-    """Who speaks WebSocket and HTTP: `native` is ours, `reference` is trio-websocket and Quart-Trio. WebSocket over TLS
-    always uses `reference`."""
+    """Who speaks WebSocket and HTTP: `native` is ours, `reference` is trio-websocket and Quart-Trio."""
     listeners: Listeners = Listeners()
     external: RouteAddresses = RouteAddresses()
     intranet: RouteAddresses = RouteAddresses()

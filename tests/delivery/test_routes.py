@@ -87,15 +87,15 @@ async def test_system_accounts_and_members_change_for_the_next_message() -> None
 
 
 def command(n: int, number: int, uid: str = "ann") -> SendCommand:
-    return SendCommand(from_uid=uid, channel_id=f"g{n}", channel_type=2, payload=b"{}", client_msg_no=str(number))
+    return SendCommand(from_uid=uid, channel_id=f"g{n}", channel_type=2, payload=b"{}", client_msg_no=f"{n}-{number}")
 
 
 async def test_numbers_stay_right_though_hardly_a_channel_stays_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(ChannelDirectory.__init__.__kwdefaults__, "capacity", 5)
     seqs: dict[int, list[int]] = {n: [] for n in range(40)}
 
-    async def talk(server: Server, start: int) -> None:
-        for number in range(40):
+    async def talk(server: Server, start: int, count: int) -> None:
+        for number in range(count):
             n = (start * 7 + number * 3) % 40
             result = await server.send(command(n, number, f"a{start}"))
             assert result.reason_code == ReasonCode.SUCCESS
@@ -107,9 +107,12 @@ async def test_numbers_stay_right_though_hardly_a_channel_stays_in_memory(monkey
         for n in range(0, 40, 4):
             members = MemberChange(list=MemberList.SUBSCRIBERS, add=uids)
             await store.change_channel(ChannelChange(key=ChannelKey(f"g{n}", 2), create=True, members=[members]))
-        async with open_test_server(store=store) as server, trio.open_nursery() as nursery:
-            for start in range(30):
-                nursery.start_soon(talk, server, start)
+        async with open_test_server(store=store) as server:
+            # Few at a time are pushed out between the batches; many do not fit in at once.
+            for talkers, count in ((2, 300), (30, 20)):
+                async with trio.open_nursery() as nursery:
+                    for start in range(talkers):
+                        nursery.start_soon(talk, server, start, count)
     assert sum(map(len, seqs.values())) == 1200
     assert all(sorted(found) == list(range(1, len(found) + 1)) for found in seqs.values())
 

@@ -109,6 +109,24 @@ async def test_who_catches_up_in_time_may_fall_behind_again(autojump_clock: Mock
     nursery.cancel_scope.cancel()
 
 
+async def test_what_was_taken_in_time_does_not_make_the_next_younger(
+    autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    pair = await opened(nursery, write_timeout_s=10)
+    await pair.shake_hands()
+    start = trio.current_time()
+    pair.offer(30)
+    await trio.sleep(1)
+    pair.offer(30)
+    await trio.sleep(5)
+    await pair.read(30)
+    await trio.sleep_until(start + 10.99)
+    assert not pair.code
+    await trio.sleep_until(start + 11.01)
+    assert pair.code == 4005
+    nursery.cancel_scope.cancel()
+
+
 async def test_age_counts_while_new_frames_come(autojump_clock: MockClock, nursery: trio.Nursery) -> None:
     for read_per_s, stays in ((4, True), (2, False)):
         pair = await opened(nursery, write_timeout_s=10)

@@ -124,13 +124,18 @@ async def test_a_fast_sender_is_not_read_any_more(
 
 async def test_a_reader_who_stops_is_cut_off_in_time(autojump_clock: MockClock, nursery: trio.Nursery) -> None:
     scene = Scene(nursery, limits={"write_timeout_s": 7})
-    await scene.connected("deaf", lockstep=True)
+    deaf = await scene.connected("deaf", lockstep=True)
     ann = await scene.connected("ann")
     start = trio.current_time()
     await ann.send_bytes(send_frame(1, "deaf"))
+    await trio.sleep(1)
+    await ann.send_bytes(send_frame(2, "deaf"))
+    await trio.sleep(5)
+    assert (await deaf.receive())["params"]["messageSeq"] == 1
     while len(scene.registry) > 1:  # noqa: ASYNC110 - no event tells
         await trio.sleep(0.01)
-    assert 7 <= trio.current_time() - start < 9
+    # It took the first message in time, but not the second, which waited from the first second on.
+    assert 8 <= trio.current_time() - start < 10
     nursery.cancel_scope.cancel()
 
 

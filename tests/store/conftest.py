@@ -1,4 +1,4 @@
-"""Both stores, for the tests that every store has to pass."""
+"""Every store, for the tests that every store has to pass."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -6,10 +6,22 @@ from pathlib import Path
 import pytest
 
 from wukong_trio import open_store
+from wukong_trio.store import message_index, sqlite
 from wukong_trio.store.base import Store
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture
+def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Messages begin to move into the index table after a handful, and a few at a time; few channels are remembered."""
+    monkeypatch.setattr(message_index, "CHUNK_MESSAGES", 7)
+    monkeypatch.setattr(message_index, "_SLICE_PER_MESSAGE", 1)
+    monkeypatch.setattr(message_index, "_SLICE_LEAST", 1)
+    monkeypatch.setattr(sqlite, "_HEADS_CACHED", 2)
+
+
+@pytest.fixture(params=["memory", "sqlite", "sqlite in small chunks"])
 async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
-    async with open_store(tmp_path / "data" if request.param == "sqlite" else None) as store:
+    if request.param == "sqlite in small chunks":
+        request.getfixturevalue("small_chunks")
+    async with open_store(None if request.param == "memory" else tmp_path / "data") as store:
         yield store

@@ -191,3 +191,12 @@ async def test_reads_during_writes_see_whole_batches(store: Store) -> None:
                 assert record.last_seq % 50 == 0
                 assert record.last_seq >= last
                 last = record.last_seq
+
+
+async def test_ids_have_to_grow(store: Store) -> None:
+    await store.append_messages([message(10, 1)])
+    for wrong in ([message(9, 2)], [message(10, 2)], [message(12, 2), message(11, 3)], [message(9, 1, OTHER)]):
+        with pytest.raises(StoreError):
+            await store.append_messages(wrong)
+    await store.append_messages([message(11, 2), message(12, 1, OTHER)])
+    assert await store.last_message_id() == 12

@@ -54,6 +54,9 @@ class StrictConnection(h11.Connection):
         if request.target.startswith(b"?"):
             # No path at all, which Quart does not expect.
             self._refused = 400
+        if any(name == b"upgrade" and value.strip().lower() == b"websocket" for name, value in request.headers):
+            # Hypercorn would begin a WebSocket, and trip over whatever follows the request.
+            self._refused = 400
         if (b"transfer-encoding", b"chunked") in request.headers:
             self._chunks = ChunkedBody(limit_bytes=None)
             self._check_chunks(self.trailing_data[0])

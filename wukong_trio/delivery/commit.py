@@ -51,8 +51,9 @@ class Committer:
         Raises:
             StoreError: the store could not be read.
         """
-        # Warming may push out, or another task invalidate, what an earlier send of the batch has found; so everything
-        # is looked up again until one pass finds it all. Then each channel of the batch is one object.
+        # Meanwhile another task may invalidate what an earlier send of the batch has found; so everything is looked up
+        # again until one pass finds it all. Then each channel of the batch is one object.
+        self._directory.trim()
         while missing := self._find_routes(submissions):
             await self._directory.warm(missing)
         return await self._find_originals(submissions)

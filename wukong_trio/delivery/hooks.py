@@ -118,10 +118,12 @@ class HookStage:
         try:
             with trio.fail_after(self._hook_timeout_s):
                 answer = await self._hook(submission.command)
+            if answer is not None and not isinstance(answer, SendCommand):
+                answer = ReasonCode(answer)
         except Exception:
             log.exception("the before_send hook failed; one send of %r was refused", submission.command.from_uid)
             answer = ReasonCode.SYSTEM_ERROR
         if isinstance(answer, SendCommand):
             submission.command = answer
-        elif answer is not None and answer != ReasonCode.SUCCESS:
-            submission.refuse(ReasonCode(answer))
+        elif answer is not None and answer is not ReasonCode.SUCCESS:
+            submission.refuse(answer)

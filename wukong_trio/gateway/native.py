@@ -6,7 +6,7 @@ native_stream   TLS and other streams: the connection's task reads until the end
 """
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Final
 
 import trio
@@ -36,7 +36,7 @@ LEFT: Final = "closed by the client"
 _TEXT: Final = int(Opcode.TEXT)
 
 
-class _ControlFrame(bytes):
+class ControlFrame(bytes):
     """A whole control frame in the outbox, among the JSON texts that still need a head."""
 
 
@@ -51,7 +51,7 @@ class NativeTransport(Transport):
         self._gateway = gateway
         self._reader: FrameReader | None = None
         """None until the handshake is done."""
-        self._early: Sequence[Arrival] = ()
+        self._early: Iterator[Arrival] = iter(())
         """What arrived before there was a session to take it."""
         self._session: Session | None = None
         self.over = ""
@@ -82,14 +82,13 @@ class NativeTransport(Transport):
             await self._read_out()
             raise DisconnectedError(outcome.reason, violation=True)
         self._reader = FrameReader(limit_bytes=self.limits.ws_message_bytes)
-        self._early = self._reader.receive(outcome.rest)
+        self._early = iter(self._reader.receive(outcome.rest))
         return outcome.target
 
     async def receive(self) -> tuple[bytes, bool]:
         assert self._reader is not None
         while True:
-            while self._early:
-                arrival, *self._early = self._early
+            for arrival in self._early:
                 if isinstance(arrival, bytes):
                     return arrival, isinstance(arrival, BinaryMessage)
                 self._serve_other(arrival)
@@ -98,7 +97,7 @@ class NativeTransport(Transport):
                 raise DisconnectedError(self.over)
             data = await self._receive_some()
             self.last_inbound = trio.current_time()
-            self._early = self._reader.receive(data)
+            self._early = iter(self._reader.receive(data))
             if not data:
                 self.over = "connection ended"
 
@@ -107,9 +106,8 @@ class NativeTransport(Transport):
     def _begin(self, session: "Session") -> list[Errand]:
         """From now on arrivals go to the session; serves what came early."""
         self._session = session
-        early, self._early = self._early, ()
         errands: list[Errand] = []
-        self._serve(early, errands)
+        self._serve(self._early, errands)
         self._flushes.flush()
         return errands
 
@@ -122,7 +120,7 @@ class NativeTransport(Transport):
         self.last_inbound = now
         self._serve(self._reader.receive(data), errands)
 
-    def _serve(self, arrivals: Sequence[Arrival], errands: list[Errand]) -> None:
+    def _serve(self, arrivals: Iterable[Arrival], errands: list[Errand]) -> None:
         session = self._session
         assert session is not None
         for arrival in arrivals:
@@ -136,7 +134,7 @@ class NativeTransport(Transport):
         if isinstance(arrival, Failure):
             self.close(arrival.close)
         elif arrival.opcode is Opcode.PING:
-            self.offer(_ControlFrame(encode_frame(Opcode.PONG, arrival.payload)))
+            self.offer(ControlFrame(encode_frame(Opcode.PONG, arrival.payload)))
         elif arrival.opcode is Opcode.CLOSE:
             self.end(LEFT)
 
@@ -155,7 +153,7 @@ class NativeTransport(Transport):
         """All waiting frames, as the bytes to write."""
         parts: list[bytes] = []
         for frame in self._frames:
-            if type(frame) is not _ControlFrame:
+            if type(frame) is not ControlFrame:
                 parts.append(frame_head(_TEXT, len(frame)))
             parts.append(frame)
         self._frames.clear()

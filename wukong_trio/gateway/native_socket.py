@@ -9,7 +9,7 @@ import trio
 from ..delivery.submission import Errand
 from ..protocol.codes import CLOSE_SLOW_CONSUMER
 from .gateway import Gateway
-from .native import RECEIVE_BYTES, NativeTransport
+from .native import RECEIVE_BYTES, ControlFrame, NativeTransport
 from .transport import DisconnectedError
 
 if TYPE_CHECKING:
@@ -157,12 +157,13 @@ class SocketTransport(NativeTransport):
 
     async def finish(self) -> None:
         try:
+            if last := self._last_frame():
+                # Behind what waits: the socket may be too full to take it at once.
+                self._frames.append(ControlFrame(last))
             self.flush()
             if self._drained is not None:
                 await self._drained.wait()
             if self._unsent is None:
-                if last := self._last_frame():
-                    self._send(last)
                 await self._part()
         finally:
             trio.lowlevel.notify_closing(self.sock)

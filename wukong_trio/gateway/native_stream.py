@@ -19,13 +19,15 @@ _GONE = (trio.BrokenResourceError, trio.ClosedResourceError, ssl.SSLError)
 class StreamTransport(NativeTransport):
     """A connection on a Trio stream."""
 
-    __slots__ = ("_drained", "_resumed", "_stream")
+    __slots__ = ("_drained", "_oldest_at", "_resumed", "_stream")
 
     def __init__(self, gateway: Gateway, stream: trio.abc.Stream, remote_address: str) -> None:
         super().__init__(gateway, remote_address)
         self._stream = stream
         self._drained: trio.Event | None = None
         """Set when the running drain task ends; None while there is none."""
+        self._oldest_at = 0.0
+        """While draining: since when the oldest frame in the outbox has been waiting, 0 if there is none."""
         self._resumed = trio.Event()
 
     async def _receive_some(self) -> bytes:
@@ -44,31 +46,37 @@ class StreamTransport(NativeTransport):
             self.end("connection ended")
 
     async def carry(self, session: "Session") -> None:
-        with trio.CancelScope() as self.waiting:
-            errands = self._begin(session)
-            while self.closing is None and not self.over:
-                if errands:
-                    await self._gateway.router.submit(errands)
-                    errands = []
+        errands = self._begin(session)
+        while True:
+            if errands:
+                # Outside the scope: what came before the end counts, and a client may send and leave in one breath.
+                await self._gateway.router.submit(errands)
+                errands = []
+            if self.closing is not None or self.over:
+                return
+            with trio.CancelScope() as self.waiting:
                 while session.in_flight >= self.limits.sends_in_flight:
                     self._resumed = trio.Event()
                     await self._resumed.wait()
                 self.feed(await self._receive_some(), trio.current_time(), errands)
-                self._flushes.flush()
+            self._flushes.flush()
 
     def resume(self) -> None:
         self._resumed.set()
 
     def _write(self) -> None:
         if self._drained is None:
-            self._drained = trio.Event()
+            self._drained, self._oldest_at = trio.Event(), 0.0
             self._gateway.start_soon(self._drain, self._drained)
+        else:
+            self._oldest_at = self._oldest_at or trio.current_time()
 
     async def _drain(self, drained: trio.Event) -> None:
         """Writes until nothing waits, or something has waited for too long."""
         try:
             while self._frames:
-                with trio.move_on_after(self.limits.write_timeout_s) as patience:
+                since, self._oldest_at = self._oldest_at or trio.current_time(), 0.0
+                with trio.move_on_at(since + self.limits.write_timeout_s) as patience:
                     await self._send(self._take_frames())
                 if patience.cancelled_caught:
                     # Half a frame may have been written: nothing can follow it on this stream.

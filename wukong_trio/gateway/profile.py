@@ -6,7 +6,7 @@ The SDKs give themselves away by the parameters they send.
 
 import re
 from typing import Literal, cast
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 from msgspec import Struct
 
@@ -54,7 +54,7 @@ def choose(connect: Connect, *, binary: bool, target: str, default: Notification
 
 
 def _profile(connect: Connect, binary: bool, target: str, default: NotificationProfile) -> Profile:
-    asked = parse_qs(urlsplit(target).query).get("profile", ()) if "?" in target else ()
+    asked = parse_qs(target.partition("?")[2]).get("profile", ()) if "?" in target else ()
     for wish in (*asked, connect.params.profile, default):
         if wish in ("doc", "sdk", "both"):
             return cast(Profile, wish)

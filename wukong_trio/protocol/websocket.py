@@ -98,7 +98,7 @@ class FrameReader:
         """How much the buffer must hold before it is worth looking at it again."""
         self._opcode: Opcode | None = None
         """Type of the message whose fragments are being collected."""
-        self._parts: list[bytes] | None = None
+        self._parts: bytearray | None = None
         self._size = 0
         self._decoder: IncrementalDecoder | None = None
         """Checks the UTF-8 of a text message that comes in parts."""
@@ -196,15 +196,15 @@ class FrameReader:
     def _add_part(self, first: int, payload: bytes, arrivals: list[Arrival]) -> None:
         """A frame of a message in parts, or a whole binary message."""
         if self._parts is None:
-            self._opcode, self._parts = _OPCODES[first & 0x0F], []
+            # Not a list: a client may send any number of empty parts, and millions that hold a byte.
+            self._opcode, self._parts = _OPCODES[first & 0x0F], bytearray()
         final = first & _FIN != 0
         if self._opcode is _TEXT:
             self._check_text(payload, final=final)
-        self._parts.append(payload)
+        self._parts += payload
         self._size += len(payload)
         if final:
-            message = b"".join(self._parts)
-            arrivals.append(message if self._opcode is _TEXT else BinaryMessage(message))
+            arrivals.append(bytes(self._parts) if self._opcode is _TEXT else BinaryMessage(self._parts))
             self._opcode = self._parts = self._decoder = None
             self._size = 0
 

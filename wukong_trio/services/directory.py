@@ -53,7 +53,7 @@ class ChannelDirectory:
         self._young: dict[tuple[str, int], Channel] = {}
         self._old: dict[tuple[str, int], Channel] = {}
         self._young_weight = 0
-        self._changed_while_loading: set[ChannelKey] = set()
+        self._changed_while_loading: set[ChannelKey] | None = None
         self.generation = 1
         """Changes whenever a `Channel` may have gone out of date or out of memory: those at hand must be got again."""
 
@@ -66,10 +66,14 @@ class ChannelDirectory:
                 self._keep(channel)
         return channel
 
-    def _keep(self, channel: Channel) -> None:
+    def trim(self) -> None:
+        """Forgets what was not used for long, if there is too much. Only here channels leave memory by themselves, so
+        that all channels of a batch can be held at the same time, however many and large they are."""
         if self._young_weight >= self._capacity:
             self._old, self._young, self._young_weight = self._young, {}, 0
             self.generation += 1
+
+    def _keep(self, channel: Channel) -> None:
         self._young[channel.key] = channel
         self._young_weight += channel.weight
 
@@ -80,20 +84,25 @@ class ChannelDirectory:
             StoreError: the store could not be read.
         """
         missing = list(keys)
-        self._changed_while_loading.clear()
-        while missing:
-            for record in await self._store.load_channels(missing):
-                if record.key not in self._changed_while_loading:
-                    self._keep(Channel(record))
-            missing = [key for key in missing if key in self._changed_while_loading]
-            self._changed_while_loading.clear()
+        try:
+            while missing:
+                changed = self._changed_while_loading = set()
+                for record in await self._store.load_channels(missing):
+                    if record.key not in changed:
+                        self._keep(Channel(record))
+                missing = [key for key in missing if key in changed]
+        finally:
+            self._changed_while_loading = None
 
     def invalidate(self, key: ChannelKey) -> None:
         """Forgets a channel whose record, lists or sequence are not what the store has."""
         self.generation += 1
-        self._young.pop(key, None)
+        channel = self._young.pop(key, None)
+        if channel is not None:
+            self._young_weight -= channel.weight
         self._old.pop(key, None)
-        self._changed_while_loading.add(key)
+        if self._changed_while_loading is not None:
+            self._changed_while_loading.add(key)
 
     async def load(self, keys: Sequence[ChannelKey]) -> list[ChannelRecord]:
         """What the store says of these channels; past the cache, for everybody but the commit stage.

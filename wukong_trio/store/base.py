@@ -85,7 +85,7 @@ class Store(ABC):
     async def append_messages(self, messages: Sequence[Message]) -> None:
         """Stores messages that already have their ids and sequence numbers, in one transaction.
 
-        Per channel the numbers must continue those stored, without a gap.
+        Ids must be higher than all stored ones. Per channel the numbers must continue those stored, without a gap.
 
         Raises:
             StoreError: none of them was stored.

@@ -14,6 +14,7 @@ class MemoryStore(Store):
 
     def __init__(self) -> None:
         self._messages: dict[int, Message] = {}
+        self._newest_id = 0
         self._channels: dict[ChannelKey, list[Message]] = {}
         self._flags: dict[ChannelKey, ChannelFlags] = {}
         self._members: dict[tuple[ChannelKey, MemberList], set[str]] = {}
@@ -22,14 +23,15 @@ class MemoryStore(Store):
 
     async def append_messages(self, messages: Sequence[Message]) -> None:
         heads: dict[ChannelKey, int] = {}
-        ids = set()
+        newest_id = self._newest_id
         for message in messages:
             key = ChannelKey(message.channel_id, message.channel_type)
             head = heads.get(key, len(self._channels.get(key, ())))
-            if message.message_seq != head + 1 or message.message_id in self._messages or message.message_id in ids:
+            if message.message_seq != head + 1 or message.message_id <= newest_id:
                 raise StoreError(f"message {message.message_id} does not follow what is stored in {key}")
             heads[key] = message.message_seq
-            ids.add(message.message_id)
+            newest_id = message.message_id
+        self._newest_id = newest_id
         for message in messages:
             self._messages[message.message_id] = message
             self._channels.setdefault(ChannelKey(message.channel_id, message.channel_type), []).append(message)
@@ -37,7 +39,7 @@ class MemoryStore(Store):
 
     async def last_message_id(self) -> int:
         await trio.lowlevel.checkpoint()
-        return max(self._messages, default=0)
+        return self._newest_id
 
     async def recent_marks(self, since_message_id: int, limit: int) -> list[SentMark]:
         await trio.lowlevel.checkpoint()

@@ -12,8 +12,9 @@ After a start, what the table does not hold yet is read from the messages again.
 """
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice
+from threading import Lock
 from typing import Final
 
 from . import schema
@@ -38,9 +39,13 @@ class _Run:
     def last_seq(self) -> int:
         return self.first_seq + len(self.ids) - 1
 
-    def between(self, low: int, high: int) -> dict[int, int]:
-        """The part from `low` to `high`, as sequence number -> message id."""
-        start, stop = max(low - self.first_seq, 0), max(high + 1 - self.first_seq, 0)
+    def between(self, low: int, high: int, limit: int, *, newest: bool) -> dict[int, int]:
+        """The newest or oldest messages from `low` to `high`, as sequence number -> message id."""
+        start, stop = max(low - self.first_seq, 0), min(max(high + 1 - self.first_seq, 0), len(self.ids))
+        if newest:
+            start = max(start, stop - limit)
+        else:
+            stop = min(stop, start + limit)
         return dict(enumerate(self.ids[start:stop], self.first_seq + start))
 
 
@@ -48,11 +53,12 @@ class MessageIndex:
     """The part in memory, and its way into the table.
 
     Channels are named by their numbers. Only the writer's thread changes it. Other threads may look things up at any
-    time, before they ask the table: then nothing can slip through between the two.
+    time, before they ask the table: then nothing can slip through between the two. They see whole batches only.
     """
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         """Reads what the table does not hold yet."""
+        self._lock = Lock()
         self._fresh: dict[int, _Run] = {}
         self._fresh_count = 0
         self._frozen: dict[int, _Run] = {}
@@ -62,21 +68,32 @@ class MessageIndex:
         """Entries written in the transaction under way; they are written again if it fails."""
         self._completes_chunk = False
         """The slice is the last of its chunk."""
-        self._newest_id = self._frozen_id = 0
+        [self._frozen_id] = connection.execute("SELECT message_id FROM indexed").fetchone()
+        self.newest_id = self._frozen_id
+        """Of all that is stored, in memory or not."""
+        self._add((channel, seq, message_id) for message_id, channel, seq in connection.execute(schema.UNINDEXED))
         self.chunks_moved = 0
         """How many chunks have gone from memory since the start."""
-        for message_id, channel, message_seq in connection.execute(schema.UNINDEXED):
-            self.add(channel, message_seq, message_id)
 
-    def add(self, channel: int, message_seq: int, message_id: int) -> None:
-        """Enters a message whose transaction has succeeded; one channel's messages in order."""
-        run = self._fresh.get(channel)
-        if run is None:
-            self._fresh[channel] = _Run(message_seq, message_id)
-        else:
-            run.ids.append(message_id)
-        self._fresh_count += 1
-        self._newest_id = message_id
+    def committed(self, entries: Iterable[tuple[int, int, int]]) -> None:
+        """A transaction has succeeded: enters its messages (channel, message_seq, message_id), in order."""
+        with self._lock:
+            self._add(entries)
+        self._slice = []
+        if self._completes_chunk:
+            self._completes_chunk = False
+            self._frozen = {}
+            self.chunks_moved += 1
+
+    def _add(self, entries: Iterable[tuple[int, int, int]]) -> None:
+        for channel, message_seq, message_id in entries:
+            run = self._fresh.get(channel)
+            if run is None:
+                self._fresh[channel] = _Run(message_seq, message_id)
+            else:
+                run.ids.append(message_id)
+            self._fresh_count += 1
+            self.newest_id = message_id
 
     def write_slice(self, writer: sqlite3.Connection, new_messages: int) -> None:
         """Moves some entries into the table, as part of a transaction that stores so many messages."""
@@ -94,35 +111,28 @@ class MessageIndex:
             writer.execute("UPDATE indexed SET message_id = ?", (self._frozen_id,))
 
     def _freeze(self) -> None:
-        # In this order: whoever looks into `fresh` and then into `frozen` finds everything.
-        self._frozen = self._fresh
-        self._fresh, self._fresh_count = {}, 0
-        self._frozen_id = self._newest_id
+        with self._lock:
+            self._frozen, self._fresh, self._fresh_count = self._fresh, {}, 0
+        self._frozen_id = self.newest_id
         self._rest = _sorted_entries(self._frozen)
-
-    def slice_written(self) -> None:
-        """The transaction has succeeded."""
-        self._slice = []
-        if self._completes_chunk:
-            self._completes_chunk = False
-            self._frozen = {}
-            self.chunks_moved += 1
 
     def last_seq(self, channel: int) -> int:
         """The highest sequence number of a channel, 0 if only the table can know."""
-        for runs in (self._fresh, self._frozen):
-            run = runs.get(channel)
-            if run is not None:
-                return run.last_seq
+        with self._lock:
+            for runs in (self._fresh, self._frozen):
+                run = runs.get(channel)
+                if run is not None:
+                    return run.last_seq
         return 0
 
-    def between(self, channel: int, low: int, high: int) -> dict[int, int]:
-        """Messages of a channel that are not in the table yet, as sequence number -> message id."""
+    def between(self, channel: int, low: int, high: int, limit: int, *, newest: bool) -> dict[int, int]:
+        """Those wanted of a channel's messages that are not in the table yet, as sequence number -> message id."""
         found: dict[int, int] = {}
-        for runs in (self._fresh, self._frozen):
-            run = runs.get(channel)
-            if run is not None:
-                found |= run.between(low, high)
+        with self._lock:
+            for runs in (self._fresh, self._frozen):
+                run = runs.get(channel)
+                if run is not None:
+                    found |= run.between(low, high, limit, newest=newest)
         return found
 
 

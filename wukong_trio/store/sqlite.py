@@ -79,13 +79,15 @@ class SQLiteStore(Store):
         await trio.to_thread.run_sync(self._transact, work, limiter=self._writing)
 
     def _transact(self, work: Callable[[sqlite3.Connection], None]) -> None:
+        if len(self._heads) > _HEADS_CACHED:
+            self._heads.clear()
         try:
             with self._transaction():
                 work(self._writer)
-        except (sqlite3.Error, StoreError) as error:
-            # Numbers of channels that were rolled back must not be used again.
+        except BaseException as error:
+            # Whatever went wrong, a value that SQLite does not take included: what was rolled back is not there.
             self._heads.clear()
-            if isinstance(error, StoreError):
+            if not isinstance(error, sqlite3.Error):
                 raise
             self._failure = f"{self._files.path}: {error}"
             raise StoreError(self._failure) from error
@@ -145,21 +147,19 @@ class SQLiteStore(Store):
             self._index.write_slice(writer, len(messages))
 
         self._transact(write)
-        for entry in entries:
-            self._index.add(*entry)
-        self._index.slice_written()
+        self._index.committed(entries)
 
     def _insert(
         self, writer: sqlite3.Connection, messages: Sequence[Message], entries: list[tuple[int, int, int]]
     ) -> None:
-        if len(self._heads) > _HEADS_CACHED:
-            self._heads.clear()
         values: list[Any] = []
+        newest_id = self._index.newest_id
         for m in messages:
             head = self._head_of(m.channel_id, m.channel_type)
-            if m.message_seq != head.last_seq + 1:
+            if m.message_seq != head.last_seq + 1 or m.message_id <= newest_id:
                 raise StoreError(f"message {m.message_id} does not follow what is stored in {m.channel_id}")
             head.last_seq = m.message_seq
+            newest_id = m.message_id
             entries.append((head.number, m.message_seq, m.message_id))
             values += (
                 m.message_id, head.number, m.message_seq, m.from_uid, m.client_msg_no,
@@ -221,7 +221,7 @@ class SQLiteStore(Store):
         if row is None:
             return {}
         # First the part in memory, then the table: what moves in between is found twice, not missed.
-        found = self._index.between(row[0], low, high)
+        found = self._index.between(row[0], low, high, limit, newest=newest)
         query = schema.INDEXED_BETWEEN.format(order="DESC" if newest else "ASC")
         return found | dict(reader.execute(query, (row[0], low, high, limit)))
 

@@ -5,6 +5,7 @@ It answers nothing by itself - no recvack, no pong, not even the closing handsha
 
 import base64
 import secrets
+import ssl
 from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -182,18 +183,26 @@ class RawClient:
 
 
 @asynccontextmanager
-async def open_raw_client(url: str, *, headers: str = "") -> AsyncIterator[RawClient]:
+async def open_raw_client(
+    url: str, *, headers: str = "", ssl_context: ssl.SSLContext | None = None
+) -> AsyncIterator[RawClient]:
     """Connects and shakes hands, no more. Leaving the block closes the socket without a word.
 
     Args:
         headers: further request headers, each ended by CR LF.
+        ssl_context: whom to trust, for `wss` URLs.
 
     Raises:
         SocketClosed: the server did not answer with 101.
     """
     parts = urlsplit(url)
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    stream = await trio.open_tcp_stream(parts.hostname or "", parts.port or 80)
+    host, port = parts.hostname or "", parts.port or 80
+    stream: trio.abc.Stream
+    if parts.scheme == "wss":
+        stream = await trio.open_ssl_over_tcp_stream(host, port, ssl_context=ssl_context, https_compatible=True)
+    else:
+        stream = await trio.open_tcp_stream(host, port)
     async with stream:
         key = base64.b64encode(secrets.token_bytes(16)).decode()
         request = (

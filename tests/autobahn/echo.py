@@ -19,7 +19,7 @@ from wukong_trio.config import Address, Config, Limits
 from wukong_trio.delivery.flush import FlushList
 from wukong_trio.delivery.submission import Errand
 from wukong_trio.gateway.gateway import Gateway
-from wukong_trio.gateway.native import _ControlFrame
+from wukong_trio.gateway.native import ControlFrame
 from wukong_trio.gateway.native_socket import SocketTransport
 from wukong_trio.gateway.reader import SharedReader
 from wukong_trio.gateway.transport import DisconnectedError
@@ -50,7 +50,7 @@ class EchoTransport(SocketTransport):
         for arrival in arrivals:
             if isinstance(arrival, bytes):
                 opcode = Opcode.BINARY if isinstance(arrival, BinaryMessage) else Opcode.TEXT
-                self.offer(_ControlFrame(encode_frame(opcode, arrival)))
+                self.offer(ControlFrame(encode_frame(opcode, arrival)))
             else:
                 self._serve_other(arrival)
 

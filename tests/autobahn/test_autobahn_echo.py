@@ -1,0 +1,37 @@
+"""The echo server of the Autobahn suite works, so that the suite tests the engine and not its absence."""
+
+import sys
+from functools import partial
+from pathlib import Path
+
+import pytest
+import trio
+from trio_websocket import open_websocket_url
+
+from wukong_trio.config import Address
+from wukong_trio.net import bind_tcp
+
+
+def free_port() -> int:
+    with bind_tcp(Address("127.0.0.1", 0), setting="PORT") as sock:
+        return int(sock.getsockname()[1])
+
+
+@pytest.mark.parametrize("engine", ["native", "reference"])
+async def test_messages_come_back(engine: str) -> None:
+    port = free_port()
+    command = [sys.executable, str(Path(__file__).with_name("echo.py")), str(port), "--engine", engine]
+    with trio.fail_after(20):
+        async with trio.open_nursery() as nursery:
+            process: trio.Process = await nursery.start(partial(trio.run_process, command, check=False))
+            while True:
+                try:
+                    await (await trio.open_tcp_stream("127.0.0.1", port)).aclose()
+                    break
+                except OSError:
+                    await trio.sleep(0.05)
+            async with open_websocket_url(f"ws://127.0.0.1:{port}/") as client:
+                for message in ("text", b"binary", "ü" * 70_000):
+                    await client.send_message(message)
+                    assert await client.get_message() == message
+            process.terminate()

@@ -14,6 +14,7 @@ import trio
 from ..delivery.submission import Errand
 from ..protocol.codes import Close
 from ..protocol.websocket import (
+    SHORT_TEXT_HEADS,
     Arrival,
     BinaryMessage,
     Control,
@@ -154,7 +155,8 @@ class NativeTransport(Transport):
         parts: list[bytes] = []
         for frame in self._frames:
             if type(frame) is not ControlFrame:
-                parts.append(frame_head(_TEXT, len(frame)))
+                size = len(frame)
+                parts.append(SHORT_TEXT_HEADS[size] if size < 126 else frame_head(_TEXT, size))
             parts.append(frame)
         self._frames.clear()
         self._frames_bytes = 0

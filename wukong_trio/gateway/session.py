@@ -181,6 +181,9 @@ class Session:
         if isinstance(request, Recvack) and request.id is None:
             self._acknowledge(request.params.message_id)
             return
+        if isinstance(request, Ping) and request.id is not None and not self.in_flight:
+            self._transport.offer(encode_empty(request.id))
+            return
         served = self._serve_batch(request, errands) if isinstance(request, list) else self._serve(request)
         if isinstance(served, ClientSend):
             errands.append(served)

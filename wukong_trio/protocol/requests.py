@@ -209,16 +209,14 @@ def decode(message: bytes) -> Request | list[Request]:
         return _without_id(request)
     if not (isinstance(id_, str) and len(id_) <= MAX_ID_BYTES // 4) and not _is_usable_id(id_):
         return Invalid(None, ErrorCode.INVALID_FORMAT, "unusable id")
-    if _may_nest(request) and too_deep(message):
+    # Whether it can be deeply nested at all: all members but these are flat.
+    if isinstance(request, Send):
+        may_nest = bytes(request.params.payload)[:1] != b'"'
+    else:
+        may_nest = isinstance(request, Ping) and request.params is not _NO_PARAMS
+    if may_nest and too_deep(message):
         return Invalid(None, ErrorCode.INVALID_FORMAT)
     return request
-
-
-def _may_nest(request: Send | Recvack | Ping) -> bool:
-    """Whether an everyday frame can be deeply nested at all: all its members but these are flat."""
-    if isinstance(request, Send):
-        return bytes(request.params.payload)[:1] != b'"'
-    return isinstance(request, Ping) and request.params is not _NO_PARAMS
 
 
 def _without_id(request: Send | Recvack | Ping) -> Request:

@@ -264,6 +264,10 @@ def frame_head(opcode: int, size: int) -> bytes:
     return _pack64(_FIN | opcode, 127, size)
 
 
+SHORT_TEXT_HEADS: Final = tuple(frame_head(Opcode.TEXT, size) for size in range(126))
+"""The heads of text frames by their size, as far as that fits the second byte."""
+
+
 def encode_frame(opcode: int, payload: bytes) -> bytes:
     """A whole frame."""
     return frame_head(opcode, len(payload)) + payload

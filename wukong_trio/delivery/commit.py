@@ -18,7 +18,7 @@ from ..store.base import Store
 from .dedup import SentMarks, send_mark
 from .ids import MessageIds
 from .ratelimit import RateLimiter
-from .routes import Accounts, Route, Routes
+from .routes import CLIENT, Accounts, Route, Routes
 from .submission import Submission
 
 _SUCCESS = ReasonCode.SUCCESS
@@ -64,7 +64,7 @@ class Committer:
         for submission in submissions:
             if submission.reason is not _SUCCESS:
                 continue
-            command, rights = submission.command, submission.rights
+            command, rights = submission.command, submission.rights if submission.trusted else CLIENT
             route: Route | ReasonCode | None
             route = routes.get((command.from_uid, command.channel_id, command.channel_type, rights))
             if route is None:
@@ -102,7 +102,8 @@ class Committer:
         for submission in submissions:
             if submission.reason is not _SUCCESS:
                 continue
-            reason = self._check(submission)
+            assert submission.route is not None
+            reason = submission.route.reason if self._limiter is None else self._check(submission, self._limiter)
             if reason is not _SUCCESS:
                 submission.refuse(reason)
                 continue
@@ -115,7 +116,6 @@ class Committer:
                     submission.message = original
                     submission.repeated = True
                     continue
-            assert submission.route is not None
             target = submission.route.target
             target.last_seq += 1
             submission.message = self._message(submission, target.last_seq, timestamp)
@@ -123,12 +123,12 @@ class Committer:
             messages.append(submission.message)
         return messages
 
-    def _check(self, submission: Submission) -> ReasonCode:
-        limiter, route = self._limiter, submission.route
-        if limiter is not None and not submission.trusted and not limiter.allow(submission.command.from_uid):
+    @staticmethod
+    def _check(submission: Submission, limiter: RateLimiter) -> ReasonCode:
+        if not submission.trusted and not limiter.allow(submission.command.from_uid):
             return ReasonCode.RATE_LIMIT
-        assert route is not None
-        return route.reason
+        assert submission.route is not None
+        return submission.route.reason
 
     def _message(self, submission: Submission, message_seq: int, timestamp: int) -> Message:
         command, route = submission.command, submission.route

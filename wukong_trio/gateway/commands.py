@@ -21,8 +21,8 @@ class RefusedError(Exception):
         self.reason = reason
 
 
-def read_command(params: SendParams, from_uid: str, *, payload_limit_bytes: int) -> SendCommand:
-    """What the client wants sent.
+def read_command(params: SendParams, from_uid: str, *, payload_limit_bytes: int) -> tuple[SendCommand, bool]:
+    """What the client wants sent, and whether it wrote the payload as JSON and not as a string.
 
     Raises:
         RefusedError: a field is missing, too long or out of range, or the payload cannot be decoded or is too large.
@@ -45,11 +45,12 @@ def read_command(params: SendParams, from_uid: str, *, payload_limit_bytes: int)
         _check_length("topic", topic)
     if stream_no:
         _check_length("streamNo", stream_no)
-    return SendCommand(
+    text = bytes(params.payload)
+    command = SendCommand(
         from_uid=from_uid,
         channel_id=channel_id,
         channel_type=channel_type,
-        payload=_payload(bytes(params.payload), payload_limit_bytes),
+        payload=_payload(text, payload_limit_bytes),
         client_msg_no=client_msg_no,
         flags=0 if header is None else _flags(header),
         setting=0 if setting is None else _setting(setting),
@@ -57,6 +58,7 @@ def read_command(params: SendParams, from_uid: str, *, payload_limit_bytes: int)
         topic=topic or "",
         stream_no=stream_no or "",
     )
+    return command, text[:1] != b'"'
 
 
 def _invalid(message: str, reason: ReasonCode | None = None) -> RefusedError:

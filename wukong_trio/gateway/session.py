@@ -177,18 +177,25 @@ class Session:
         """
         if self.state is not _OPEN:
             return
+        # Not a `match`: every message comes along here, and the frequent kinds are asked for first.
         request = decode(message)
-        if isinstance(request, Recvack) and request.id is None:
+        served: bytes | ClientSend | None
+        if isinstance(request, Send):
+            served = self._send(request)
+        elif isinstance(request, Recvack) and request.id is None:
             self._acknowledge(request.params.message_id)
             return
-        if isinstance(request, Ping) and request.id is not None and not self.in_flight:
-            self._transport.offer(encode_empty(request.id))
-            return
-        served = self._serve_batch(request, errands) if isinstance(request, list) else self._serve(request)
+        elif isinstance(request, list):
+            served = self._serve_batch(request, errands)
+        else:
+            served = self._serve(request)
         if isinstance(served, ClientSend):
             errands.append(served)
             return
-        answer = served
+        self._answer(served, errands)
+
+    def _answer(self, answer: bytes | None, errands: list[Errand]) -> None:
+        """Answers at once, or behind the sends that are under way."""
         if answer is None and self._parting is None:
             return
         if self.in_flight:
@@ -213,13 +220,12 @@ class Session:
         return encode_batch(batch.frames) if complete else None
 
     def _serve(self, request: Request) -> "bytes | ClientSend | None":
-        # Not a `match`: every message comes along here, and the frequent kinds are asked for first.
+        if isinstance(request, Ping):
+            return None if request.id is None else encode_empty(request.id)
         if isinstance(request, Send):
             return self._send(request)
         if isinstance(request, Recvack):
             self._acknowledge(request.params.message_id)
-            return None if request.id is None else encode_empty(request.id)
-        if isinstance(request, Ping):
             return None if request.id is None else encode_empty(request.id)
         if isinstance(request, Invalid):
             return self._complain(request)
@@ -232,11 +238,13 @@ class Session:
         assert request.id is not None
         if self._gateway.draining:
             return encode_refusal(request.id, ReasonCode.SYSTEM_ERROR, "server shutdown")
+        limit_bytes = self._transport.limits.payload_bytes
         try:
-            command = read_command(request.params, self.uid, payload_limit_bytes=self._transport.limits.payload_bytes)
+            command, is_json = read_command(request.params, self.uid, payload_limit_bytes=limit_bytes)
         except RefusedError as refused:
             return encode_error(request.id, refused.code, refused.message, refused.reason)
-        if command.payload[:1] in (b"{", b"[") and bytes(request.params.payload)[:1] != b'"':
+        if is_json:
+            # Whoever writes JSON as such wants to read it as such.
             self._forms = self.dialect.object_forms
         self.in_flight += 1
         return ClientSend(self, command, session=self, id=request.id)

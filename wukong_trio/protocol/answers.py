@@ -174,14 +174,15 @@ def encode_push(message: Message, form: int, channel_id: str, *, red_dot: bool, 
     if not (form & FORM_OBJECT and is_json_object(payload)):
         payload = b'"%b"' % b2a_base64(payload, newline=False)
     rare = message.setting or message.expire or message.topic or message.stream_no
+    from_uid = _encode(message.from_uid)
     return (_RECV if form & FORM_SDK else _MESSAGE) % (
         _HEADERS[message.flags & (_SHOWN_FLAGS if red_dot else _SHOWN_FLAGS & ~RED_DOT) | (DUP if dup else 0)],
         message.message_id,
         message.message_seq,
         _encode(message.client_msg_no),
         message.timestamp,
-        _encode(message.from_uid),
-        _encode(channel_id),
+        from_uid,
+        from_uid if channel_id is message.from_uid else _encode(channel_id),
         message.channel_type,
         payload,
         _rare_members(message) if rare else b"",

@@ -1,7 +1,7 @@
 # make serve    start the server; more options: make serve ARGS="--ws 127.0.0.1:0"
 # make test     the gate: style, types, tests
 # make autobahn the WebSocket test suite of the Autobahn project, against both engines (needs Python 2.7)
-# make bench    this server beside its peers, about 15 minutes; less: make bench ARGS="--runs 1 --only send_x8 route"
+# make bench    this server beside its peers, about 12 minutes; less: make bench ARGS="--runs 1 --only send_x8 route"
 # All set up .venv first if need be. Another interpreter: make PYTHON=/path/to/python3 ...
 
 PYTHON ?= python3 python3.14 python3.13 python3.12 python3.11 python

@@ -1,11 +1,13 @@
 """What is measured: each measure gives one figure, or one beside its peer's, per round."""
 
 from collections.abc import Awaitable, Callable
-from typing import Any, NamedTuple
+from contextlib import AbstractAsyncContextManager
+from functools import partial
+from typing import Any, NamedTuple, TypeAlias
 
 import scale
 import stalls
-from servers import bench, ours, peer
+from servers import Target, bench, ours, peer
 
 
 class Result(NamedTuple):
@@ -15,6 +17,10 @@ class Result(NamedTuple):
     peer: float | None = None
 
 
+Run: TypeAlias = Callable[[float], Awaitable[Result]]
+"""Measures for so many seconds."""
+
+
 class Measure(NamedTuple):
     """A row of the table."""
 
@@ -22,48 +28,40 @@ class Measure(NamedTuple):
     what: str
     unit: str
     target: str
-    run: Callable[[float], Awaitable[Result]]
-    """Takes the seconds to measure."""
+    run: Run
+
+
+def _rates(
+    other: Callable[[], AbstractAsyncContextManager[Target]],
+    scenario: str,
+    *options: str,
+    other_options: tuple[str, ...] = (),
+    complete: bool = True,
+) -> Run:
+    """Answers per second of our server and of another one, under the same load.
+
+    Args:
+        complete: the other one delivers what it acknowledges.
+    """
+
+    async def run(seconds: float) -> Result:
+        load = (scenario, *options, "--seconds", str(seconds))
+        async with other() as target:
+            theirs = await bench(target, *load, *other_options, complete=complete)
+        async with ours() as target:
+            mine = await bench(target, *load)
+        return Result(mine["answered_per_s"], theirs["answered_per_s"])
+
+    return run
 
 
 def _send(in_flight: int, target: str, peer_name: str = "trio_websocket_echo") -> Measure:
-    async def run(seconds: float) -> Result:
-        options = ("--connections", "100", "--in-flight", str(in_flight), "--seconds", str(seconds))
-        async with peer(peer_name) as echo:
-            theirs = await bench(echo, "send", *options, "--settle", "0.2", complete=False)
-        async with ours() as server:
-            mine = await bench(server, "send", *options)
-        return Result(mine["answered_per_s"], theirs["answered_per_s"])
-
     against = peer_name.removesuffix("_echo").replace("_", "-")
     name = f"send_x{in_flight}" + ("" if against == "trio-websocket" else f"_{against}")
+    options = ("--connections", "100", "--in-flight", str(in_flight))
+    # Echoes deliver nothing, so there is nothing to wait for.
+    run = _rates(partial(peer, peer_name), "send", *options, other_options=("--settle", "0.2"), complete=False)
     return Measure(name, f"send, 100 × {in_flight}, against {against} echo", "/s", target, run)
-
-
-async def _engines(seconds: float) -> Result:
-    options = ("--connections", "100", "--in-flight", "8", "--seconds", str(seconds))
-    async with ours("reference") as server:
-        reference = await bench(server, "send", *options)
-    async with ours() as server:
-        native = await bench(server, "send", *options)
-    return Result(native["answered_per_s"], reference["answered_per_s"])
-
-
-async def _ping(seconds: float) -> Result:
-    options = ("--connections", "100", "--in-flight", "16", "--seconds", str(seconds))
-    async with peer("picows_echo") as echo:
-        theirs = await bench(echo, "ping", *options)
-    async with ours() as server:
-        mine = await bench(server, "ping", *options)
-    return Result(mine["answered_per_s"], theirs["answered_per_s"])
-
-
-async def _connect(seconds: float) -> Result:
-    async with peer("trio_websocket_echo") as echo:
-        theirs = await bench(echo, "connect", "--seconds", str(seconds))
-    async with ours() as server:
-        mine = await bench(server, "connect", "--seconds", str(seconds))
-    return Result(mine["answered_per_s"], theirs["answered_per_s"])
 
 
 def _group(name: str, target: str, *load: str) -> Measure:
@@ -80,24 +78,6 @@ async def _idle(seconds: float) -> Result:
     async with ours() as server:
         measured = await bench(server, "idle", "--connections", "8000", "--seconds", str(seconds))
     return Result(measured["server"]["rss_bytes_per_connection"])
-
-
-async def _route(seconds: float) -> Result:
-    options = ("--connections", "32", "--seconds", str(seconds))
-    async with peer("quart_trio_route") as quart:
-        theirs = await bench(quart, "http", *options)
-    async with ours() as server:
-        mine = await bench(server, "http", *options)
-    return Result(mine["answered_per_s"], theirs["answered_per_s"])
-
-
-async def _post(seconds: float) -> Result:
-    options = ("--path", "/message/send", "--connections", "32", "--seconds", str(seconds))
-    async with ours("reference") as server:
-        theirs = await bench(server, "http", *options)
-    async with ours() as server:
-        mine = await bench(server, "http", *options)
-    return Result(mine["answered_per_s"], theirs["answered_per_s"])
 
 
 async def _latency(seconds: float) -> Result:
@@ -130,20 +110,27 @@ def _stall(name: str, what: str, run: Callable[[float], Awaitable[float]]) -> Me
     return Measure(name, what, "ms", "<= 20", measure)
 
 
+_reference = partial(ours, "reference")
+_ENGINES = _rates(_reference, "send", "--connections", "100", "--in-flight", "8")
+_PING = _rates(partial(peer, "picows_echo"), "ping", "--connections", "100", "--in-flight", "16")
+_CONNECT = _rates(partial(peer, "trio_websocket_echo"), "connect")
+_ROUTE = _rates(partial(peer, "quart_trio_route"), "http", "--connections", "32")
+_POST = _rates(_reference, "http", "--path", "/message/send", "--connections", "32")
+
 MEASURES: tuple[Measure, ...] = (
     _send(1, ">= 1.5"),
     _send(8, ">= 2.5"),
     _send(64, ">= 3.5"),
     _send(8, "", "websockets_echo"),
     _send(8, "", "picows_echo"),
-    Measure("engines", "send, 100 × 8, native against reference engine", "/s", "", _engines),
-    Measure("ping", "ping, 100 × 16, against picows + uvloop echo", "/s", ">= 1.2", _ping),
+    Measure("engines", "send, 100 × 8, native against reference engine", "/s", "", _ENGINES),
+    Measure("ping", "ping, 100 × 16, against picows + uvloop echo", "/s", ">= 1.2", _PING),
     _group("group", "<= 13"),
     _group("group_slow", "<= 24", "--rate", "5"),
     Measure("idle", "memory per idle authenticated connection, 8,000", "bytes", "<= 3277", _idle),
-    Measure("connect", "connect, authenticate, close, against trio-websocket answering", "/s", ">= 3.5", _connect),
-    Measure("route", "GET /route, 32 connections, against Quart-Trio on Hypercorn", "/s", ">= 25", _route),
-    Measure("post", "POST /message/send, durable, 32 connections, against reference", "/s", ">= 6", _post),
+    Measure("connect", "connect, authenticate, close, against trio-websocket answering", "/s", ">= 3.5", _CONNECT),
+    Measure("route", "GET /route, 32 connections, against Quart-Trio on Hypercorn", "/s", ">= 25", _ROUTE),
+    Measure("post", "POST /message/send, durable, 32 connections, against reference", "/s", ">= 6", _POST),
     Measure("latency", "acknowledgement p99, open loop of 2,000 sends/s", "ms", "<= 10", _latency),
     _scale("channels", "10,000 active channels against 100", scale.channels),
     _scale("stored", "1,000,000 stored messages against 10,000", scale.stored),

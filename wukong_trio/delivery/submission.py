@@ -10,7 +10,7 @@ from msgspec import Struct, field
 
 from ..model import SYNC_ONCE, Message, ReasonCode, SendCommand, SendResult
 from .registry import Receiver
-from .routes import BACKEND, COMMAND, Route
+from .routes import BACKEND, CLIENT, COMMAND, Route
 
 
 class Errand(Struct, eq=False, gc=False):
@@ -43,8 +43,8 @@ class Submission(Errand, eq=False, gc=False):
 
     @property
     def rights(self) -> int:
-        """Of those who are trusted: BACKEND or COMMAND."""
-        return BACKEND
+        """CLIENT, BACKEND or COMMAND."""
+        return CLIENT
 
     def refuse(self, reason: ReasonCode) -> None:
         """Ends it without a message."""

@@ -122,9 +122,10 @@ async def test_coming_and_going_during_a_delivery_harms_nobody(caplog: pytest.Lo
     newcomer, gone = Member("late"), set()
 
     async def come_and_go() -> None:
-        # The first slice is out: half of the rest leaves, one comes in, and one comes with a second device.
+        # A slice or two are out, as Trio happens to choose: half of the rest leaves, one comes in, and one comes with a
+        # second device.
         served = [m for m in scene.members if m.pushes]
-        assert len(served) == PUSHES_PER_TURN
+        assert len(served) in (PUSHES_PER_TURN, 2 * PUSHES_PER_TURN)
         for member in [m for m in scene.members if not m.pushes][::2]:
             scene.registry.leave(member)
             gone.add(member)
@@ -134,7 +135,8 @@ async def test_coming_and_going_during_a_delivery_harms_nobody(caplog: pytest.Lo
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(scene.deliverer().deliver, scene.sends(1))
-        await trio.lowlevel.checkpoint()
+        while not any(member.pushes for member in scene.members):
+            await trio.lowlevel.checkpoint()
         await come_and_go()
     for member in scene.members:
         assert member.seqs == ([] if member in gone else [1])

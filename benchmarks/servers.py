@@ -18,7 +18,8 @@ import trio
 HERE = Path(__file__).parent
 START_TIMEOUT_S = 20.0
 STOP_TIMEOUT_S = 15.0
-PINNED = shutil.which("taskset") is not None and len(os.sched_getaffinity(0)) > 1
+CORES = sorted(os.sched_getaffinity(0))
+PINNED = shutil.which("taskset") is not None and len(CORES) > 1
 
 
 class Target(NamedTuple):
@@ -31,7 +32,7 @@ class Target(NamedTuple):
 
 def on_core(number: int, command: list[str]) -> list[str]:
     """A command bound to one core, if there are several: the server has core 0, the load core 1."""
-    return ["taskset", "-c", str(sorted(os.sched_getaffinity(0))[number]), *command] if PINNED else command
+    return ["taskset", "-c", str(CORES[number]), *command] if PINNED else command
 
 
 def _free_port() -> int:

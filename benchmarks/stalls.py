@@ -6,6 +6,7 @@ them. `python stalls.py SCENARIO ...` is that server: it runs `wukong-trio bench
 
 import gc
 import json
+import os
 import sys
 import tempfile
 import time
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import trio
-from servers import on_core
+from servers import CORES, PINNED, on_core
 
 from wukong_trio import Address, Config, Listeners, Server, open_server
 from wukong_trio.cli import GC_THRESHOLDS, SWITCH_INTERVAL_S
@@ -33,8 +34,7 @@ async def ready(seconds: float) -> float:
 
 
 async def _measure(*arguments: str) -> float:
-    command = on_core(0, [sys.executable, __file__, *arguments])
-    run = await trio.run_process(command, capture_stdout=True)
+    run = await trio.run_process([sys.executable, __file__, *arguments], capture_stdout=True)
     return float(json.loads(run.stdout)["longest_turn_ms"])
 
 
@@ -60,6 +60,8 @@ async def _when_all_are_there(server: Server, sessions: int, turns: Turns) -> No
 
 async def main(scenario: str, sessions: str, *options: str) -> None:
     """A server that is put under load and watches itself."""
+    if PINNED:
+        os.sched_setaffinity(0, {CORES[0]})
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     gc.freeze()
     gc.set_threshold(*GC_THRESHOLDS)

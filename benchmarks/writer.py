@@ -8,6 +8,7 @@
 import argparse
 import select
 import socket
+import time
 from pathlib import Path
 
 from wukong_trio.bench.frames import Masker
@@ -31,6 +32,8 @@ class Sender:
         self._number = number
         self._channels = channels
         self._made = 0
+        # A number that was used before would be recognised as a repetition, which costs next to nothing.
+        self._run = time.time_ns()
         self._tail = b""
         self._masker = Masker()
         self.sock = socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT_S)
@@ -60,8 +63,8 @@ class Sender:
             peer = (self._number + self._made * SENDERS) % self._channels
             frames.append(
                 self._masker.text(
-                    b'{"id":"%d","method":"send","params":{"clientMsgNo":"%d","channelId":"p%d","channelType":1,'
-                    b'"payload":"eyJ0eXBlIjoxfQ=="}}' % (self._made, self._made, peer)
+                    b'{"id":"%d","method":"send","params":{"clientMsgNo":"%d-%d","channelId":"p%d","channelType":1,'
+                    b'"payload":"eyJ0eXBlIjoxfQ=="}}' % (self._made, self._run, self._made, peer)
                 )
             )
         self.sock.sendall(b"".join(frames))

@@ -108,6 +108,8 @@ class Worker:
             if not opener.finished:
                 self._swarm.turn(report_us)
         self._report_opening()
+        # Counting begins here and not with the own start: the other processes may start a little earlier.
+        self._scenario.books.take_tick()
         _report(Ready())
 
     def _report_opening(self) -> None:
@@ -129,7 +131,6 @@ class Worker:
             self._swarm.turn(begin_us)
         scenario, turn = self._scenario, self._swarm.turn
         self._cpu_s, self._tick_began_us = time.process_time(), now_us()
-        scenario.books.take_tick()
         scenario.begin(begin_us)
         tick_us = int(self._plan.tick_s * 1e6)
         end_us = begin_us + int(self._plan.seconds * 1e6)

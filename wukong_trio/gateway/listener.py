@@ -3,7 +3,6 @@
 import select
 import socket
 import ssl
-from logging import getLogger
 
 import trio
 
@@ -16,8 +15,6 @@ from .native_socket import SocketTransport
 from .native_stream import StreamTransport
 from .reader import SharedReader
 from .trio_websocket_engine import serve_trio_websocket
-
-log = getLogger(__name__)
 
 
 def tls_context(listeners: Listeners) -> ssl.SSLContext:

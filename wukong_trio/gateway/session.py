@@ -6,7 +6,6 @@ way, everything that could be answered at once queues up behind it.
 
 from collections import deque
 from enum import Enum, auto
-from logging import getLogger
 from typing import TYPE_CHECKING
 
 import trio
@@ -40,7 +39,6 @@ from .transport import Transport
 if TYPE_CHECKING:
     from .gateway import Gateway
 
-log = getLogger(__name__)
 
 ERROR_WINDOW_S = 60.0
 MAX_ID_DIGITS = 20

@@ -4,7 +4,7 @@ Only the router's commit stage fills and uses the cache, and it does so between 
 `Channel.last_seq` safe: a channel that was evicted or invalidated is read again when no message of it is under way.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 
 from ..model import ChannelFlags, ChannelKey
 from ..store.base import ChannelRecord, Store
@@ -103,14 +103,6 @@ class ChannelDirectory:
         self._old.pop(key, None)
         if self._changed_while_loading is not None:
             self._changed_while_loading.add(key)
-
-    async def load(self, keys: Sequence[ChannelKey]) -> list[ChannelRecord]:
-        """What the store says of these channels; past the cache, for everybody but the commit stage.
-
-        Raises:
-            StoreError: the store could not be read.
-        """
-        return await self._store.load_channels(keys)
 
     def __len__(self) -> int:
         return len(self._young | self._old)

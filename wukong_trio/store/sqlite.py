@@ -7,7 +7,6 @@ own.
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from logging import getLogger
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -22,7 +21,6 @@ from .files import DatabaseFiles, Synchronous
 from .message_index import MessageIndex
 from .rows import insert_rows
 
-log = getLogger(__name__)
 T = TypeVar("T")
 
 READERS = 2

@@ -80,6 +80,10 @@ class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     outbox_bytes: int = 8 * 1024 * 1024
     sends_in_flight: int = 256
     """Unanswered sends of one connection before it is not read any more."""
+    waiting_connections: int = 4096
+    """Connections that have not authenticated yet; further ones are closed at once."""
+    waiting_per_address: int = 1024
+    """The same from one IP address."""
     protocol_errors: int = 16
     """Erroneous frames within 60 s that a connection survives."""
     rate_limit_per_s: float = 0.0
@@ -91,6 +95,8 @@ class MessageRetry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     interval_s: float = 60.0
     max_count: int = 5
+    waiting_bytes: int = 4 * 1024 * 1024
+    """Payloads of unacknowledged pushes that are kept for one session; beyond that the oldest are not repeated."""
 
 
 class Idempotency(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -1,33 +1,37 @@
-"""The deliver stage: answers and pushes of committed batches, in commit order."""
+"""The deliver stage: answers and pushes of committed batches.
 
-from collections.abc import Collection
+A batch is served at once: its answers, and its messages to channels with few people online. A message to many joins the
+lane of its channel. Between two batches the lanes take turns, and one slice of a channel's receivers gets what it has
+to get. So nobody waits for the whole of a large channel, and each channel's messages keep their order.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable
 from logging import getLogger
 from typing import Final
 
 import trio
-from msgspec import Struct
 
+from ..services.directory import Channel
 from .flush import FlushList
 from .hooks import Events, MessageAccepted
+from .lane import Lane
 from .push import Push
-from .registry import SessionRegistry
+from .registry import Receiver, SessionRegistry
+from .statistics import RouterStatistics
 from .submission import Errand, Submission
 
 log = getLogger(__name__)
 
 PUSHES_PER_TURN: Final = 256
-"""Pushes written before other tasks get a turn."""
-
-
-class RouterStatistics(Struct):
-    """Counters since the start."""
-
-    accepted: int = 0
-    refused: int = 0
-    repeated: int = 0
-    stored: int = 0
-    commits: int = 0
-    delivered: int = 0
+"""Pushes to small channels before other tasks get a turn, and receivers of one slice of a large one."""
+RECEIVERS_OF_A_RUN: Final = 64
+"""Receivers of a slice when several messages go to each."""
+FEW: Final = 32
+"""So many members are asked for one by one, without looking first who is online."""
+LANES_MESSAGES: Final = 4096
+LANES_BYTES: Final = 32 * 1024 * 1024
+"""What may wait in all lanes; while there is more, no further batch is taken."""
 
 
 class Deliverer:
@@ -37,29 +41,58 @@ class Deliverer:
         self._registry = registry
         self._flushes = flushes
         self._events = events
-        self._now = 0.0
         self.statistics = RouterStatistics()
+        self._now = 0.0
+        self._lanes: dict[tuple[str, int], Lane] = {}
+        self._turns: deque[tuple[tuple[str, int], Lane]] = deque()
+        """The same, the next one first."""
 
-    async def deliver(self, batch: list[Errand]) -> None:
-        """Delivers a batch; everything is with the sockets, or waits for them, when this returns."""
+    async def run(self, inbox: trio.MemoryReceiveChannel[list[Errand]], done: Callable[[int], None]) -> None:
+        """Delivers batches until the inbox has ended and all is delivered.
+
+        Args:
+            done: called with a number of errands of which everything is with the sockets, or waits for them.
+        """
+        ended = False
+        while self._turns or not ended:
+            try:
+                if not self._turns:
+                    done(await self._serve(await inbox.receive()))
+                elif not ended and not self._too_much_waits():
+                    done(await self._serve(inbox.receive_nowait()))
+            except trio.WouldBlock:
+                pass
+            except trio.EndOfChannel:
+                ended = True
+            if self._turns:
+                done(self._serve_lane(*self._turns.popleft()))
+                await self._give_way()
+
+    async def _serve(self, batch: list[Errand]) -> int:
+        """Gives the answers, and the pushes to small channels; the rest is in its lanes when this returns.
+
+        Returns:
+            How many errands are done.
+        """
         self._now = trio.current_time()
-        pushed = 0
+        done, pushed = len(batch), 0
         for errand in batch:
             try:
                 errand.finish()
                 if isinstance(errand, Submission) and self._is_new(errand):
-                    receivers = self._receivers(errand)
-                    if len(receivers) > PUSHES_PER_TURN:
-                        receivers = await self._push_slices(errand, list(receivers))
-                    pushed += self._push(errand, receivers)
-                    if self._events is not None and errand.message is not None:
-                        self._events.emit(MessageAccepted(errand.message))
+                    uids = self._receivers(errand)
+                    if uids is None:
+                        done -= 1
+                        continue
+                    pushed += self._push(errand, uids)
+                    self._tell(errand)
             except Exception:
                 log.exception("one message was not delivered to everybody")
             if pushed >= PUSHES_PER_TURN:
                 pushed = 0
                 await self._give_way()
         self._flushes.flush()
+        return done
 
     def _is_new(self, submission: Submission) -> bool:
         """Whether a send has become a message that nobody has received yet."""
@@ -72,19 +105,32 @@ class Deliverer:
             return True
         return False
 
-    def _receivers(self, submission: Submission) -> Collection[str]:
+    def _tell(self, submission: Submission) -> None:
+        if self._events is not None and submission.message is not None:
+            self._events.emit(MessageAccepted(submission.message))
+
+    # Small channels
+
+    def _receivers(self, submission: Submission) -> Iterable[str] | None:
+        """Who may be online of a channel; None if there are many, or many before: then its lane has the message."""
         assert submission.route is not None
-        return self._registry.online(submission.route.channel.members)
+        channel = submission.route.channel
+        lane = self._lanes.get(channel.key)
+        if lane is None:
+            if len(channel.members) <= FEW:
+                return channel.members
+            uids = self._online(channel)
+            if len(uids) <= PUSHES_PER_TURN:
+                return uids
+            lane = self._lanes[channel.key] = Lane()
+            self._turns.append((channel.key, lane))
+        lane.add(submission)
+        return None
 
-    async def _push_slices(self, submission: Submission, uids: list[str]) -> list[str]:
-        """Pushes to many, letting other tasks run in between; returns the last of them, who are still to be served."""
-        while len(uids) > PUSHES_PER_TURN:
-            self._push(submission, uids[-PUSHES_PER_TURN:])
-            del uids[-PUSHES_PER_TURN:]
-            await self._give_way()
-        return uids
+    def _online(self, channel: Channel) -> list[str]:
+        return self._registry.online(channel.members)
 
-    def _push(self, submission: Submission, uids: Collection[str]) -> int:
+    def _push(self, submission: Submission, uids: Iterable[str]) -> int:
         """Pushes to all sessions of some users but the sending one; returns to how many."""
         message, route, sender = submission.message, submission.route, submission.sender
         assert message is not None
@@ -96,12 +142,71 @@ class Deliverer:
                 if session is sender:
                     continue
                 if uid == message.from_uid:
-                    session.deliver(Push(message, route.shown_to_sender, self._now, red_dot=False))
+                    session.deliver(self._own(submission))
                 else:
                     session.deliver(theirs)
                 pushed += 1
+        theirs.frames.clear()
         self.statistics.delivered += pushed
         return pushed
+
+    def _own(self, submission: Submission) -> Push:
+        """A message as its sender sees it on his other devices."""
+        assert submission.message is not None
+        assert submission.route is not None
+        return Push(submission.message, submission.route.shown_to_sender, self._now, red_dot=False)
+
+    # Large channels
+
+    def _too_much_waits(self) -> bool:
+        lanes = self._lanes.values()
+        return (
+            sum([lane.messages for lane in lanes]) > LANES_MESSAGES or sum([lane.bytes for lane in lanes]) > LANES_BYTES
+        )
+
+    def _serve_lane(self, key: tuple[str, int], lane: Lane) -> int:
+        """Serves one slice; returns how many messages everybody has got with it."""
+        if not lane.uids:
+            lane.begin(self._online, self._now)
+        several = len(lane.pushes) > 1
+        size = RECEIVERS_OF_A_RUN if several else PUSHES_PER_TURN
+        uids = lane.uids[-size:]
+        del lane.uids[-size:]
+        self._push_run(lane, uids)
+        if lane.uids:
+            self._turns.append((key, lane))
+            return 0
+        run = lane.end()
+        for submission in run:
+            self._tell(submission)
+        if lane.messages:
+            self._turns.append((key, lane))
+        else:
+            del self._lanes[key]
+        return len(run)
+
+    def _push_run(self, lane: Lane, uids: list[str]) -> None:
+        sessions_of, senders, delivery = self._registry.sessions_of, lane.senders, lane.delivery
+        pushed = 0
+        for uid in uids:
+            for session in sessions_of(uid):
+                try:
+                    if uid in senders:
+                        self._push_to_sender(lane, session)
+                    else:
+                        session.deliver(delivery)
+                except Exception:
+                    log.exception("one message was not delivered to everybody")
+                pushed += 1
+        self.statistics.delivered += pushed * len(lane.pushes)
+
+    def _push_to_sender(self, lane: Lane, session: Receiver) -> None:
+        """The run as somebody sees it who has written some of it; not what this very session has sent."""
+        for submission, push in zip(lane.run, lane.pushes, strict=True):
+            if submission.command.from_uid != session.uid:
+                session.deliver(push)
+            elif submission.sender is not session:
+                session.deliver(self._own(submission))
 
     async def _give_way(self) -> None:
         """Writes what was handed out and lets other tasks run."""

@@ -3,17 +3,21 @@
 Everything here is synchronous: between a look-up and a change no other task runs.
 """
 
-from collections.abc import Collection, Iterator, Sequence
-from typing import Protocol
+from collections.abc import Collection, Iterator
+from typing import Protocol, TypeAlias
 
 from ..model import DeviceLevel, ReasonCode
 from ..protocol.answers import encode_disconnect
 from ..protocol.codes import CLOSE_KICKED, CLOSE_REPLACED, Close
-from .push import Push
+from .push import Delivery
 
 
 class Receiver(Protocol):
     """A session as delivery sees it."""
+
+    @property
+    def session_id(self) -> int:
+        """Nobody else's, in this process."""
 
     @property
     def uid(self) -> str: ...
@@ -25,39 +29,94 @@ class Receiver(Protocol):
 
     @property
     def level(self) -> DeviceLevel: ...
-    def deliver(self, push: Push) -> None:
-        """Takes a push for writing; never waits."""
+    def deliver(self, delivery: Delivery) -> None:
+        """Takes a push, or several, for writing; never waits."""
 
-    def close(self, close: Close, notice: bytes | None = None) -> None:
+    def close(self, why: Close, notice: bytes | None = None) -> None:
         """Ends the session after what waits was written, the notice last."""
 
 
-class SessionRegistry:
-    """All authenticated sessions of a server."""
+_Device: TypeAlias = str | int
+"""Tells the sessions of one user and device flag apart: the device id, or the session id where there is none."""
+
+
+def _device(session: Receiver) -> _Device:
+    return session.device_id or session.session_id
+
+
+class _Devices:
+    """The sessions of a user who has several: device flag -> device -> session."""
+
+    __slots__ = ("flags",)
 
     def __init__(self) -> None:
-        self._sessions: dict[str, list[Receiver]] = {}
+        self.flags: dict[int, dict[_Device, Receiver]] = {}
+
+    def add(self, session: Receiver) -> None:
+        self.flags.setdefault(session.device_flag, {})[_device(session)] = session
+
+    def discard(self, session: Receiver) -> bool:
+        """Removes a session; whether it was there."""
+        devices = self.flags.get(session.device_flag, {})
+        if devices.get(_device(session)) is not session:
+            return False
+        del devices[_device(session)]
+        if not devices:
+            del self.flags[session.device_flag]
+        return True
+
+    def __iter__(self) -> Iterator[Receiver]:
+        return iter([session for devices in self.flags.values() for session in devices.values()])
+
+
+class Expected:
+    """A user who is about to enter. What happens to his sessions meanwhile concerns him too."""
+
+    __slots__ = ("device_flag", "kicked", "uid")
+
+    def __init__(self, uid: str, device_flag: int) -> None:
+        self.uid = uid
+        self.device_flag = device_flag
+        self.kicked = False
+        """His sessions were sent away since this was last set to False."""
+
+
+class SessionRegistry:
+    """All authenticated sessions of a server.
+
+    Most users have one session, which is kept without anything around it. Whatever the number of a user's sessions,
+    entering and leaving cost the same.
+    """
+
+    def __init__(self) -> None:
+        self._users: dict[str, Receiver | _Devices] = {}
         self._count = 0
+        self._expected: dict[str, set[Expected]] = {}
 
     def __len__(self) -> int:
         return self._count
 
     def __iter__(self) -> Iterator[Receiver]:
-        for sessions in list(self._sessions.values()):
-            yield from list(sessions)
+        return iter([session for uid in self._users for session in self.sessions_of(uid)])
 
     @property
     def users(self) -> int:
         """How many uids are online."""
-        return len(self._sessions)
+        return len(self._users)
 
-    def sessions_of(self, uid: str) -> Sequence[Receiver]:
-        """The sessions of a user, oldest first."""
-        return self._sessions.get(uid, ())
+    def sessions_of(self, uid: str) -> Collection[Receiver]:
+        """The sessions of a user. The answer does not change with them."""
+        found = self._users.get(uid)
+        if found is None:
+            return ()
+        return tuple(found) if isinstance(found, _Devices) else (found,)
 
-    def online(self, uids: Collection[str]) -> Collection[str]:
-        """Those of some uids that have sessions; may hold a few others when there are few."""
-        return uids & self._sessions.keys() if isinstance(uids, frozenset) else uids
+    def online(self, uids: Collection[str]) -> list[str]:
+        """Those of some uids that have sessions. Costs what the smaller side costs."""
+        users = self._users
+        if len(uids) <= len(users):
+            return [uid for uid in uids if uid in users]
+        return [uid for uid in users if uid in uids]
 
     def device_flags_of(self, uid: str) -> list[int]:
         """The device flags with which a user is online, each once."""
@@ -70,25 +129,60 @@ class SessionRegistry:
             The removed sessions, which the caller has to close, and whether each was kicked (True) or is replaced by
             the same device (False).
         """
-        removed = []
-        for old in list(self.sessions_of(session.uid)):
-            same_device = session.device_id != "" and old.device_id == session.device_id
-            if old.device_flag == session.device_flag and (same_device or session.level == DeviceLevel.MASTER):
-                self.leave(old)
-                removed.append((old, not same_device))
-        self._sessions.setdefault(session.uid, []).append(session)
+        removed = self._driven_away_by(session)
+        for old, _ in removed:
+            self.leave(old)
+        found = self._users.get(session.uid)
+        if found is None:
+            self._users[session.uid] = session
+        elif isinstance(found, _Devices):
+            found.add(session)
+        else:
+            devices = self._users[session.uid] = _Devices()
+            devices.add(found)
+            devices.add(session)
         self._count += 1
         return removed
 
+    def _driven_away_by(self, session: Receiver) -> list[tuple[Receiver, bool]]:
+        found = self._users.get(session.uid)
+        if found is None:
+            return []
+        if isinstance(found, _Devices):
+            same_flag = found.flags.get(session.device_flag, {})
+        else:
+            same_flag = {_device(found): found} if found.device_flag == session.device_flag else {}
+        if session.level == DeviceLevel.MASTER:
+            return [(old, device != session.device_id) for device, old in same_flag.items()]
+        replaced = same_flag.get(_device(session))
+        return [(replaced, False)] if replaced is not None else []
+
     def leave(self, session: Receiver) -> None:
         """Removes a session; one that is not there does nothing."""
-        sessions = self._sessions.get(session.uid)
-        if sessions is None or session not in sessions:
+        found = self._users.get(session.uid)
+        if isinstance(found, _Devices):
+            if not found.discard(session):
+                return
+            if not found.flags:
+                del self._users[session.uid]
+        elif found is session:
+            del self._users[session.uid]
+        else:
             return
-        sessions.remove(session)
         self._count -= 1
-        if not sessions:
-            del self._sessions[session.uid]
+
+    def expect(self, uid: str, device_flag: int) -> Expected:
+        """Notes who is being authenticated, until `forget`: a kick between the look-up and `enter` must not be lost."""
+        expected = Expected(uid, device_flag)
+        self._expected.setdefault(uid, set()).add(expected)
+        return expected
+
+    def forget(self, expected: Expected) -> None:
+        """He has entered, or will not."""
+        same_uid = self._expected[expected.uid]
+        same_uid.discard(expected)
+        if not same_uid:
+            del self._expected[expected.uid]
 
     def kick(
         self, uid: str, device_flags: Collection[int] | None = None, *, reason_code: ReasonCode, reason: str
@@ -101,6 +195,9 @@ class SessionRegistry:
         Returns:
             How many sessions it hit.
         """
+        for expected in self._expected.get(uid, ()):
+            if device_flags is None or expected.device_flag in device_flags:
+                expected.kicked = True
         hit = [s for s in self.sessions_of(uid) if device_flags is None or s.device_flag in device_flags]
         for session in hit:
             self.leave(session)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from ..config import MessageRetry
-from .push import Push
+from .push import Delivery, Push
 
 MAX_WAITING = 4096
 """Waiting pushes per session; beyond that the oldest is forgotten."""
@@ -12,11 +12,14 @@ MAX_WAITING = 4096
 class RetryQueue:
     """Remembers pushes until they are acknowledged or were repeated often enough.
 
+    What it holds is bounded in pushes and in bytes of their messages, which all sessions share; beyond either bound the
+    oldest is forgotten, which is no loss: the client finds it in the history.
+
     Lane n holds what was repeated n + 1 times, the fresh lane what was not yet. Since every repetition waits equally
     long, each lane is in the order of its due times by itself, and only its first entry needs to be looked at.
     """
 
-    __slots__ = ("_config", "_fresh", "_lanes", "_repeated")
+    __slots__ = ("_bytes", "_config", "_fresh", "_lanes", "_repeated")
 
     def __init__(self, config: MessageRetry) -> None:
         self._config = config
@@ -24,35 +27,49 @@ class RetryQueue:
         self._lanes: list[dict[int, tuple[float, Push]]] = []
         self._repeated = 0
         """How many wait in the lanes."""
+        self._bytes = 0
+        """Payloads of all that wait."""
 
-    def add(self, push: Push) -> float | None:
-        """Remembers a push that was just written.
+    def add(self, delivery: Delivery) -> float | None:
+        """Remembers what was just written.
 
         Returns:
-            When it is due, or None if an earlier one is due before.
+            When it is due, or None if an earlier one is due before, or nothing is to be repeated.
         """
         fresh = self._fresh
-        fresh[push.message.message_id] = push
-        if len(fresh) + self._repeated > MAX_WAITING:
+        was_empty = not fresh
+        self._bytes += delivery.wait_in(fresh)
+        while len(fresh) + self._repeated > MAX_WAITING or self._bytes > self._config.waiting_bytes:
             self._forget_oldest()
-        return push.pushed_at + self._config.interval_s if len(fresh) == 1 else None
+        if was_empty and fresh:
+            return next(iter(fresh.values())).pushed_at + self._config.interval_s
+        return None
 
     def _forget_oldest(self) -> None:
         for lane in reversed(self._lanes):
             if lane:
-                del lane[next(iter(lane))]
+                _, push = lane.pop(next(iter(lane)))
                 self._repeated -= 1
-                return
-        del self._fresh[next(iter(self._fresh))]
+                break
+        else:
+            push = self._fresh.pop(next(iter(self._fresh)))
+        self._bytes -= len(push.message.payload)
 
     def acknowledge(self, message_id: int) -> None:
         """Forgets a push; an unknown id does nothing."""
-        if self._fresh.pop(message_id, None) is not None or not self._repeated:
-            return
+        push = self._fresh.pop(message_id, None)
+        if push is None:
+            push = self._pop_repeated(message_id) if self._repeated else None
+        if push is not None:
+            self._bytes -= len(push.message.payload)
+
+    def _pop_repeated(self, message_id: int) -> Push | None:
         for lane in self._lanes:
-            if lane.pop(message_id, None) is not None:
+            found = lane.pop(message_id, None)
+            if found is not None:
                 self._repeated -= 1
-                return
+                return found[1]
+        return None
 
     def next_due(self) -> float | None:
         """When the next repetition is due, None if nothing waits."""
@@ -80,10 +97,13 @@ class RetryQueue:
             if self._config.max_count:
                 self._wait_again(1, message_id, push, now)
                 yield push
+            else:
+                self._bytes -= len(push.message.payload)
 
     def _wait_again(self, repetitions: int, message_id: int, push: Push, now: float) -> None:
         """Enters what was just repeated for the `repetitions`th time into its lane."""
         if repetitions == self._config.max_count:
+            self._bytes -= len(push.message.payload)
             return
         if repetitions > len(self._lanes):
             self._lanes.append({})

@@ -146,8 +146,9 @@ class Router:
             self.statistics.stored += len(messages)
 
     async def _deliver_stage(self, inbox: trio.MemoryReceiveChannel[list[Errand]]) -> None:
-        async for batch in inbox:
-            await self._deliverer.deliver(batch)
-            self._pending -= len(batch)
-            if not self._pending:
-                self._idle.set()
+        await self._deliverer.run(inbox, self._done)
+
+    def _done(self, errands: int) -> None:
+        self._pending -= errands
+        if not self._pending:
+            self._idle.set()

@@ -1,19 +1,21 @@
 """What all connections of a server share, and the moments at which a session begins and ends."""
 
-from collections.abc import Callable
+from itertools import count
+from logging import getLogger
 
 from msgspec import Struct
 
 from ..config import Config
 from ..delivery.flush import FlushList
 from ..delivery.hooks import Events, SessionClosed, SessionOpened
-from ..delivery.registry import SessionRegistry, close_removed
+from ..delivery.registry import Receiver, SessionRegistry, close_removed
 from ..delivery.router import Router
 from ..protocol.codes import CLOSE_SHUTDOWN
 from ..services.auth import Authentication
 from .deadlines import DeadlineTable
-from .session import Session, SessionState
-from .transport import Transport
+from .newcomers import Newcomers
+
+log = getLogger(__name__)
 
 
 class GatewayStatistics(Struct):
@@ -38,43 +40,38 @@ class Gateway:
     ) -> None:
         self.config = config
         self.router = router
+        self.registry = registry
         self.authentication = authentication
         self.flushes = flushes
         self.deadlines = DeadlineTable()
+        self.newcomers = Newcomers(config.limits)
         self.draining = False
         """The server is stopping: sends are refused."""
         self.statistics = GatewayStatistics()
-        self.start_soon: Callable[..., None]
-        """Starts a task among those of the connections; set by the acceptor."""
-        self.greeting: set[Transport] = set()
-        """Connections that have not authenticated yet."""
-        self._registry = registry
+        self.session_ids = count(1)
         self._events = events
 
-    def enter(self, session: Session, transport: Transport, welcome: bytes) -> None:
-        """Begins a session. The answer to `connect` goes first: nothing awaits here, so no push can overtake it."""
-        transport.offer(welcome)
-        close_removed(self._registry.enter(session))
-        self.deadlines.watch(session, transport.last_inbound + transport.limits.conn_idle_time_s)
+    def entered(self, session: Receiver) -> None:
+        """A session has begun: makes it visible and sends those away whom it drives out."""
+        close_removed(self.registry.enter(session))
         self.statistics.authenticated += 1
         if self._events is not None:
             self._events.emit(SessionOpened(session.uid, session.device_flag, session.device_id))
         if self.draining:
             session.close(CLOSE_SHUTDOWN)
-        self.flushes.flush()
 
-    def leave(self, session: Session) -> None:
-        """Ends a session whose connection is over."""
-        session.state = SessionState.CLOSED
-        self._registry.leave(session)
-        self.deadlines.forget(session)
+    def left(self, session: Receiver) -> None:
+        """A session has ended."""
+        self.registry.leave(session)
         if self._events is not None:
             self._events.emit(SessionClosed(session.uid, session.device_flag, session.device_id))
 
     async def drain(self) -> None:
         """Answers the sends under way, then sends everybody home. The caller bounds it."""
         self.draining = True
+        for newcomer in self.newcomers:
+            newcomer.close(CLOSE_SHUTDOWN)
         await self.router.drain()
         self.flushes.flush()
-        for closable in (*self.greeting, *self._registry):
+        for closable in (*self.newcomers, *self.registry):
             closable.close(CLOSE_SHUTDOWN)

@@ -21,6 +21,8 @@ class Upgrade(NamedTuple):
     answer: bytes
     rest: bytes
     """What the client has sent after the head."""
+    key: bytes
+    """Its Sec-WebSocket-Key."""
 
 
 class RefusedUpgrade(NamedTuple):
@@ -85,7 +87,7 @@ class HandshakeReader:
             b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
             b"Sec-WebSocket-Accept: %b\r\n\r\n" % accept
         )
-        return Upgrade(self._target.decode("latin-1"), answer, rest)
+        return Upgrade(self._target.decode("latin-1"), answer, rest, key)
 
     def _has(self, name: bytes, token: bytes) -> bool:
         return token in (part.strip() for part in self._headers.get(name, b"").lower().split(b","))

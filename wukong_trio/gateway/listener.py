@@ -12,7 +12,8 @@ from ..net import accept_connections
 from .connection import run_connection
 from .gateway import Gateway
 from .native_socket import SocketTransport
-from .native_stream import StreamTransport
+from .native_stream import serve_stream
+from .pipes import socket_of
 from .reader import SharedReader
 from .trio_websocket_engine import serve_trio_websocket
 
@@ -66,7 +67,6 @@ class Acceptor:
             if shared is not None:
                 readers.start_soon(shared.run)
             async with trio.open_nursery() as connections:
-                self._gateway.start_soon = connections.start_soon
                 with self._accepting:
                     await self._accept(connections, shared)
             readers.cancel_scope.cancel()
@@ -87,7 +87,7 @@ class Acceptor:
         if self._reference:
             await serve_trio_websocket(self._gateway, stream, address)
         else:
-            await run_connection(self._gateway, StreamTransport(self._gateway, stream, address))
+            await serve_stream(self._gateway, stream, address)
 
     async def _accept_sockets(self, listener: socket.socket, connections: trio.Nursery, shared: SharedReader) -> None:
         def take(sock: socket.socket, address: tuple[str, int]) -> None:
@@ -107,11 +107,11 @@ def _listener(sock: socket.socket) -> trio.SocketListener:
 
 
 def _remote_address(stream: trio.abc.Stream) -> str:
-    inner = stream.transport_stream if isinstance(stream, trio.SSLStream) else stream
-    if isinstance(inner, trio.SocketStream):
-        try:
-            host, port, *_ = inner.socket.getpeername()
-        except OSError:
-            return "a client that is gone"
-        return f"{host}:{port}"
-    return "a stream"
+    sock = socket_of(stream)
+    if sock is None:
+        return "a stream"
+    try:
+        host, port, *_ = sock.getpeername()
+    except OSError:
+        return "a client that is gone"
+    return f"{host}:{port}"

@@ -1,16 +1,18 @@
 """The native WebSocket engine: our own frames, on whatever brings the bytes.
 
-native_socket   plain sockets: while a client authenticates, its connection's task reads; then the task is parked, and
-                the shared reader (reader.py) serves all ready sockets in one turn without waking anybody
+pipes           awaiting bytes: while a client authenticates, and while it is sent away
+native_socket   plain sockets: once the client has authenticated, its task is parked, and the shared reader (reader.py)
+                serves all ready sockets in one turn without waking anybody
 native_stream   TLS and other streams: the connection's task reads until the end
 """
 
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import trio
 
+from ..delivery.push import FORM_FRAMED
 from ..delivery.submission import Errand
 from ..protocol.codes import Close
 from ..protocol.websocket import (
@@ -27,18 +29,14 @@ from ..protocol.websocket import (
 )
 from .gateway import Gateway
 from .handshake import HandshakeReader, RefusedUpgrade
-from .transport import DisconnectedError, Transport
+from .pipes import Pipe
+from .transport import DisconnectedError, Served, Transport
 
-if TYPE_CHECKING:
-    from .session import Session
-
-RECEIVE_BYTES: Final = 64 * 1024
 LEFT: Final = "closed by the client"
+GONE: Final = "connection ended"
+GREETING_BYTES: Final = 16 * 1024
+"""Of a message before the client has authenticated."""
 _TEXT: Final = int(Opcode.TEXT)
-
-
-class ControlFrame(bytes):
-    """A whole control frame in the outbox, among the JSON texts that still need a head."""
 
 
 class NativeTransport(Transport):
@@ -46,48 +44,50 @@ class NativeTransport(Transport):
 
     __slots__ = ("_early", "_gateway", "_reader", "_session", "over")
 
+    form = FORM_FRAMED
+
     def __init__(self, gateway: Gateway, remote_address: str) -> None:
         limits = gateway.config.limits
         super().__init__(limits, gateway.flushes, remote_address=remote_address, now=trio.current_time())
         self._gateway = gateway
-        self._reader: FrameReader | None = None
-        """None until the handshake is done."""
+        self._reader: HandshakeReader | FrameReader = HandshakeReader()
         self._early: Iterator[Arrival] = iter(())
         """What arrived before there was a session to take it."""
-        self._session: Session | None = None
+        self._session: Served | None = None
         self.over = ""
         """Why nothing more will come from the client; empty while something may."""
 
-    # Bytes
-
+    @property
     @abstractmethod
-    async def _receive_some(self) -> bytes:
-        """The next chunk, empty at the end."""
+    def _pipe(self) -> Pipe:
+        """For the connection's task, to await bytes."""
 
-    @abstractmethod
-    async def _send_first(self, answer: bytes) -> None:
-        """Writes the answer to the handshake."""
+    def has_unread(self) -> bool:
+        return self._pipe.has_unread()
 
     # Opening
 
     async def open(self) -> str:
-        reader = HandshakeReader()
-        outcome = None
+        pipe, reader = self._pipe, self._reader
+        assert isinstance(reader, HandshakeReader)
+        # A client sends its head right after connecting: very often it is there before this task first runs.
+        outcome, wait = None, False
         while outcome is None:
-            data = await self._receive_some()
+            data = await pipe.receive(wait=wait)
+            wait = True
             if not data:
-                raise DisconnectedError("connection ended")
+                raise DisconnectedError(GONE)
             outcome = reader.receive(data)
-        await self._send_first(outcome.answer)
+        await pipe.send_all(outcome.answer)
         if isinstance(outcome, RefusedUpgrade):
-            await self._read_out()
+            await pipe.read_out()
             raise DisconnectedError(outcome.reason, violation=True)
-        self._reader = FrameReader(limit_bytes=self.limits.ws_message_bytes)
+        self._reader = FrameReader(limit_bytes=min(GREETING_BYTES, self.limits.ws_message_bytes))
         self._early = iter(self._reader.receive(outcome.rest))
         return outcome.target
 
     async def receive(self) -> tuple[bytes, bool]:
-        assert self._reader is not None
+        reader, pipe = self._frames, self._pipe
         while True:
             for arrival in self._early:
                 if isinstance(arrival, bytes):
@@ -96,30 +96,36 @@ class NativeTransport(Transport):
             self._flushes.flush()
             if self.over or self.closing is not None:
                 raise DisconnectedError(self.over)
-            data = await self._receive_some()
+            data = await pipe.receive()
             self.last_inbound = trio.current_time()
-            self._early = iter(self._reader.receive(data))
+            self._early = iter(reader.receive(data))
             if not data:
-                self.over = "connection ended"
+                self.over = GONE
+
+    @property
+    def _frames(self) -> FrameReader:
+        assert isinstance(self._reader, FrameReader)
+        return self._reader
 
     # Serving
 
-    def _begin(self, session: "Session") -> list[Errand]:
+    def _begin(self, session: Served) -> list[Errand]:
         """From now on arrivals go to the session; serves what came early."""
         self._session = session
+        self._frames.limit_bytes = self.limits.ws_message_bytes
         errands: list[Errand] = []
         self._serve(self._early, errands)
+        self._early = iter(())
         self._flushes.flush()
         return errands
 
     def feed(self, data: bytes, now: float, errands: list[Errand]) -> None:
         """Serves a chunk that was received; `errands` takes what has to go through the router."""
         if not data:
-            self.end("connection ended")
+            self.end(GONE)
             return
-        assert self._reader is not None
         self.last_inbound = now
-        self._serve(self._reader.receive(data), errands)
+        self._serve(self._reader.receive(data), errands)  # type: ignore[arg-type]  # a hot path: it is a FrameReader
 
     def _serve(self, arrivals: Iterable[Arrival], errands: list[Errand]) -> None:
         session = self._session
@@ -135,9 +141,13 @@ class NativeTransport(Transport):
         if isinstance(arrival, Failure):
             self.close(arrival.close)
         elif arrival.opcode is Opcode.PING:
-            self.offer(ControlFrame(encode_frame(Opcode.PONG, arrival.payload)))
+            self.put(encode_frame(Opcode.PONG, arrival.payload))
         elif arrival.opcode is Opcode.CLOSE:
             self.end(LEFT)
+
+    def offer(self, text: bytes) -> None:
+        size = len(text)
+        self.put((SHORT_TEXT_HEADS[size] if size < 126 else frame_head(_TEXT, size)) + text)
 
     def forget_session(self) -> None:
         self._session = None
@@ -148,49 +158,47 @@ class NativeTransport(Transport):
             self.over = why
             self._wake()
 
-    # Writing and closing
+    # Closing
 
-    def _take_frames(self) -> bytes:
-        """All waiting frames, as the bytes to write."""
-        parts: list[bytes] = []
-        for frame in self._frames:
-            if type(frame) is not ControlFrame:
-                size = len(frame)
-                parts.append(SHORT_TEXT_HEADS[size] if size < 126 else frame_head(_TEXT, size))
-            parts.append(frame)
-        self._frames.clear()
-        self._frames_bytes = 0
-        return b"".join(parts)
+    async def finish(self) -> None:
+        pipe = self._pipe
+        try:
+            await self._write_out(pipe)
+            await pipe.send_all(self._last_frame())
+            await self._part(pipe)
+        finally:
+            await pipe.aclose()
+
+    async def _write_out(self, pipe: Pipe) -> None:
+        """Writes what still waits."""
+        self._outbox.hold(trio.current_time())
+        while self._outbox.blocked:
+            head = self._outbox.head()
+            await pipe.send_all(head)
+            self._outbox.sent(len(head))
 
     def _last_frame(self) -> bytes:
         """The close frame: ours, or the echo of the client's; nothing if the client is gone or never came."""
         close = self.closing
         if close is None and self.over == LEFT:
             close = Close(1000, "")
-        return encode_close(close) if close is not None and self._reader is not None else b""
+        return encode_close(close) if close is not None and isinstance(self._reader, FrameReader) else b""
 
-    async def _part(self) -> None:
+    async def _part(self, pipe: Pipe) -> None:
         """Waits for what is still to come from the client once the last frame is written."""
-        if self._reader is not None and self._reader.failed:
+        reader = self._reader
+        if not isinstance(reader, FrameReader):
+            return
+        if reader.failed:
             # RFC 6455, 7.1.7: the connection is failed at once, without waiting for the client's close frame.
-            await self._read_out()
-        elif self._reader is not None and self.closing is not None:
-            await self._wait_for_echo(self._reader)
+            await pipe.read_out()
+        elif self.closing is not None:
+            await self._wait_for_echo(pipe, reader)
 
-    async def _read_out(self) -> None:
-        """Lets what was written last arrive: closing a socket with unread data would destroy it."""
-        await self._half_close()
-        while await self._receive_some():
-            pass
-
-    @abstractmethod
-    async def _half_close(self) -> None:
-        """Says that nothing more will be written."""
-
-    async def _wait_for_echo(self, reader: FrameReader) -> None:
+    async def _wait_for_echo(self, pipe: Pipe, reader: FrameReader) -> None:
         """The client's part of the closing handshake."""
         while not self.over:
-            data = await self._receive_some()
+            data = await pipe.receive()
             if not data:
                 return
             for arrival in reader.receive(data):

@@ -11,6 +11,7 @@ from urllib.parse import parse_qs
 from msgspec import Struct
 
 from ..config import NotificationProfile
+from ..delivery.push import FORM_FRAMED
 from ..protocol.answers import FORM_OBJECT, FORM_SDK
 from ..protocol.requests import Connect, used_snake_case
 
@@ -35,22 +36,28 @@ class Dialect(Struct, frozen=True):
 
 _FORMS: dict[Profile, tuple[int, ...]] = {"doc": (0,), "sdk": (FORM_SDK,), "both": (0, FORM_SDK)}
 _DIALECTS = {
-    (profile, snake): Dialect(profile, snake, forms, tuple(form | FORM_OBJECT for form in forms))
+    (profile, snake, framed): Dialect(
+        profile, snake, tuple(form | framed for form in forms), tuple(form | FORM_OBJECT | framed for form in forms)
+    )
     for profile, forms in _FORMS.items()
     for snake in (False, True)
+    for framed in (0, FORM_FRAMED)
 }
 
 
-def choose(connect: Connect, *, binary: bool, target: str, default: NotificationProfile) -> tuple[Dialect, bool]:
+def choose(
+    connect: Connect, *, binary: bool, target: str, default: NotificationProfile, framed: int
+) -> tuple[Dialect, bool]:
     """The dialect of a client, and whether it wants payloads as objects.
 
     Args:
         binary: `connect` came in a binary frame.
         target: the path and query of the WebSocket request.
         default: the server's setting.
+        framed: FORM_FRAMED where pushes go to the socket as they are, else 0.
     """
     snake = used_snake_case(connect.keys)
-    return _DIALECTS[_profile(connect, binary, target, default), snake], binary or snake
+    return _DIALECTS[_profile(connect, binary, target, default), snake, framed], binary or snake
 
 
 def _profile(connect: Connect, binary: bool, target: str, default: NotificationProfile) -> Profile:

@@ -1,20 +1,20 @@
-"""The shared reader: one task that reads all authenticated plain sockets.
+"""The shared reader: one task that serves the sockets of all authenticated clients.
 
 Waking a Trio task for every message costs more than serving the message. So the sockets sit in an epoll set of their
 own, whose descriptor is the only thing this task waits for. One turn serves every socket that is ready, and hands all
-their requests to the router as one batch.
+their requests to the router as one batch. A socket that was full is written to when it takes more.
 """
 
 import select
+import socket
 from logging import getLogger
-from typing import Final, Self
+from typing import Final, Protocol, Self
 
 import trio
 
 from ..delivery.submission import Errand
-from ..protocol.codes import CLOSE_INTERNAL_ERROR
+from ..protocol.codes import CLOSE_INTERNAL_ERROR, Close
 from .gateway import Gateway
-from .native_socket import SocketTransport
 
 log = getLogger(__name__)
 
@@ -23,13 +23,33 @@ BYTES_PER_TURN: Final = 128 * 1024
 """Other tasks get a turn after so many sockets, or when so much was received and served. Either takes milliseconds."""
 
 
+class Parked(Protocol):
+    """A connection whose task sleeps."""
+
+    sock: socket.socket
+    remote_address: str
+
+    @property
+    def interest(self) -> int:
+        """What to wait for, as epoll's bits."""
+
+    def read(self, now: float, errands: list[Errand]) -> int:
+        """Reads and serves; returns how many bytes it was."""
+
+    def write_more(self) -> None:
+        """Writes on."""
+
+    def close(self, why: Close) -> None:
+        """Ends it."""
+
+
 class SharedReader:
     """Owns the epoll set. Use as a context manager around `run`."""
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
         self._epoll = select.epoll()
-        self._transports: dict[int, SocketTransport] = {}
+        self._parked: dict[int, Parked] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -37,36 +57,33 @@ class SharedReader:
     def __exit__(self, *exc_info: object) -> None:
         self._epoll.close()
 
-    def add(self, transport: SocketTransport) -> None:
-        """Reads a socket from now on."""
-        fd = transport.sock.fileno()
-        self._transports[fd] = transport
-        self._epoll.register(fd, 0 if transport.paused else select.EPOLLIN)
+    def add(self, parked: Parked) -> None:
+        """Serves a socket from now on."""
+        fd = parked.sock.fileno()
+        self._parked[fd] = parked
+        self._epoll.register(fd, parked.interest)
 
-    def remove(self, transport: SocketTransport) -> None:
-        """Stops reading a socket, which must still be open."""
-        fd = transport.sock.fileno()
-        del self._transports[fd]
+    def remove(self, parked: Parked) -> None:
+        """Serves it no more; it must still be open."""
+        fd = parked.sock.fileno()
+        del self._parked[fd]
         self._epoll.unregister(fd)
 
-    def pause(self, transport: SocketTransport) -> None:
-        """Leaves a socket unread for a while."""
-        self._epoll.modify(transport.sock.fileno(), 0)
-
-    def resume(self, transport: SocketTransport) -> None:
-        """Reads it again."""
-        if transport.sock.fileno() in self._transports:
-            self._epoll.modify(transport.sock.fileno(), select.EPOLLIN)
+    def update(self, parked: Parked) -> None:
+        """What it waits for has changed."""
+        fd = parked.sock.fileno()
+        if self._parked.get(fd) is parked:
+            self._epoll.modify(fd, parked.interest)
 
     async def run(self) -> None:
         """Serves ready sockets until cancelled."""
-        ready: list[int] = []
+        ready: list[tuple[int, int]] = []
         while True:
             if ready:
                 await trio.lowlevel.checkpoint()
             else:
                 await trio.lowlevel.wait_readable(self._epoll.fileno())
-                ready = [fd for fd, _ in self._epoll.poll(0, SOCKETS_PER_TURN)]
+                ready = self._epoll.poll(0, SOCKETS_PER_TURN)
             errands: list[Errand] = []
             self._serve(ready, errands)
             self._gateway.flushes.flush()
@@ -76,17 +93,22 @@ class SharedReader:
                 except trio.WouldBlock:
                     await self._gateway.router.submit(errands)
 
-    def _serve(self, ready: list[int], errands: list[Errand]) -> None:
-        """Reads sockets, and takes them off the list, until the turn is over."""
+    def _serve(self, ready: list[tuple[int, int]], errands: list[Errand]) -> None:
+        """Serves sockets, and takes them off the list, until the turn is over."""
         now = trio.current_time()
         received_bytes = 0
         while ready and received_bytes < BYTES_PER_TURN:
-            transport = self._transports.get(ready.pop())
-            if transport is None:
+            fd, events = ready.pop()
+            parked = self._parked.get(fd)
+            if parked is None:
                 continue
             try:
-                received_bytes += transport.read(now, errands)
+                if events & select.EPOLLOUT:
+                    parked.write_more()
+                if events != select.EPOLLOUT:
+                    # Also when the client is gone, even if it is not to be read at the moment.
+                    received_bytes += parked.read(now, errands)
             except Exception:
-                # A bug that one client has found must not end the reading of all.
-                log.exception("%s: connection dropped", transport.remote_address)
-                transport.close(CLOSE_INTERNAL_ERROR)
+                # A bug that one client has found must not end the serving of all.
+                log.exception("%s: connection dropped", parked.remote_address)
+                parked.close(CLOSE_INTERNAL_ERROR)

@@ -6,11 +6,11 @@ way, everything that could be answered at once queues up behind it.
 
 from collections import deque
 from enum import Enum, auto
-from typing import TYPE_CHECKING
+from logging import getLogger
 
 import trio
 
-from ..delivery.push import Push
+from ..delivery.push import FORM_FRAMED, Delivery
 from ..delivery.retry import RetryQueue
 from ..delivery.submission import Errand, Submission
 from ..model import DeviceLevel, ReasonCode
@@ -33,16 +33,20 @@ from ..protocol.requests import (
     decode,
 )
 from .commands import RefusedError, read_command
+from .deadlines import RESOLUTION_S
+from .gateway import Gateway
 from .profile import Dialect
 from .transport import Transport
 
-if TYPE_CHECKING:
-    from .gateway import Gateway
-
+log = getLogger(__name__)
 
 ERROR_WINDOW_S = 60.0
 MAX_ID_DIGITS = 20
 """No message id is longer; Python refuses to read numbers of some thousand digits."""
+
+
+PATIENCE_S = 2.0
+"""How long repetitions wait for acknowledgements that have arrived and were not read yet."""
 
 
 class SessionState(Enum):
@@ -102,16 +106,13 @@ class ClientSend(Submission, eq=False, gc=False, kw_only=True):
 
 
 class LateAnswer(Errand, eq=False, gc=False):
-    """An answer, or the end of the session, that has to wait for its turn."""
+    """An answer that has to wait for its turn."""
 
     session: "Session"
-    frame: bytes | None
-    close: Close | None
+    frame: bytes
 
     def finish(self) -> None:
         self.session.settle(self.frame)
-        if self.close is not None:
-            self.session.close(self.close)
 
 
 class Session:
@@ -119,17 +120,19 @@ class Session:
 
     __slots__ = (
         "_errors",
+        "_farewell",
         "_forms",
         "_gateway",
-        "_parting",
         "_retries",
         "_retry_wanted",
+        "_since",
         "_transport",
         "device_flag",
         "device_id",
         "dialect",
         "in_flight",
         "level",
+        "session_id",
         "slot",
         "state",
         "uid",
@@ -137,7 +140,7 @@ class Session:
 
     def __init__(
         self,
-        gateway: "Gateway",
+        gateway: Gateway,
         transport: Transport,
         dialect: Dialect,
         *,
@@ -149,6 +152,7 @@ class Session:
     ) -> None:
         self._gateway = gateway
         self._transport = transport
+        self.session_id = next(gateway.session_ids)
         self.dialect = dialect
         self.uid = uid
         self.device_flag = device_flag
@@ -158,11 +162,20 @@ class Session:
         self.in_flight = 0
         """Errands under way."""
         self.slot: int | None = None
+        self._since = transport.last_inbound
         self._forms = dialect.object_forms if objects else dialect.forms
         self._retries: RetryQueue | None = None
         self._retry_wanted = dialect.profile != "doc"
         self._errors: deque[float] | None = None
-        self._parting: Close | None = None
+        self._farewell: Close | None = None
+        """How to close, once the state is LEAVING."""
+
+    def enter(self, welcome: bytes) -> None:
+        """Begins. The answer to `connect` goes first: nothing awaits here, so no push can overtake it."""
+        self._transport.offer(welcome)
+        self._gateway.entered(self)
+        self._gateway.deadlines.watch(self, self._idle_at)
+        self._gateway.flushes.flush()
 
     # What comes in
 
@@ -194,16 +207,14 @@ class Session:
 
     def _answer(self, answer: bytes | None, errands: list[Errand]) -> None:
         """Answers at once, or behind the sends that are under way."""
-        if answer is None and self._parting is None:
-            return
-        if self.in_flight:
-            self.in_flight += 1
-            errands.append(LateAnswer(self, self, answer, self._parting))
-            return
         if answer is not None:
+            if self.in_flight:
+                self.in_flight += 1
+                errands.append(LateAnswer(self, self, answer))
+                return
             self._transport.offer(answer)
-        if self._parting is not None:
-            self.close(self._parting)
+        if self.state is SessionState.LEAVING and not self.in_flight:
+            self._close_as_wished()
 
     def _serve_batch(self, requests: list[Request], errands: list[Errand]) -> bytes | None:
         batch = BatchAnswer()
@@ -269,55 +280,111 @@ class Session:
         if len(self._errors) == self._errors.maxlen and now - self._errors[0] <= ERROR_WINDOW_S:
             self._part(CLOSE_TOO_MANY_ERRORS)
 
-    def _part(self, close: Close) -> None:
+    def _part(self, why: Close) -> None:
         """Closes once everything that was asked so far is answered."""
         self.state = SessionState.LEAVING
-        self._parting = close
+        self._farewell = why
 
     # What goes out
 
     def settle(self, frame: bytes | None) -> None:
         """One errand is done; `frame` is its answer."""
         self.in_flight -= 1
-        if self.in_flight == self._transport.resume_at:
+        if self.in_flight == self._transport.limits.sends_in_flight // 2:
             self._transport.resume()
-        if frame is not None and self.state is not _CLOSED:
+        if self.state is _CLOSED:
+            return
+        if frame is not None:
             self._transport.offer(frame)
+        if self.state is SessionState.LEAVING and not self.in_flight:
+            self._close_as_wished()
 
-    def deliver(self, push: Push) -> None:
-        """Takes a push for writing; a stored message is repeated until the client acknowledges it."""
+    def deliver(self, delivery: Delivery) -> None:
+        """Takes pushes for writing; stored messages are repeated until the client acknowledges them."""
         if self.state is not _OPEN:
             return
-        offer = self._transport.offer
-        for form in self._forms:
-            offer(push.frame(form))
-        if self._retry_wanted and push.message.message_seq:
+        forms = self._forms
+        if len(forms) == 1 and forms[0] & FORM_FRAMED:
+            self._transport.put(delivery.frame(forms[0]))
+        else:
+            for push in delivery.pushes:
+                for form in forms:
+                    self._transport.put(push.frame(form))
+        if self._retry_wanted:
             if self._retries is None:
                 self._retries = RetryQueue(self._gateway.config.message_retry)
-            due = self._retries.add(push)
+            due = self._retries.add(delivery)
             if due is not None:
                 self._gateway.deadlines.watch(self, due)
 
-    def close(self, close: Close, notice: bytes | None = None) -> None:
+    # The end
+
+    def _close_as_wished(self) -> None:
+        assert self._farewell is not None
+        self.close(self._farewell)
+
+    def close(self, why: Close, notice: bytes | None = None) -> None:
         """Ends the session after what waits was written, the notice last. Later calls do nothing."""
-        if self.state is SessionState.CLOSED:
+        if self.state is not _CLOSED:
+            if notice is not None:
+                self._transport.offer(notice)
+            self._transport.close(why)
+            self.end(why.reason, code=why.code)
+
+    def end(self, reason: str, *, code: int = 1006) -> None:
+        """The connection is over, or will be: from now on nobody finds this session. Later calls do nothing."""
+        if self.state is _CLOSED:
             return
         self.state = SessionState.CLOSED
-        if notice is not None:
-            self._transport.offer(notice)
-        self._transport.close(close)
+        self._gateway.deadlines.forget(self)
+        self._gateway.left(self)
+        log.info(
+            "session closed",
+            extra={
+                "session": self.session_id,
+                "uid": self.uid,
+                "device_flag": self.device_flag,
+                "peer": self._transport.remote_address,
+                "close_code": code,
+                "reason": reason,
+                "duration_s": round(trio.current_time() - self._since, 3),
+            },
+        )
+
+    # Time limits
+
+    @property
+    def _idle_at(self) -> float:
+        return self._transport.last_inbound + self._transport.limits.conn_idle_time_s
 
     def check_deadlines(self, now: float) -> float | None:
-        """Repeats what was not acknowledged, and closes if nothing was heard for too long."""
-        idle_at = self._transport.last_inbound + self._transport.limits.conn_idle_time_s
-        if now >= idle_at:
-            self.close(CLOSE_IDLE)
-        if self.state is SessionState.CLOSED:
+        """Repeats what was not acknowledged, and closes who was silent for too long, or takes nothing.
+
+        What the client has sent counts before it is read: perhaps this whole machine was asleep.
+        """
+        write_due = self._transport.check_writing(now)
+        if now >= self._idle_at:
+            if self._transport.has_unread():
+                self._transport.last_inbound = now
+            else:
+                self.close(CLOSE_IDLE)
+        if self.state is _CLOSED:
             return None
-        if self._retries is None:
-            return idle_at
-        for push in self._retries.pop_due(now):
+        retry_due = self._repeat(now)
+        return min([due for due in (self._idle_at, write_due, retry_due) if due is not None])
+
+    def _repeat(self, now: float) -> float | None:
+        """Repeats what is due; returns when something is due again."""
+        retries = self._retries
+        due = None if retries is None else retries.next_due()
+        if retries is None or due is None:
+            return None
+        if due > now:
+            return due
+        if now < due + PATIENCE_S and self._transport.has_unread():
+            return now + RESOLUTION_S
+        for push in retries.pop_due(now):
             for form in self._forms:
-                self._transport.offer(push.repetition(form))
+                self._transport.put(push.encode(form, dup=True))
         self._transport.flush()
-        return min(idle_at, self._retries.next_due() or idle_at)
+        return retries.next_due()

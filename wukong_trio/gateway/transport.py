@@ -1,17 +1,16 @@
-"""What a session sees of its connection: a bounded outbox, and a way to end it. Engines fill in reading and writing."""
+"""What a session sees of its connection: frames go out, and it can be ended. Engines fill in reading and writing."""
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import trio
 
 from ..config import Limits
 from ..delivery.flush import FlushList
+from ..delivery.submission import Errand
 from ..errors import WukongError
 from ..protocol.codes import CLOSE_SLOW_CONSUMER, Close
-
-if TYPE_CHECKING:
-    from .session import Session
+from .outbox import Outbox
 
 
 class DisconnectedError(WukongError):
@@ -22,80 +21,107 @@ class DisconnectedError(WukongError):
         self.violation = violation
 
 
+class Served(Protocol):
+    """A session as its connection sees it."""
+
+    in_flight: int
+    """Errands under way; while there are too many, the client is not read."""
+    slot: int | None
+
+    def receive(self, message: bytes, errands: list[Errand]) -> None:
+        """Serves one message."""
+
+    def check_deadlines(self, now: float) -> float | None:
+        """Does what is due; returns when to look again, None if never."""
+
+
 class Transport(ABC):
     """One client's connection.
 
-    Frames are the JSON texts of messages; the engine turns them into WebSocket frames.
+    Its task awaits the client only inside `awaiting`, so that `close` can interrupt that from anywhere.
     """
 
-    __slots__ = (
-        "_flushes",
-        "_frames",
-        "_frames_bytes",
-        "_touched",
-        "closing",
-        "last_inbound",
-        "limits",
-        "remote_address",
-        "resume_at",
-        "waiting",
-    )
+    __slots__ = ("_flushes", "_outbox", "_touched", "_waiting", "closing", "last_inbound", "limits", "remote_address")
+
+    form = 0
+    """Bits that the wire forms of pushes need for this kind of connection."""
 
     def __init__(self, limits: Limits, flushes: FlushList, *, remote_address: str, now: float) -> None:
         self.limits = limits
-        self.resume_at = limits.sends_in_flight // 2
-        """How few sends must be under way before `resume` is called."""
         self.remote_address = remote_address
         self.last_inbound = now
         """When the client last sent anything, Trio's clock."""
         self.closing: Close | None = None
         """Set once the server has decided to end the connection."""
-        self.waiting: trio.CancelScope | None = None
-        """Around whatever the connection's task awaits of the client; cancelled by `close`."""
+        self._waiting: trio.CancelScope | None = None
         self._flushes = flushes
-        self._frames: list[bytes] = []
-        self._frames_bytes = 0
+        self._outbox = Outbox()
         self._touched = False
 
-    def offer(self, frame: bytes) -> None:
-        """Queues a frame, to be written when the turn is over. A client that lets too much pile up is cut off."""
-        if self.closing is not None:
-            return
-        frames, limits = self._frames, self.limits
-        frames.append(frame)
-        self._frames_bytes += len(frame)
-        if len(frames) > limits.outbox_frames or self._frames_bytes > limits.outbox_bytes:
-            frames.clear()
-            self._frames_bytes = 0
-            self.close(CLOSE_SLOW_CONSUMER)
-        elif not self._touched:
-            self._touched = True
-            self._flushes.add(self)
+    # For the session
 
-    def flush(self) -> None:
-        """Starts writing what waits; does not wait itself."""
-        self._touched = False
-        if self._frames:
-            self._write()
+    @abstractmethod
+    def offer(self, text: bytes) -> None:
+        """Queues the JSON text of a message, to be written when the turn is over."""
 
-    def close(self, close: Close) -> None:
+    def put(self, frame: bytes) -> None:
+        """Queues a frame that is ready for this kind of connection."""
+        if self.closing is None:
+            self._outbox.put(frame)
+            if not self._touched:
+                self._touched = True
+                self._flushes.add(self)
+
+    def close(self, why: Close) -> None:
         """Ends the connection: what waits is still written, then the close frame. Later calls do nothing."""
         if self.closing is None:
-            self.closing = close
+            self.closing = why
             self._wake()
+
+    @abstractmethod
+    def resume(self) -> None:
+        """The session has fewer sends under way: the client is read again."""
+
+    def has_unread(self) -> bool:
+        """Whether the client has sent something that was not read yet, as far as that can be told."""
+        return False
+
+    def check_writing(self, now: float) -> float | None:
+        """Closes if something waits for too long to be written; returns when to look again, None if nothing waits."""
+        return None
+
+    # For the connection's task
+
+    def awaiting(self, deadline: float = float("inf")) -> trio.CancelScope:
+        """The scope in which to await the client. `close` cancels it; after `close` it is cancelled from the start."""
+        scope = self._waiting = trio.CancelScope(deadline=deadline)
+        if self.closing is not None:
+            scope.cancel()
+        return scope
 
     def _wake(self) -> None:
         """Interrupts what the connection's task awaits of the client."""
-        if self.waiting is not None:
-            self.waiting.cancel()
+        if self._waiting is not None:
+            self._waiting.cancel()
 
     @abstractmethod
-    def _write(self) -> None:
-        """Starts writing the waiting frames."""
+    def flush(self) -> None:
+        """Starts writing what waits; does not wait itself. Who has let too much pile up is closed as slow."""
+
+    def _is_behind(self) -> bool:
+        """Whether more was refused than may wait. To be asked when a chance to take it has passed, not in a burst."""
+        return self._outbox.exceeds(frames=self.limits.outbox_frames, size_bytes=self.limits.outbox_bytes)
+
+    def _cut_off(self) -> None:
+        """The client is too slow: what waits is not for it any more."""
+        self._outbox.clear()
+        self.close(CLOSE_SLOW_CONSUMER)
 
     @abstractmethod
     async def open(self) -> str:
         """The WebSocket handshake; returns path and query of the request.
+
+        If it was cancelled, it may be called again and goes on.
 
         Raises:
             DisconnectedError: it did not succeed.
@@ -103,23 +129,23 @@ class Transport(ABC):
 
     @abstractmethod
     async def receive(self) -> tuple[bytes, bool]:
-        """The next message, and whether it came in a binary frame.
+        """The next message, and whether it came in a binary frame. A cancelled call loses nothing.
 
         Raises:
             DisconnectedError: there is none.
         """
 
     @abstractmethod
-    async def carry(self, session: "Session") -> None:
-        """Feeds the session until `close` was called or the client is gone."""
+    async def carry(self, session: Served) -> None:
+        """Feeds the session until `close` was called.
+
+        Raises:
+            DisconnectedError: the client is gone.
+        """
 
     @abstractmethod
     def forget_session(self) -> None:
         """Lets go of a session that is over: the two hold each other, and the garbage collector may come late."""
-
-    @abstractmethod
-    def resume(self) -> None:
-        """The session takes messages again, after it had too many sends under way."""
 
     @abstractmethod
     async def finish(self) -> None:

@@ -1,41 +1,71 @@
-"""The reference WebSocket engine, on trio-websocket: each connection's task reads, another writes while there is need.
+"""The reference WebSocket engine, on trio-websocket: each connection's task reads, another writes.
 
-Slow but well known. trio-websocket answers pings, reassembles fragments, checks UTF-8 and limits the message size.
+Slow but well known. trio-websocket answers pings, reassembles fragments, checks UTF-8 and limits the message size. The
+opening handshake follows the rules of the native engine: trio-websocket gets to see a plain request in its place.
 """
-
-import ssl
-from logging import getLogger
 
 import trio
 from trio_websocket import ConnectionClosed, HandshakeError, WebSocketConnection, wrap_server_stream
 
 from ..delivery.submission import Errand
-from ..protocol.codes import CLOSE_SLOW_CONSUMER, CLOSE_TOO_BIG
-from .connection import run_connection
+from ..protocol.codes import CLOSE_TOO_BIG
+from .connection import errors_end_here, run_connection
 from .gateway import Gateway
-from .session import Session
-from .transport import DisconnectedError, Transport
+from .handshake import HandshakeReader, RefusedUpgrade, Upgrade
+from .outbox import Chunk
+from .pipes import RECEIVE_BYTES, StreamPipe, stream_has_unread
+from .transport import DisconnectedError, Served, Transport
+from .writer import Writer
 
-log = getLogger(__name__)
-
-RECEIVE_BYTES = 64 * 1024
 _VIOLATIONS = frozenset({1002, 1003, 1007, 1009})
 """Close codes with which trio-websocket itself ends connections whose client broke the protocol."""
 QUEUED_MESSAGES = 8
 """Decoded messages trio-websocket may hold; while they are full it answers no pings, so they are taken at once."""
+GREETING_BYTES = 64 * 1024
+"""What a client may send altogether before it has authenticated."""
 
 
-class _HeardStream(trio.abc.Stream):
-    """Notes when bytes arrive: trio-websocket keeps pings to itself, but they are signs of life."""
+class _WatchedStream(trio.abc.Stream):
+    """The stream as trio-websocket sees it, after the request was read.
+
+    Notes when bytes arrive: trio-websocket keeps pings to itself, but they are signs of life. And counts them until the
+    client has authenticated.
+    """
 
     def __init__(self, stream: trio.abc.Stream) -> None:
         self._stream = stream
+        self._request = b""
+        self._rest = b""
+        self._accepted = trio.Event()
+        self.left_bytes: float = GREETING_BYTES
+        """How much more may come."""
         self.last_inbound = trio.current_time()
 
+    def begin(self, upgrade: Upgrade) -> None:
+        """The client's request, in plain words."""
+        self._request = (
+            b"GET / HTTP/1.1\r\nHost: client\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            b"Sec-WebSocket-Key: %b\r\nSec-WebSocket-Version: 13\r\n\r\n" % upgrade.key
+        )
+        self._rest = upgrade.rest
+
+    def accepted(self) -> None:
+        """The request was answered: what the client sent after it may follow."""
+        self._accepted.set()
+
     async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
-        data = await self._stream.receive_some(max_bytes)
+        if self._request:
+            request, self._request = self._request, b""
+            return request
+        await self._accepted.wait()
+        data: bytes | bytearray
+        if self._rest:
+            data, self._rest = self._rest, b""
+        else:
+            data = await self._stream.receive_some(max_bytes)
         self.last_inbound = trio.current_time()
-        return data
+        self.left_bytes -= len(data)
+        return data if self.left_bytes >= 0 else b""
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         await self._stream.send_all(data)
@@ -51,18 +81,30 @@ class TrioWebSocketTransport(Transport):
     """A connection that trio-websocket speaks for."""
 
     def __init__(self, gateway: Gateway, nursery: trio.Nursery, stream: trio.abc.Stream, remote_address: str) -> None:
-        self._stream = _HeardStream(stream)
+        self._raw_stream = stream
+        self._stream = _WatchedStream(stream)
         now = self._stream.last_inbound
         super().__init__(gateway.config.limits, gateway.flushes, remote_address=remote_address, now=now)
         self._gateway = gateway
         self._nursery = nursery
-        self._websocket: WebSocketConnection
-        """Set by `open`."""
-        self._writing: trio.CancelScope | None = None
-        self._written = trio.Event()
+        self._handshake = HandshakeReader()
+        self._websocket: WebSocketConnection | None = None
+        """None until the handshake is done."""
+        self.writer = Writer(self._outbox, self._send, timeout_s=self.limits.write_timeout_s, join_bytes=0)
         self._resumed = trio.Event()
 
     async def open(self) -> str:
+        pipe, outcome = StreamPipe(self._raw_stream), None
+        while outcome is None:
+            data = await pipe.receive()
+            if not data:
+                raise DisconnectedError("connection ended")
+            outcome = self._handshake.receive(data)
+        if isinstance(outcome, RefusedUpgrade):
+            await pipe.send_all(outcome.answer)
+            await pipe.read_out()
+            raise DisconnectedError(outcome.reason, violation=True)
+        self._stream.begin(outcome)
         try:
             request = await wrap_server_stream(
                 self._nursery,
@@ -74,7 +116,8 @@ class TrioWebSocketTransport(Transport):
             self._websocket = await request.accept()
         except (HandshakeError, ConnectionClosed) as error:
             raise DisconnectedError(repr(error), violation=True) from None
-        return str(request.path)
+        self._stream.accepted()
+        return outcome.target
 
     @property
     def last_inbound(self) -> float:
@@ -85,36 +128,42 @@ class TrioWebSocketTransport(Transport):
     def last_inbound(self, now: float) -> None:
         self._stream.last_inbound = now
 
-    def _write(self) -> None:
-        if self._writing is None:
-            self._writing = trio.CancelScope()
-            self._written = trio.Event()
-            self._nursery.start_soon(self._drain, self._writing)
+    def has_unread(self) -> bool:
+        return stream_has_unread(self._raw_stream)
 
-    async def _drain(self, scope: trio.CancelScope) -> None:
-        """Writes until nothing waits. A message that makes no progress for too long ends the connection."""
+    def offer(self, text: bytes) -> None:
+        self.put(text)
+
+    def flush(self) -> None:
+        self._touched = False
+        was_blocked = self._outbox.blocked
+        self._outbox.hold(trio.current_time())
+        if was_blocked and self._is_behind():
+            self._cut_off()
+        self.writer.wake()
+
+    async def _send(self, text: Chunk) -> None:
+        assert self._websocket is not None
         try:
-            with scope:
-                while self._frames:
-                    frame = self._frames.pop(0)
-                    self._frames_bytes -= len(frame)
-                    with trio.move_on_after(self.limits.write_timeout_s) as deadline:
-                        await self._websocket.send_message(frame.decode())
-                    if deadline.cancelled_caught:
-                        # Half a message may have been written: nothing can follow it on this stream.
-                        self.close(CLOSE_SLOW_CONSUMER)
-                        await trio.aclose_forcefully(self._stream)
-                        return
+            await self._websocket.send_message(bytes(text).decode())
         except (ConnectionClosed, trio.BrokenResourceError, trio.ClosedResourceError):
-            self._frames.clear()
-        finally:
-            self._writing = None
-            self._written.set()
+            self._outbox.clear()
+
+    async def write(self) -> None:
+        """Writes until cancelled; a task beside the connection's."""
+        try:
+            await self.writer.run()
+        except trio.TooSlowError:
+            self._cut_off()
+            await trio.aclose_forcefully(self._raw_stream)
 
     async def receive(self) -> tuple[bytes, bool]:
+        assert self._websocket is not None
         try:
             message = await self._websocket.get_message()
         except ConnectionClosed as closed:
+            if self._stream.left_bytes < 0:
+                self.close(CLOSE_TOO_BIG)
             code = closed.reason.code if closed.reason is not None else 1006
             raise DisconnectedError(f"connection ended ({code})", violation=code in _VIOLATIONS) from None
         text = message.encode() if isinstance(message, str) else bytes(message)
@@ -124,8 +173,9 @@ class TrioWebSocketTransport(Transport):
             raise DisconnectedError("message too big")
         return text, isinstance(message, bytes)
 
-    async def carry(self, session: Session) -> None:
-        with trio.CancelScope() as self.waiting:
+    async def carry(self, session: Served) -> None:
+        self._stream.left_bytes = float("inf")
+        with self.awaiting():
             while self.closing is None:
                 message, _ = await self.receive()
                 errands: list[Errand] = []
@@ -146,21 +196,18 @@ class TrioWebSocketTransport(Transport):
     async def finish(self) -> None:
         try:
             self.flush()
-            while self._writing is not None:
-                await self._written.wait()
-            if self.closing is not None:
+            await self.writer.written()
+            if self.closing is not None and self._websocket is not None:
                 await self._websocket.aclose(self.closing.code, self.closing.reason)
         finally:
-            await trio.aclose_forcefully(self._stream)
+            await trio.aclose_forcefully(self._raw_stream)
 
 
 async def serve_trio_websocket(gateway: Gateway, stream: trio.abc.Stream, remote_address: str) -> None:
     """Serves a client on a connected stream; returns when the stream is closed."""
-    try:
+    with errors_end_here(remote_address):
         async with trio.open_nursery() as nursery:
-            await run_connection(gateway, TrioWebSocketTransport(gateway, nursery, stream, remote_address))
+            transport = TrioWebSocketTransport(gateway, nursery, stream, remote_address)
+            nursery.start_soon(transport.write)
+            await run_connection(gateway, transport)
             nursery.cancel_scope.cancel()
-    except* (trio.BrokenResourceError, trio.ClosedResourceError, ssl.SSLError) as group:
-        log.info("%s: connection dropped: %r", remote_address, group.exceptions[0])
-    except* Exception:
-        log.exception("%s: connection dropped", remote_address)

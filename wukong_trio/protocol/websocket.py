@@ -80,19 +80,19 @@ class FrameReader:
         "_checked",
         "_decoder",
         "_done",
-        "_limit_bytes",
         "_opcode",
         "_parts",
         "_size",
         "_wanted",
         "failed",
+        "limit_bytes",
     )
 
     def __init__(self, *, limit_bytes: int) -> None:
         """Args:
         limit_bytes: the largest message, all its fragments together.
         """
-        self._limit_bytes = limit_bytes
+        self.limit_bytes = limit_bytes
         self._buffer: bytearray | None = None
         self._wanted = 0
         """How much the buffer must hold before it is worth looking at it again."""
@@ -151,7 +151,7 @@ class FrameReader:
                 if length <= _MAX_CONTROL_BYTES or (size == 8 and not 0xFFFF < length < 2**63):
                     raise _ViolationError(1002, "length is not written the shortest way")
                 payload_at += size
-            if first != _WHOLE_TEXT or second < _MASKED or self._opcode is not None or length > self._limit_bytes:
+            if first != _WHOLE_TEXT or second < _MASKED or self._opcode is not None or length > self.limit_bytes:
                 self._check_head(first, second, length)
             stop = payload_at + length
             if stop > end:
@@ -190,7 +190,7 @@ class FrameReader:
             return
         if (opcode == Opcode.CONTINUATION) != (self._opcode is not None):
             raise _ViolationError(1002, "continuation out of place")
-        if self._size + length > self._limit_bytes:
+        if self._size + length > self.limit_bytes:
             raise _ViolationError(CLOSE_TOO_BIG.code, CLOSE_TOO_BIG.reason)
 
     def _add_part(self, first: int, payload: bytes, arrivals: list[Arrival]) -> None:

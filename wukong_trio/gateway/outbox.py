@@ -1,0 +1,159 @@
+"""What waits to be written to one client. Knows nothing of sockets: who owns one passes in how to send.
+
+As long as the socket takes everything, an outbox is a list that is emptied once per turn. What the socket refuses is
+kept in order, with the moment at which it was refused first: how much that is, and since when, decides whether the
+client is too slow. What was not offered to the socket yet is nobody's fault.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Final, TypeAlias
+
+CHUNK_BYTES: Final = 64 * 1024
+"""Small frames are joined up to this size; a larger one is sent as it is, because others share it."""
+
+Chunk: TypeAlias = bytes | memoryview
+Send: TypeAlias = Callable[[Chunk], int]
+"""Offers bytes to a socket; returns how many it took."""
+
+
+class _Backlog:
+    """What a socket did not take, oldest first."""
+
+    __slots__ = ("_ages", "_chunks", "bytes")
+
+    def __init__(self) -> None:
+        self._chunks: deque[Chunk] = deque()
+        self._ages: deque[tuple[int, float]] = deque()
+        """How many bytes wait since which moment."""
+        self.bytes = 0
+
+    @property
+    def frames(self) -> int:
+        """How many wait behind the one that is being written."""
+        return len(self._chunks) - 1
+
+    @property
+    def since(self) -> float:
+        """When the oldest byte was refused first."""
+        return self._ages[0][1]
+
+    def extend(self, frames: Iterable[Chunk], now: float) -> None:
+        before = self.bytes
+        for frame in frames:
+            self._chunks.append(frame)
+            self.bytes += len(frame)
+        if self.bytes > before:
+            self._ages.append((self.bytes - before, now))
+
+    def head(self, join_bytes: int) -> Chunk:
+        """What to write next: one chunk, or several joined up to a size. It stays here until it was `sent`."""
+        head = self._chunks[0]
+        if len(head) < join_bytes and len(self._chunks) > 1:
+            joined = bytearray(self._chunks.popleft())
+            while self._chunks and len(joined) + len(self._chunks[0]) <= join_bytes:
+                joined += self._chunks.popleft()
+            head = bytes(joined)
+            self._chunks.appendleft(head)
+        return head
+
+    def sent(self, size: int) -> None:
+        """So many bytes of `head` have gone."""
+        head = self._chunks.popleft()
+        if size < len(head):
+            self._chunks.appendleft(memoryview(head)[size:])
+        self.bytes -= size
+        while size:
+            waiting, since = self._ages.popleft()
+            if waiting > size:
+                self._ages.appendleft((waiting - size, since))
+            size -= min(waiting, size)
+
+
+class Outbox:
+    """Frames on their way to one client."""
+
+    __slots__ = ("_backlog", "_frames")
+
+    def __init__(self) -> None:
+        self._frames: list[bytes] = []
+        """Not offered to the socket yet."""
+        self._backlog: _Backlog | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self._frames) or self._backlog is not None
+
+    @property
+    def blocked(self) -> bool:
+        """Something was refused: the rest waits behind it."""
+        return self._backlog is not None
+
+    @property
+    def since(self) -> float | None:
+        """When the oldest byte that waits was refused first; None if none was."""
+        return None if self._backlog is None else self._backlog.since
+
+    def exceeds(self, *, frames: int, size_bytes: int) -> bool:
+        """Whether more than that was refused."""
+        backlog = self._backlog
+        return backlog is not None and (backlog.frames > frames or backlog.bytes > size_bytes)
+
+    def put(self, frame: bytes) -> None:
+        """Takes a whole frame."""
+        self._frames.append(frame)
+
+    def clear(self) -> None:
+        """Forgets everything; a frame that was half written stays so."""
+        self._frames.clear()
+        self._backlog = None
+
+    def write(self, send: Send, now: Callable[[], float]) -> None:
+        """Offers everything to a socket, until it refuses.
+
+        Args:
+            now: the clock, asked only when something is refused.
+        """
+        frames = self._frames
+        if self._backlog is None:
+            if not frames:
+                return
+            data = frames[0] if len(frames) == 1 else self._join()
+            if data is not None:
+                frames.clear()
+                taken = send(data)
+                if taken < len(data):
+                    self._backlog = _Backlog()
+                    self._backlog.extend([memoryview(data)[taken:]], now())
+                return
+        self.hold(now())
+        while self._backlog is not None:
+            head = self._backlog.head(CHUNK_BYTES)
+            taken = send(head)
+            self.sent(taken)
+            if taken < len(head):
+                return
+
+    def _join(self) -> bytes | None:
+        """All frames in one piece; None if that would copy much."""
+        return b"".join(self._frames) if sum(map(len, self._frames)) <= CHUNK_BYTES else None
+
+    def hold(self, now: float) -> None:
+        """Counts everything as refused: the socket is known to be full, or somebody else writes."""
+        if self._frames:
+            if self._backlog is None:
+                self._backlog = _Backlog()
+            self._backlog.extend(self._frames, now)
+            self._frames.clear()
+
+    def head(self, *, join_bytes: int = CHUNK_BYTES) -> Chunk:
+        """What is to be written next of what was refused."""
+        assert self._backlog is not None
+        return self._backlog.head(join_bytes)
+
+    def sent(self, size: int) -> None:
+        """So many bytes of `head` have gone."""
+        assert self._backlog is not None
+        if size:
+            self._backlog.sent(size)
+            if not self._backlog.bytes:
+                self._backlog = None

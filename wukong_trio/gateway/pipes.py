@@ -1,0 +1,136 @@
+"""Moving bytes while a task waits for them: to open a connection and to close it, and all the time on streams."""
+
+import select
+import socket
+import ssl
+from abc import ABC, abstractmethod
+from contextlib import suppress
+from typing import Final
+
+import trio
+
+RECEIVE_BYTES: Final = 64 * 1024
+_GONE: Final = (trio.BrokenResourceError, trio.ClosedResourceError, ssl.SSLError)
+
+
+class Pipe(ABC):
+    """Bytes from and to one client. Nothing is raised when the client is gone: it just says nothing any more."""
+
+    @abstractmethod
+    async def receive(self, *, wait: bool = True) -> bytes:
+        """The next bytes, none at the end.
+
+        Args:
+            wait: False if something is probably there already.
+        """
+
+    @abstractmethod
+    async def send_all(self, data: bytes | memoryview) -> None:
+        """Writes all of it, unless the client is gone."""
+
+    @abstractmethod
+    async def half_close(self) -> None:
+        """Says that nothing more will be written."""
+
+    async def read_out(self) -> None:
+        """Lets what was written last arrive: closing a socket with unread data would destroy it."""
+        await self.half_close()
+        while await self.receive():
+            pass
+
+    @abstractmethod
+    async def aclose(self) -> None:
+        """Closes at once."""
+
+    @abstractmethod
+    def has_unread(self) -> bool:
+        """Whether something has arrived that was not received yet, as far as that can be told."""
+
+
+class SocketPipe(Pipe):
+    """A non-blocking socket. Holds nothing but the socket, so it may be made anew whenever a task is to wait."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+
+    async def receive(self, *, wait: bool = True) -> bytes:
+        while True:
+            if wait:
+                await trio.lowlevel.wait_readable(self._sock)
+            wait = True
+            try:
+                return self._sock.recv(RECEIVE_BYTES)
+            except BlockingIOError:
+                continue
+            except OSError:
+                return b""
+
+    async def send_all(self, data: bytes | memoryview) -> None:
+        unsent = memoryview(data)
+        while unsent:
+            try:
+                unsent = unsent[self._sock.send(unsent) :]
+            except BlockingIOError:
+                await trio.lowlevel.wait_writable(self._sock)
+            except OSError:
+                return
+
+    async def half_close(self) -> None:
+        with suppress(OSError):
+            self._sock.shutdown(socket.SHUT_WR)
+
+    async def aclose(self) -> None:
+        trio.lowlevel.notify_closing(self._sock)
+        self._sock.close()
+
+    def has_unread(self) -> bool:
+        return is_readable(self._sock.fileno())
+
+
+class StreamPipe(Pipe):
+    """A Trio stream."""
+
+    def __init__(self, stream: trio.abc.Stream) -> None:
+        self._stream = stream
+
+    async def receive(self, *, wait: bool = True) -> bytes:
+        try:
+            return bytes(await self._stream.receive_some(RECEIVE_BYTES))
+        except _GONE:
+            return b""
+
+    async def send_all(self, data: bytes | memoryview) -> None:
+        with suppress(*_GONE):
+            await self._stream.send_all(data)
+
+    async def half_close(self) -> None:
+        if isinstance(self._stream, trio.abc.HalfCloseableStream):
+            with suppress(*_GONE):
+                await self._stream.send_eof()
+
+    async def aclose(self) -> None:
+        await trio.aclose_forcefully(self._stream)
+
+    def has_unread(self) -> bool:
+        return stream_has_unread(self._stream)
+
+
+def is_readable(fd: int) -> bool:
+    """Whether the kernel has something for a descriptor, an end included."""
+    if fd < 0:
+        return False
+    poll = select.poll()
+    poll.register(fd, select.POLLIN)
+    return bool(poll.poll(0))
+
+
+def socket_of(stream: trio.abc.Stream) -> trio.socket.SocketType | None:
+    """The socket below a stream, if there is one."""
+    inner = stream.transport_stream if isinstance(stream, trio.SSLStream) else stream
+    return inner.socket if isinstance(inner, trio.SocketStream) else None
+
+
+def stream_has_unread(stream: trio.abc.Stream) -> bool:
+    """Whether something has arrived at the socket below a stream."""
+    sock = socket_of(stream)
+    return sock is not None and is_readable(sock.fileno())

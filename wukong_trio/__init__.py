@@ -24,10 +24,12 @@ from .delivery.hooks import SessionClosed as SessionClosed
 from .delivery.hooks import SessionOpened as SessionOpened
 from .errors import ConfigError as ConfigError
 from .errors import ConnectionClosed as ConnectionClosed
+from .errors import InternalError as InternalError
 from .errors import RequestError as RequestError
 from .errors import StoreError as StoreError
 from .errors import StoreOpenError as StoreOpenError
 from .errors import WukongError as WukongError
+from .listening import Endpoints as Endpoints
 from .model import ChannelKey as ChannelKey
 from .model import ChannelType as ChannelType
 from .model import DeviceLevel as DeviceLevel
@@ -35,7 +37,6 @@ from .model import Message as Message
 from .model import ReasonCode as ReasonCode
 from .model import SendCommand as SendCommand
 from .model import SendResult as SendResult
-from .server import Endpoints as Endpoints
 from .server import Server as Server
 from .server import ServerStatistics as ServerStatistics
 from .server import open_server as open_server

@@ -4,6 +4,7 @@ WukongError
 ├── ConfigError         a setting is wrong or a resource it names cannot be had; names key, value and cure
 ├── StoreError          the store could not do it now; nothing was changed
 │   └── StoreOpenError  the store cannot be used at all: unreadable, corrupt, or newer than this program
+├── InternalError       a part of the server has ended by a bug; the server was stopped
 ├── RequestError        a request was refused; carries the protocol's code
 └── ConnectionClosed    the client's connection has ended; carries close code and reason
 """
@@ -23,6 +24,10 @@ class StoreError(WukongError):
 
 class StoreOpenError(StoreError):
     """The store cannot be opened. The text says what to do."""
+
+
+class InternalError(WukongError):
+    """A part of the server has ended although it must not: a bug. The cause is attached; the server was stopped."""
 
 
 class RequestError(WukongError):

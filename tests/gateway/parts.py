@@ -17,7 +17,7 @@ from wukong_trio.delivery.registry import SessionRegistry
 from wukong_trio.delivery.router import Router
 from wukong_trio.gateway.connection import run_connection
 from wukong_trio.gateway.gateway import Gateway
-from wukong_trio.gateway.native_stream import StreamTransport
+from wukong_trio.gateway.native_stream import serve_stream
 from wukong_trio.gateway.transport import Transport
 from wukong_trio.services.auth import Authentication
 from wukong_trio.services.directory import ChannelDirectory
@@ -67,7 +67,6 @@ class Scene:
         self.router = Router(self.store, committer, Deliverer(self.registry, flushes, None))
         authentication = Authentication(self.store, config.auth, None, hook_timeout_s=1)
         self.gateway = Gateway(config, self.router, self.registry, authentication, flushes, None)
-        self.gateway.start_soon = nursery.start_soon
         for part in (self.router.run, authentication.run, self.gateway.deadlines.run):
             nursery.start_soon(part)
         self.ended = math.nan
@@ -75,7 +74,7 @@ class Scene:
     def open(self, *, lockstep: bool = False) -> trio.abc.HalfCloseableStream:
         """The client's side of a new connection."""
         ours, theirs = lockstep_stream_pair() if lockstep else memory_stream_pair()
-        self.nursery.start_soon(self.run, StreamTransport(self.gateway, ours, "a test"))
+        self.nursery.start_soon(serve_stream, self.gateway, ours, "a test")
         return theirs
 
     async def run(self, transport: Transport) -> None:

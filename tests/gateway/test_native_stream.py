@@ -14,7 +14,7 @@ from parts import CONNECT, UPGRADE, Scene, frame, send_frame
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from wukong_trio import Address, Listeners, open_client
-from wukong_trio.gateway import native_stream
+from wukong_trio.gateway import pipes
 from wukong_trio.testing import RawClient, SocketClosed, open_raw_client, open_test_server
 
 
@@ -109,7 +109,7 @@ async def test_byte_by_byte(autojump_clock: MockClock, nursery: trio.Nursery) ->
 async def test_a_fast_sender_is_not_read_any_more(
     autojump_clock: MockClock, nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(native_stream, "RECEIVE_BYTES", 300)
+    monkeypatch.setattr(pipes, "RECEIVE_BYTES", 300)
     scene = Scene(nursery, limits={"sends_in_flight": 4})
     client = await scene.connected("ann")
     scene.store.may_store = trio.Event()

@@ -187,26 +187,26 @@ class Deliverer:
 
     def _push_run(self, lane: Lane, uids: list[str]) -> None:
         sessions_of, senders, delivery = self._registry.sessions_of, lane.senders, lane.delivery
-        pushed = 0
+        pushed, messages = 0, len(lane.pushes)
         for uid in uids:
             for session in sessions_of(uid):
                 try:
                     if uid in senders:
-                        self._push_to_sender(lane, session)
+                        pushed += self._push_to_sender(lane, session)
                     else:
                         session.deliver(delivery)
+                        pushed += messages
                 except Exception:
                     log.exception("one message was not delivered to everybody")
-                pushed += 1
-        self.statistics.delivered += pushed * len(lane.pushes)
+        self.statistics.delivered += pushed
 
-    def _push_to_sender(self, lane: Lane, session: Receiver) -> None:
-        """The run as somebody sees it who has written some of it; not what this very session has sent."""
-        for submission, push in zip(lane.run, lane.pushes, strict=True):
-            if submission.command.from_uid != session.uid:
-                session.deliver(push)
-            elif submission.sender is not session:
-                session.deliver(self._own(submission))
+    def _push_to_sender(self, lane: Lane, session: Receiver) -> int:
+        """Pushes the run to somebody who has written some of it, but not what this very session has sent."""
+        others = [(n, push) for n, push in enumerate(lane.pushes) if lane.run[n].sender is not session]
+        for n, push in others:
+            own = push.message.from_uid == session.uid
+            session.deliver(self._own(lane.run[n]) if own else push)
+        return len(others)
 
     async def _give_way(self) -> None:
         """Writes what was handed out and lets other tasks run."""

@@ -1,13 +1,16 @@
 """Writing once per turn: outboxes that got frames are noted, and flushed together when the turn is over."""
 
+from logging import getLogger
 from typing import Protocol
+
+log = getLogger(__name__)
 
 
 class Flushable(Protocol):
     """An outbox that can be written without waiting."""
 
     def flush(self) -> None:
-        """Starts writing what waits. Must not raise and not wait."""
+        """Starts writing what waits; does not wait itself."""
 
 
 class FlushList:
@@ -26,4 +29,8 @@ class FlushList:
         """Flushes every noted outbox."""
         touched, self._touched = self._touched, []
         for outbox in touched:
-            outbox.flush()
+            try:
+                outbox.flush()
+            except Exception:
+                # A bug that one connection has found must not keep the others' frames back.
+                log.exception("an outbox was not flushed")

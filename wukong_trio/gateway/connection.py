@@ -22,16 +22,16 @@ _PEACEFUL = frozenset({CLOSE_BYE.code, CLOSE_SHUTDOWN.code})
 
 async def run_connection(gateway: Gateway, transport: Transport) -> None:
     """Serves one client until it is gone or sent away. Whatever goes wrong ends here, in one log line."""
-    if gateway.newcomers.admit(transport, transport.remote_address.rpartition(":")[0]):
-        try:
+    try:
+        if gateway.newcomers.admit(transport, transport.remote_address.rpartition(":")[0]):
             await _serve(gateway, transport)
-        finally:
-            gateway.newcomers.discard(transport)
-    else:
-        log.warning("%s: closed, too many connections have not authenticated", transport.remote_address)
-    # Not shielded: connections are cancelled only when the server's own time to stop is over.
-    with trio.move_on_after(gateway.config.limits.close_timeout_s), errors_end_here(transport.remote_address):
-        await transport.finish()
+        else:
+            log.warning("%s: closed, too many connections have not authenticated", transport.remote_address)
+    finally:
+        gateway.newcomers.discard(transport)
+        # Not shielded: connections are cancelled only when the server's own time to stop is over.
+        with trio.move_on_after(gateway.config.limits.close_timeout_s), errors_end_here(transport.remote_address):
+            await transport.finish()
 
 
 async def _serve(gateway: Gateway, transport: Transport) -> None:

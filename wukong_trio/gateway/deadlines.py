@@ -2,9 +2,12 @@
 
 import math
 from heapq import heappop, heappush
+from logging import getLogger
 from typing import Final, Protocol
 
 import trio
+
+log = getLogger(__name__)
 
 RESOLUTION_S: Final = 0.1
 
@@ -67,6 +70,11 @@ class DeadlineTable:
         while self._times and self._times[0] * RESOLUTION_S <= now:
             for session in self._slots.pop(heappop(self._times)):
                 session.slot = None
-                due = session.check_deadlines(now)
+                try:
+                    due = session.check_deadlines(now)
+                except Exception:
+                    # A bug that one session has found must not stop the clock of all.
+                    log.exception("a session was not looked after and has no time limits any more")
+                    continue
                 if due is not None:
                     self.watch(session, due)

@@ -48,26 +48,36 @@ class _Backlog:
 
     def head(self, join_bytes: int) -> Chunk:
         """What to write next: one chunk, or several joined up to a size. It stays here until it was `sent`."""
-        head = self._chunks[0]
-        if len(head) < join_bytes and len(self._chunks) > 1:
-            joined = bytearray(self._chunks.popleft())
-            while self._chunks and len(joined) + len(self._chunks[0]) <= join_bytes:
-                joined += self._chunks.popleft()
-            head = bytes(joined)
-            self._chunks.appendleft(head)
-        return head
+        first = self._chunks[0]
+        if len(self._chunks) == 1 or len(first) >= join_bytes:
+            return first
+        joined = bytearray()
+        for chunk in self._chunks:
+            if joined and len(joined) + len(chunk) > join_bytes:
+                break
+            joined += chunk
+        return bytes(joined)
 
     def sent(self, size: int) -> None:
         """So many bytes of `head` have gone."""
-        head = self._chunks.popleft()
-        if size < len(head):
-            self._chunks.appendleft(memoryview(head)[size:])
         self.bytes -= size
+        left = size
+        while left:
+            chunk = self._chunks.popleft()
+            if left < len(chunk):
+                self._chunks.appendleft(memoryview(chunk)[left:])
+            left -= min(left, len(chunk))
         while size:
             waiting, since = self._ages.popleft()
-            if waiting > size:
+            if size < waiting:
                 self._ages.appendleft((waiting - size, since))
-            size -= min(waiting, size)
+            size -= min(size, waiting)
+
+    def drop_whole_frames(self) -> None:
+        """Keeps only the rest of what was begun."""
+        while self._chunks and not isinstance(self._chunks[-1], memoryview):
+            self.bytes -= len(self._chunks.pop())
+        self._ages = deque([(self.bytes, self.since)])
 
 
 class Outbox:
@@ -103,9 +113,12 @@ class Outbox:
         self._frames.append(frame)
 
     def clear(self) -> None:
-        """Forgets everything; a frame that was half written stays so."""
+        """Forgets everything but the rest of a frame that was begun."""
         self._frames.clear()
-        self._backlog = None
+        if self._backlog is not None:
+            self._backlog.drop_whole_frames()
+            if not self._backlog.bytes:
+                self._backlog = None
 
     def write(self, send: Send, now: Callable[[], float]) -> None:
         """Offers everything to a socket, until it refuses.

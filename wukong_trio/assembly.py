@@ -1,0 +1,105 @@
+"""The composition root: builds the parts of a server and hands them to each other. Nothing runs yet."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from time import time
+from typing import NamedTuple
+
+from .api.addresses import RouteTable
+from .api.context import ApiContext
+from .config import Config
+from .delivery.commit import Committer
+from .delivery.dedup import SentMarks
+from .delivery.deliver import Deliverer
+from .delivery.flush import FlushList
+from .delivery.hooks import BeforeSend, Events, OnEvent
+from .delivery.ids import MessageIds, first_id_at
+from .delivery.registry import SessionRegistry
+from .delivery.router import Router
+from .gateway.gateway import Gateway
+from .listening import Sockets, bound_port
+from .services.auth import Authentication, Authenticator
+from .services.channels import ChannelService
+from .services.directory import ChannelDirectory
+from .services.history import History
+from .services.users import SystemAccounts, UserService
+from .store.base import Store
+
+
+class Hooks(NamedTuple):
+    """The embedding program's own code."""
+
+    authenticate: Authenticator | None = None
+    before_send: BeforeSend | None = None
+    on_event: OnEvent | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """A server, taken apart."""
+
+    config: Config
+    store: Store
+    system_accounts: SystemAccounts
+    directory: ChannelDirectory
+    registry: SessionRegistry
+    events: Events | None
+    router: Router
+    authentication: Authentication
+    gateway: Gateway
+
+
+async def assemble(config: Config, store: Store, hooks: Hooks) -> Parts:
+    """Builds the parts, with what they keep in memory read from the store.
+
+    Raises:
+        StoreError: the store could not be read.
+    """
+    accounts = SystemAccounts(store)
+    await accounts.load()
+    marks = SentMarks(config.idempotency)
+    marks.remember(await store.recent_marks(first_id_at(time() - config.idempotency.window_s), config.idempotency.keys))
+    ids = MessageIds(await store.last_message_id())
+    timeout_s = config.hook_timeout_s
+    events = Events(hooks.on_event, hook_timeout_s=timeout_s) if hooks.on_event is not None else None
+    registry, flushes, directory = SessionRegistry(), FlushList(), ChannelDirectory(store)
+    router = Router(
+        store,
+        Committer(store, directory, ids, marks, config, system_accounts=accounts),
+        Deliverer(registry, flushes, events),
+        before_send=hooks.before_send,
+        hook_timeout_s=timeout_s,
+    )
+    authentication = Authentication(store, config.auth, hooks.authenticate, hook_timeout_s=timeout_s)
+    return Parts(
+        config=config,
+        store=store,
+        system_accounts=accounts,
+        directory=directory,
+        registry=registry,
+        events=events,
+        router=router,
+        authentication=authentication,
+        gateway=Gateway(config, router, registry, authentication, flushes, events),
+    )
+
+
+def api_context(parts: Parts, sockets: Sockets, ready: Callable[[], bool]) -> ApiContext:
+    """What the handlers of the API work with.
+
+    Args:
+        ready: whether the server takes connections.
+    """
+    kick = parts.registry.kick
+    return ApiContext(
+        config=parts.config,
+        store=parts.store,
+        users=UserService(parts.store, kick),
+        system_accounts=parts.system_accounts,
+        channels=ChannelService(parts.store, parts.directory, kick),
+        history=History(parts.store),
+        routes=RouteTable(parts.config, ws_port=bound_port(sockets.ws), wss_port=bound_port(sockets.wss)),
+        send=parts.router.send,
+        device_flags_of=parts.registry.device_flags_of,
+        ready=ready,
+    )

@@ -1,0 +1,94 @@
+"""Running the parts of a server in one nursery, and stopping them in order.
+
+The parts are shielded from the caller's cancellation, so that they can drain; that takes `drain_timeout_s` at most. A
+part that ends although the server is not stopping ends the server, with its cause.
+"""
+
+import math
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+import trio
+
+from .api.endpoints import ENDPOINTS
+from .api.serving import HttpEngine, http_engine, serve_http
+from .api.table import ApiTable
+from .assembly import Parts, api_context
+from .errors import InternalError
+from .gateway.listener import Acceptor
+from .listening import Sockets
+
+
+async def run_parts(parts: Parts, sockets: Sockets, stopping: trio.Event, started: Callable[[], None]) -> None:
+    """Runs until `stopping` is set or the surrounding scope is cancelled; both times it drains first.
+
+    Args:
+        stopping: is set at the end, whatever has caused it.
+        started: called once everything runs.
+
+    Raises:
+        InternalError: a part has ended by itself, which is a bug.
+    """
+    async with trio.open_nursery() as nursery:
+        # From the very first moment on: whenever the caller is cancelled, this task says so to the shielded ones.
+        nursery.start_soon(_set_when_cancelled, stopping)
+        with trio.CancelScope(shield=True):
+            await _run_shielded(parts, sockets, stopping, started)
+        nursery.cancel_scope.cancel()
+
+
+async def _set_when_cancelled(stopping: trio.Event) -> None:
+    try:
+        await trio.sleep_forever()
+    finally:
+        stopping.set()
+
+
+async def _run_shielded(parts: Parts, sockets: Sockets, stopping: trio.Event, started: Callable[[], None]) -> None:
+    gateway = parts.gateway
+    acceptor = Acceptor(gateway, sockets.ws, sockets.wss, parts.config)
+    stop_http, http_done = trio.Event(), trio.Event()
+    async with trio.open_nursery() as nursery:
+
+        def watch(name: str, run: Callable[[], Awaitable[None]]) -> None:
+            nursery.start_soon(_watch, name, run, stopping)
+
+        watch("the router", parts.router.run)
+        watch("the look-ups of logins", parts.authentication.run)
+        watch("the clock of sessions", gateway.deadlines.run)
+        if parts.events is not None:
+            watch("the queue of events", parts.events.run)
+        watch("accepting clients", acceptor.run)
+        if sockets.http:
+            table = ApiTable(api_context(parts, sockets, lambda: not stopping.is_set()), ENDPOINTS)
+            engine = http_engine(table, parts.config.engine)
+            watch("the HTTP API", partial(_serve_http, engine, sockets, stop_http, http_done))
+        else:
+            http_done.set()
+        started()
+        await stopping.wait()
+        with trio.move_on_after(parts.config.drain_timeout_s):
+            acceptor.stop()
+            stop_http.set()
+            await http_done.wait()
+            await gateway.drain()
+            await acceptor.done.wait()
+        nursery.cancel_scope.cancel()
+
+
+async def _serve_http(engine: HttpEngine, sockets: Sockets, stop: trio.Event, done: trio.Event) -> None:
+    await serve_http(engine, sockets.http, stop)
+    done.set()
+
+
+async def _watch(name: str, run: Callable[[], Awaitable[None]], stopping: trio.Event) -> None:
+    """Runs a part that has to last for as long as the server does."""
+    try:
+        await run()
+    except trio.Cancelled as stray:
+        # An exception of another task's scope, raised again by accident, would end this task without a word.
+        if trio.current_effective_deadline() == -math.inf:
+            raise
+        raise InternalError(f"{name} was ended by a cancellation that was not its own") from stray
+    if not stopping.is_set():
+        raise InternalError(f"{name} has ended, though the server is not stopping")

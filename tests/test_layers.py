@@ -15,18 +15,19 @@ ALLOWED = {
     "groups": set(),
     "config": set(),
     "net": {"config", "errors"},
+    "supervision": {"errors"},
     "setting_kinds": {"config"},
     "settings": {"config", "errors", "setting_kinds"},
     "protocol": {"model"},
     "store": {"model", "errors"},
     "services": {"model", "errors", "config", "store"},
-    "delivery": {"model", "errors", "config", "protocol", "store", "services"},
-    "gateway": {"model", "errors", "config", "net", "protocol", "services", "delivery"},
-    "api": {"model", "errors", "config", "net", "protocol", "store", "services"},
+    "delivery": {"model", "errors", "config", "protocol", "store", "services", "supervision"},
+    "gateway": {"model", "errors", "config", "net", "protocol", "services", "delivery", "supervision"},
+    "api": {"model", "errors", "config", "net", "protocol", "store", "services", "supervision"},
     "client": {"model", "errors", "groups"},
     "listening": {"config", "net"},
     "assembly": {"config", "delivery", "gateway", "api", "listening", "services", "store"},
-    "lifecycle": {"api", "assembly", "errors", "gateway", "listening"},
+    "lifecycle": {"api", "assembly", "gateway", "listening", "supervision"},
     "server": {
         *("assembly", "config", "delivery", "groups", "lifecycle", "listening"),
         *("model", "settings", "services", "store"),
@@ -97,3 +98,32 @@ def test_the_lowest_layers_know_nothing_of_trio(name: str) -> None:
     for file in FILES:
         if layer(file) == name:
             assert all(module[0] != "trio" for module in imports(file)), file
+
+
+def module_imports(file: Path) -> set[Path]:
+    """The files of the package that a file imports, those for type checkers only included."""
+    found = set()
+    for module in imports(file):
+        if module[0] == "wukong_trio":
+            for depth in (len(module), len(module) - 1):
+                place = ROOT.joinpath(*module[1:depth])
+                target = place.with_suffix(".py") if place.with_suffix(".py").exists() else place / "__init__.py"
+                if target.exists() and target != ROOT / "__init__.py":
+                    found.add(target)
+                    break
+    return found
+
+
+def test_no_file_imports_itself_through_others() -> None:
+    graph = {file: module_imports(file) for file in FILES}
+    done: set[Path] = set()
+
+    def visit(file: Path, path: tuple[Path, ...]) -> None:
+        assert file not in path, " -> ".join(str(f.relative_to(ROOT)) for f in (*path[path.index(file) :], file))
+        if file not in done:
+            for target in graph[file] - {file}:
+                visit(target, (*path, file))
+            done.add(file)
+
+    for file in FILES:
+        visit(file, ())

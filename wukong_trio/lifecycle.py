@@ -4,7 +4,6 @@ The parts are shielded from the caller's cancellation, so that they can drain; t
 part that ends although the server is not stopping ends the server, with its cause.
 """
 
-import math
 from collections.abc import Awaitable, Callable
 from functools import partial
 
@@ -14,9 +13,9 @@ from .api.endpoints import ENDPOINTS
 from .api.serving import HttpEngine, http_engine, serve_http
 from .api.table import ApiTable
 from .assembly import Parts, api_context
-from .errors import InternalError
 from .gateway.listener import Acceptor
 from .listening import Sockets
+from .supervision import supervise
 
 
 async def run_parts(parts: Parts, sockets: Sockets, stopping: trio.Event, started: Callable[[], None]) -> None:
@@ -51,7 +50,7 @@ async def _run_shielded(parts: Parts, sockets: Sockets, stopping: trio.Event, st
     async with trio.open_nursery() as nursery:
 
         def watch(name: str, run: Callable[[], Awaitable[None]]) -> None:
-            nursery.start_soon(_watch, name, run, stopping)
+            nursery.start_soon(supervise, name, run, stopping.is_set)
 
         watch("the router", parts.router.run)
         watch("the look-ups of logins", parts.authentication.run)
@@ -79,16 +78,3 @@ async def _run_shielded(parts: Parts, sockets: Sockets, stopping: trio.Event, st
 async def _serve_http(engine: HttpEngine, sockets: Sockets, stop: trio.Event, done: trio.Event) -> None:
     await serve_http(engine, sockets.http, stop)
     done.set()
-
-
-async def _watch(name: str, run: Callable[[], Awaitable[None]], stopping: trio.Event) -> None:
-    """Runs a part that has to last for as long as the server does."""
-    try:
-        await run()
-    except trio.Cancelled as stray:
-        # An exception of another task's scope, raised again by accident, would end this task without a word.
-        if trio.current_effective_deadline() == -math.inf:
-            raise
-        raise InternalError(f"{name} was ended by a cancellation that was not its own") from stray
-    if not stopping.is_set():
-        raise InternalError(f"{name} has ended, though the server is not stopping")

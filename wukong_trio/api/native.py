@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 import trio
 
 from ..net import accept_connections
+from ..supervision import supervise
 from . import time_limits
 from .http_answers import AnswerWriter
 from .http_parser import HandOver, Refusal, Request, RequestReader
@@ -56,7 +57,7 @@ class NativeEngine:
             connections.start_soon(self._serve, sock, name="HTTP connection")
 
         self._tick()
-        connections.start_soon(self._watch)
+        connections.start_soon(supervise, "the clock of HTTP connections", self._watch)
         async with trio.open_nursery() as nursery:
             for sock in sockets:
                 nursery.start_soon(accept_connections, sock, take)

@@ -11,6 +11,7 @@ earlier.
 """
 
 import time
+from functools import partial
 from logging import getLogger
 
 import trio
@@ -18,6 +19,7 @@ import trio
 from ..errors import StoreError
 from ..model import ReasonCode, SendCommand, SendResult
 from ..store.base import Store
+from ..supervision import supervise
 from .commit import Committer
 from .deliver import Deliverer
 from .hooks import BeforeSend, HookStage
@@ -103,9 +105,9 @@ class Router:
         outbox, inbox = trio.open_memory_channel[list[Errand]](1)
         async with trio.open_nursery() as nursery:
             if self._hooks is not None:
-                nursery.start_soon(self._hooks.run)
-            nursery.start_soon(self._commit_stage, outbox)
-            nursery.start_soon(self._deliver_stage, inbox)
+                nursery.start_soon(supervise, "the hook stage", self._hooks.run)
+            nursery.start_soon(supervise, "the commit stage", partial(self._commit_stage, outbox))
+            nursery.start_soon(supervise, "the deliver stage", partial(self._deliver_stage, inbox))
 
     async def _commit_stage(self, outbox: trio.MemorySendChannel[list[Errand]]) -> None:
         async for batch in self._inbox:

@@ -9,6 +9,7 @@ import trio
 from ..config import Config, Listeners
 from ..errors import ConfigError
 from ..net import accept_connections
+from ..supervision import supervise
 from .connection import run_connection
 from .gateway import Gateway
 from .native_socket import SocketTransport
@@ -65,7 +66,7 @@ class Acceptor:
     async def _run(self, shared: SharedReader | None) -> None:
         async with trio.open_nursery() as readers:
             if shared is not None:
-                readers.start_soon(shared.run)
+                readers.start_soon(supervise, "the shared reader", shared.run)
             async with trio.open_nursery() as connections:
                 with self._accepting:
                     await self._accept(connections, shared)

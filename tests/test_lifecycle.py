@@ -1,0 +1,166 @@
+"""Starting, stopping and failing: a server ends when it should, says why, and leaves nothing behind."""
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any
+
+import pytest
+import trio
+
+from wukong_trio import InternalError, Server, open_client, serve
+from wukong_trio.delivery.router import Router
+from wukong_trio.gateway.deadlines import DeadlineTable
+from wukong_trio.gateway.native import NativeTransport
+from wukong_trio.gateway.reader import SharedReader
+from wukong_trio.services.auth import Authentication
+from wukong_trio.testing import config_for_tests, open_raw_client, open_test_server
+
+ENGINES = ["native", "reference"]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("via_start", [True, False])
+async def test_cancelling_a_server_that_starts_ends_it(engine: str, via_start: bool) -> None:
+    started = False
+
+    class Cancelling(trio.abc.Instrument):
+        """Cancels after so many steps of tasks."""
+
+        def __init__(self, steps: int, scope: trio.CancelScope) -> None:
+            self.steps, self.scope = steps, scope
+
+        def after_task_step(self, task: trio.lowlevel.Task) -> None:
+            self.steps -= 1
+            if self.steps == 0:
+                self.scope.cancel()
+
+    for steps in range(1, 40):
+        with trio.fail_after(5), trio.CancelScope() as scope:
+            instrument = Cancelling(steps, scope)
+            trio.lowlevel.add_instrument(instrument)
+            try:
+                async with trio.open_nursery() as nursery:
+                    if via_start:
+                        await nursery.start(partial(serve, config_for_tests(engine=engine)))
+                        started = True
+                    else:
+                        nursery.start_soon(serve, config_for_tests(engine=engine))
+                    await trio.testing.wait_all_tasks_blocked()
+                    scope.cancel()
+            finally:
+                trio.lowlevel.remove_instrument(instrument)
+        assert scope.cancelled_caught
+    assert started is via_start
+
+
+PARTS: list[tuple[type[Any], str, str]] = [
+    (Router, "run", "the router"),
+    (DeadlineTable, "run", "the clock of sessions"),
+    (Authentication, "run", "the look-ups of logins"),
+    (SharedReader, "run", "the shared reader"),
+]
+
+
+async def _stray() -> None:
+    """Raises a Cancelled that belongs to nobody any more."""
+    stray: trio.Cancelled | None = None
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        try:
+            await trio.sleep_forever()
+        except trio.Cancelled as cancelled:
+            stray = cancelled
+            raise
+    assert stray is not None
+    raise stray
+
+
+async def _fail() -> None:
+    raise ZeroDivisionError
+
+
+async def _return() -> None:
+    await trio.lowlevel.checkpoint()
+
+
+@pytest.mark.parametrize("part", PARTS, ids=lambda part: part[2] if isinstance(part, tuple) else "")
+@pytest.mark.parametrize("end", [_stray, _fail, _return])
+async def test_a_part_that_ends_by_itself_ends_the_server_with_its_cause(
+    part: tuple[type[Any], str, str], end: Callable[[], Awaitable[None]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    owner, name, words = part
+    go = trio.Event()
+
+    async def run(self: object) -> None:
+        await go.wait()
+        await end()
+
+    # `Authentication.run` is an attribute of each instance.
+    if owner is Authentication:
+        monkeypatch.setattr("wukong_trio.services.coalesce.Coalescer.run", run)
+    else:
+        monkeypatch.setattr(owner, name, run)
+    expected: type[BaseException] = ZeroDivisionError if end is _fail else InternalError
+
+    async def serve_until_it_ends() -> None:
+        async with open_test_server():
+            go.set()
+            await trio.sleep_forever()
+
+    with trio.fail_after(5), pytest.raises(expected) as caught:
+        await serve_until_it_ends()
+    if end is not _fail:
+        assert words in str(caught.value)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+async def test_connections_that_have_nothing_under_way_do_not_delay_a_stop(engine: str) -> None:
+    with trio.fail_after(20):
+        async with open_test_server(engine=engine, drain_timeout_s=10) as server:
+            port = int(server.endpoints.ws.rpartition(":")[2])
+            async with (
+                await trio.open_tcp_stream("127.0.0.1", port) as silent,
+                await trio.open_tcp_stream("127.0.0.1", port) as half,
+                open_raw_client(server.endpoints.ws) as greeting,
+            ):
+                await half.send_all(b"GET / HTTP/1.1\r\nHost: x\r\nUpg")
+                start = trio.current_time()
+                server.shutdown()
+                assert await silent.receive_some() == b""
+                assert await half.receive_some() == b""
+                assert (await greeting.wait_closed()).code == 1001
+                assert trio.current_time() - start < 3
+
+
+async def test_an_error_of_one_connection_ends_there(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    finish = NativeTransport.finish
+
+    async def fail_after_closing(self: NativeTransport) -> None:
+        await finish(self)
+        raise ZeroDivisionError
+
+    with trio.fail_after(10):
+        async with open_test_server() as server, open_client(server.endpoints.ws, uid="bob") as bob:
+            with monkeypatch.context() as patched:
+                patched.setattr(NativeTransport, "finish", fail_after_closing)
+                async with open_raw_client(server.endpoints.ws) as ann:
+                    await ann.connect("ann")
+                await _until(lambda: server.statistics().sessions == 1)
+                await trio.testing.wait_all_tasks_blocked()
+            await bob.ping()
+    assert "ZeroDivisionError" in caplog.text
+
+
+async def _until(condition: Callable[[], bool]) -> None:
+    while not condition():  # noqa: ASYNC110 - nobody is told
+        await trio.sleep(0.01)
+
+
+async def test_a_server_that_is_shut_down_twice_stops_once() -> None:
+    with trio.fail_after(5):
+        async with trio.open_nursery() as nursery:
+            server: Server = await nursery.start(partial(serve, config_for_tests()))
+            server.shutdown()
+            server.shutdown()

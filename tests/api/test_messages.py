@@ -39,7 +39,7 @@ async def test_h060_h061_h062_refusals(api: Api) -> None:
     await api.e400("/message/send", payload=P, **ref, expire=2**32)
     await api.e400("/message/send", payload=P, **ref, from_uid="u" * 513)
     assert (await api.send("g", payload="eyJ0\r\neXBlIjoxfQ=="))["reason"] == 1
-    limit = api.server._config.limits.payload_bytes
+    limit = api.server._parts.config.limits.payload_bytes
     assert (await api.send("g", payload=b64encode(bytes(limit)).decode()))["reason"] == 1
     await api.e400("/message/send", payload=b64encode(bytes(limit + 1)).decode(), **ref)
 
@@ -141,7 +141,7 @@ WINDOWS = [
 async def test_h076_to_h083_windows_of_history(api: Api) -> None:
     async with trio.open_nursery() as nursery:
         for _ in range(200):
-            nursery.start_soon(api.server._router.send, _command())
+            nursery.start_soon(api.server._parts.router.send, _command())
     for request, seqs, more in WINDOWS:
         page = await api.history("g", **({"limit": 15} | request))
         assert [m["message_seq"] for m in page["messages"]] == list(seqs), request

@@ -5,7 +5,7 @@ python tests/autobahn/echo.py PORT --engine native|reference
 
 import argparse
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -19,7 +19,6 @@ from wukong_trio.config import Address, Config, Limits
 from wukong_trio.delivery.flush import FlushList
 from wukong_trio.delivery.submission import Errand
 from wukong_trio.gateway.gateway import Gateway
-from wukong_trio.gateway.native import ControlFrame
 from wukong_trio.gateway.native_socket import SocketTransport
 from wukong_trio.gateway.reader import SharedReader
 from wukong_trio.gateway.transport import DisconnectedError
@@ -40,7 +39,6 @@ class EchoGateway:
         )
     )
     flushes: FlushList = field(default_factory=FlushList)
-    start_soon: Callable[..., None] = print
 
 
 class EchoTransport(SocketTransport):
@@ -50,7 +48,7 @@ class EchoTransport(SocketTransport):
         for arrival in arrivals:
             if isinstance(arrival, bytes):
                 opcode = Opcode.BINARY if isinstance(arrival, BinaryMessage) else Opcode.TEXT
-                self.offer(ControlFrame(encode_frame(opcode, arrival)))
+                self.put(encode_frame(opcode, arrival))
             else:
                 self._serve_other(arrival)
 
@@ -71,7 +69,6 @@ async def run_native(port: int) -> None:
     gateway = cast(Gateway, EchoGateway())
     with SharedReader(gateway) as shared:
         async with trio.open_nursery() as nursery:
-            gateway.start_soon = nursery.start_soon
             nursery.start_soon(shared.run)
             while True:
                 await trio.lowlevel.wait_readable(listener)

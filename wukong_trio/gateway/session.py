@@ -176,6 +176,16 @@ class Session:
         self._gateway.entered(self)
         self._gateway.deadlines.watch(self, self._idle_at)
         self._gateway.flushes.flush()
+        log.info("session opened", extra=self._who())
+
+    def _who(self) -> dict[str, object]:
+        """The session in log lines."""
+        return {
+            "session": self.session_id,
+            "uid": self.uid,
+            "device_flag": self.device_flag,
+            "peer": self._transport.remote_address,
+        }
 
     # What comes in
 
@@ -338,18 +348,9 @@ class Session:
         self.state = SessionState.CLOSED
         self._gateway.deadlines.forget(self)
         self._gateway.left(self)
-        log.info(
-            "session closed",
-            extra={
-                "session": self.session_id,
-                "uid": self.uid,
-                "device_flag": self.device_flag,
-                "peer": self._transport.remote_address,
-                "close_code": code,
-                "reason": reason,
-                "duration_s": round(trio.current_time() - self._since, 3),
-            },
-        )
+        duration_s = round(trio.current_time() - self._since, 3)
+        ending = {"close_code": code, "reason": reason, "duration_s": duration_s}
+        log.info("session closed", extra=self._who() | ending)
 
     # Time limits
 

@@ -150,12 +150,13 @@ async def test_logins(store: Store) -> None:
     bans = ChannelFlags(ban=True)
     for uid, kind in (("bob", 1), ("ann", 2)):
         await store.change_channel(ChannelChange(key=ChannelKey(uid, kind), flags=bans))
-    keys = [("ann", 1), ("bob", 0), ("ann", 0), ("ann", 1), ("eve", 2)]
+    keys = [("ann", 1), ("bob", 0), ("ann", 0), ("ann", 1), ("ann", 9), ("eve", 2)]
     assert await store.load_logins(keys) == [
-        Login(Device(uid="ann", device_flag=1, token="c")),
+        Login(Device(uid="ann", device_flag=1, token="c"), registered=True),
         Login(flags=bans),
-        Login(Device(uid="ann", device_flag=0, token="", level=DeviceLevel.MASTER)),
-        Login(Device(uid="ann", device_flag=1, token="c")),
+        Login(Device(uid="ann", device_flag=0, token="", level=DeviceLevel.MASTER), registered=True),
+        Login(Device(uid="ann", device_flag=1, token="c"), registered=True),
+        Login(registered=True),
         Login(),
     ]
     many = [(f"user{n}", n % 3) for n in range(5_000)]

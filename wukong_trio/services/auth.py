@@ -70,21 +70,21 @@ class Authentication:
             return Verdict(ReasonCode.AUTH_FAIL)
         login = await self._logins.get((info.uid, info.device_flag))
         device = login.device if self._config.token_auth != "off" else None
-        if not await self._may_connect(info, device):
+        if not await self._may_connect(info, device, registered=login.registered):
             return Verdict(ReasonCode.AUTH_FAIL)
         if login.flags is not None and login.flags.ban:
             return Verdict(ReasonCode.BAN)
         return Verdict(ReasonCode.SUCCESS, device.level if device is not None else DeviceLevel.SLAVE)
 
-    async def _may_connect(self, info: ConnectInfo, device: Device | None) -> bool:
+    async def _may_connect(self, info: ConnectInfo, device: Device | None, *, registered: bool) -> bool:
         if self._hook is not None:
             return await self._ask(self._hook, info)
         if self._config.token_auth == "off" or info.uid.endswith(VISITOR_UID_SUFFIX):
             return True
+        if self._config.token_auth == "auto" and not registered:
+            return True
         stored = device.token if device is not None else ""
-        if stored:
-            return _same(info.token, stored)
-        return self._config.token_auth == "auto"
+        return stored != "" and _same(info.token, stored)
 
     async def _ask(self, hook: Authenticator, info: ConnectInfo) -> bool:
         try:

@@ -4,7 +4,6 @@ from collections.abc import Awaitable, Callable
 from hmac import compare_digest
 from logging import getLogger
 
-import trio
 from msgspec import Struct
 
 from ..config import Auth
@@ -17,6 +16,7 @@ from ..model import (
 )
 from ..store.base import Store
 from .coalesce import Coalescer
+from .hooks import call_hook
 
 log = getLogger(__name__)
 
@@ -88,8 +88,7 @@ class Authentication:
 
     async def _ask(self, hook: Authenticator, info: ConnectInfo) -> bool:
         try:
-            with trio.fail_after(self._hook_timeout_s):
-                return bool(await hook(info))
+            return bool(await call_hook(hook, info, timeout_s=self._hook_timeout_s))
         except Exception:
             log.exception("the authenticate hook failed; %r was refused", info)
             return False

@@ -25,8 +25,9 @@ from .config import Address, Config
 from .delivery.commit import Committer
 from .delivery.dedup import SentMarks
 from .delivery.deliver import Deliverer
+from .delivery.events import Events, OnEvent
 from .delivery.flush import FlushList
-from .delivery.hooks import BeforeSend, Events, OnEvent
+from .delivery.hooks import BeforeSend
 from .delivery.ids import MessageIds, first_id_at
 from .delivery.registry import SessionRegistry
 from .delivery.router import Router
@@ -109,6 +110,7 @@ class Server:
             store,
             committer,
             Deliverer(self._registry, flushes, self._events),
+            payload_limit_bytes=config.limits.payload_bytes,
             before_send=before_send,
             hook_timeout_s=config.hook_timeout_s,
         )
@@ -120,10 +122,12 @@ class Server:
         """Sends a message on behalf of anybody, as a back-end may: only a banned or disbanded channel refuses it.
 
         Returns:
-            How it ended; `reason_code` is not SUCCESS if it was refused. The message is durable when this returns.
+            What it has become. The message is durable when this returns.
 
         Raises:
-            StoreError: it could not be stored.
+            InvalidCommandError: a field has the wrong type or an impossible value; also a `ValueError`.
+            SendRefusedError: the channel is banned or disbanded, or the `before_send` hook said no; says which.
+            StoreError: it could not be stored, or the server is stopping or has stopped.
 
         If cancelled after the message was handed in, the message is stored and delivered nevertheless.
         """
@@ -197,6 +201,8 @@ class Server:
                     await http_done.wait()
                     await self._gateway.drain()
                     await acceptor.done.wait()
+                    if self._events is not None:
+                        await self._events.drain()
                 nursery.cancel_scope.cancel()
 
     async def _run_http(self, sockets: "Sockets", stop: trio.Event, done: trio.Event) -> None:

@@ -5,8 +5,8 @@ import trio
 
 from wukong_trio import ChannelKey, DeviceLevel, Message, ReasonCode, SendCommand
 from wukong_trio.delivery.deliver import PUSHES_PER_TURN, Deliverer
+from wukong_trio.delivery.events import Event, Events, MessageAccepted
 from wukong_trio.delivery.flush import FlushList
-from wukong_trio.delivery.hooks import Event, Events, MessageAccepted
 from wukong_trio.delivery.push import Push
 from wukong_trio.delivery.registry import SessionRegistry
 from wukong_trio.delivery.routes import Route

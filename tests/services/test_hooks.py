@@ -1,6 +1,7 @@
 """What hooks let out: results, errors, and the cancellations of others."""
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from math import inf
 
 import pytest
@@ -76,7 +77,7 @@ async def test_cancelling_the_caller_cancels_the_hook() -> None:
     for timeout_s in (5.0, inf):
         with trio.CancelScope() as scope:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(lambda: call_hook(waits, "a", timeout_s=timeout_s))
+                nursery.start_soon(partial(call_hook, waits, "a", timeout_s=timeout_s))
                 await trio.testing.wait_all_tasks_blocked()
                 scope.cancel()
         assert scope.cancelled_caught

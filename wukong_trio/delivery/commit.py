@@ -157,6 +157,14 @@ class Committer:
             if message is not None and message.message_seq and not submission.repeated:
                 self._marks.add(submission.mark, message.message_id)
 
+    def forget(self, submissions: Iterable[Submission]) -> None:
+        """Nothing of this batch was stored: takes the sequence numbers back, so that it can be decided again."""
+        for submission in submissions:
+            if submission.route is not None:
+                self._directory.invalidate(submission.route.target.key)
+            submission.message = submission.route = None
+            submission.repeated = False
+
     def undo(self, submissions: Iterable[Submission]) -> None:
         """Nothing of this batch was stored: takes the sequence numbers back and refuses whoever waits for one."""
         for submission in submissions:

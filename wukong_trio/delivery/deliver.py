@@ -7,8 +7,8 @@ from typing import Final
 import trio
 from msgspec import Struct
 
+from .events import Events, MessageAccepted
 from .flush import FlushList
-from .hooks import Events, MessageAccepted
 from .push import Push
 from .registry import SessionRegistry
 from .submission import Errand, Submission

@@ -56,7 +56,7 @@ async def run_connection(gateway: Gateway, transport: Transport) -> None:
             log.info("%s: closed, %s (%d)", transport.remote_address, transport.closing.reason, transport.closing.code)
         gateway.greeting.discard(transport)
         if session is not None:
-            gateway.leave(session)
+            gateway.leave(session, transport)
             transport.forget_session()
         # Not shielded: connections are cancelled only when the server's own time to stop is over.
         with trio.move_on_after(gateway.config.limits.close_timeout_s):

@@ -2,18 +2,21 @@
 
 from collections.abc import Callable
 
+import trio
 from msgspec import Struct
 
 from ..config import Config
+from ..delivery.events import Events, SessionClosed, SessionOpened
 from ..delivery.flush import FlushList
-from ..delivery.hooks import Events, SessionClosed, SessionOpened
 from ..delivery.registry import SessionRegistry, close_removed
 from ..delivery.router import Router
-from ..protocol.codes import CLOSE_SHUTDOWN
+from ..protocol.codes import CLOSE_SHUTDOWN, Close
 from ..services.auth import Authentication
 from .deadlines import DeadlineTable
 from .session import Session, SessionState
 from .transport import Transport
+
+_CLIENT_GONE = Close(1006, "")
 
 
 class GatewayStatistics(Struct):
@@ -57,19 +60,40 @@ class Gateway:
         close_removed(self._registry.enter(session))
         self.deadlines.watch(session, transport.last_inbound + transport.limits.conn_idle_time_s)
         self.statistics.authenticated += 1
+        session.session_id, session.opened_at = self.statistics.authenticated, trio.current_time()
         if self._events is not None:
-            self._events.emit(SessionOpened(session.uid, session.device_flag, session.device_id))
+            self._events.emit(
+                SessionOpened(
+                    session_id=session.session_id,
+                    uid=session.uid,
+                    device_flag=session.device_flag,
+                    device_id=session.device_id,
+                    remote_address=transport.remote_address,
+                )
+            )
         if self.draining:
             session.close(CLOSE_SHUTDOWN)
         self.flushes.flush()
 
-    def leave(self, session: Session) -> None:
+    def leave(self, session: Session, transport: Transport) -> None:
         """Ends a session whose connection is over."""
         session.state = SessionState.CLOSED
         self._registry.leave(session)
         self.deadlines.forget(session)
         if self._events is not None:
-            self._events.emit(SessionClosed(session.uid, session.device_flag, session.device_id))
+            close = transport.closing or _CLIENT_GONE
+            self._events.emit(
+                SessionClosed(
+                    session_id=session.session_id,
+                    uid=session.uid,
+                    device_flag=session.device_flag,
+                    device_id=session.device_id,
+                    remote_address=transport.remote_address,
+                    close_code=close.code,
+                    reason=close.reason,
+                    duration_s=trio.current_time() - session.opened_at,
+                )
+            )
 
     async def drain(self) -> None:
         """Answers the sends under way, then sends everybody home. The caller bounds it."""

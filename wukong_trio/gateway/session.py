@@ -130,6 +130,8 @@ class Session:
         "dialect",
         "in_flight",
         "level",
+        "opened_at",
+        "session_id",
         "slot",
         "state",
         "uid",
@@ -157,6 +159,9 @@ class Session:
         self.state = SessionState.OPEN
         self.in_flight = 0
         """Errands under way."""
+        self.session_id = 0
+        """Given by the gateway when it begins; higher than those of all sessions before."""
+        self.opened_at = 0.0
         self.slot: int | None = None
         self._forms = dialect.object_forms if objects else dialect.forms
         self._retries: RetryQueue | None = None

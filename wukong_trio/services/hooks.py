@@ -17,13 +17,13 @@ class StrayCancelledError(Exception):
 async def call_hook(hook: Callable[[T], Awaitable[R]], argument: T, *, timeout_s: float) -> R:
     """The hook's result, or an `Exception` that is the hook's own fault.
 
-    Trio's nurseries swallow every `Cancelled`, whosesoever it is. A stray one, which a hook has perhaps taken from another
-    task's outcome and raised again, would end an endless task without a word; so here it becomes an error.
+    Trio's nurseries swallow every `Cancelled`, whosesoever it is. A stray one, which a hook has perhaps taken from
+    another task and raised again, would end an endless task without a word; so here it becomes an error.
 
     Raises:
         trio.TooSlowError: it took longer than `timeout_s`.
         StrayCancelledError: it raised a `Cancelled` that is not the caller's, alone or in a group.
-        Exception: whatever else it raised. `KeyboardInterrupt`, `SystemExit` and their like are nobody's fault and pass.
+        Exception: whatever else it raised. `KeyboardInterrupt`, `SystemExit` and their like are no fault and pass.
 
     Cancellation of the caller passes, and cancels the hook.
     """

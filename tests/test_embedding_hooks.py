@@ -6,7 +6,15 @@ from collections.abc import Callable
 import pytest
 import trio
 
-from wukong_trio import MessageAccepted, RequestError, SendCommand, SessionClosed, SessionOpened, StoreError, open_client
+from wukong_trio import (
+    MessageAccepted,
+    RequestError,
+    SendCommand,
+    SessionClosed,
+    SessionOpened,
+    StoreError,
+    open_client,
+)
 from wukong_trio.testing import open_raw_client, open_test_server
 
 
@@ -105,11 +113,13 @@ async def test_a_stop_counts_what_it_cuts_off(caplog: pytest.LogCaptureFixture) 
         await trio.sleep_forever()
 
     with trio.fail_after(10):
-        async with open_test_server(on_event=on_event, drain_timeout_s=0.1) as server:
-            async with open_raw_client(server.endpoints.ws) as ann:
-                await ann.connect("ann")
-                for _ in range(3):
-                    await server.send(person())
+        async with (
+            open_test_server(on_event=on_event, drain_timeout_s=0.1) as server,
+            open_raw_client(server.endpoints.ws) as ann,
+        ):
+            await ann.connect("ann")
+            for _ in range(3):
+                await server.send(person())
     assert len(told) == 1
     # One opened, three accepted, one closed: nobody can say that he was told of any of them.
     assert server.statistics().events_dropped == 5
@@ -130,8 +140,12 @@ def tell_slowly() -> Callable[[object], object]:
 async def test_a_table_of_sessions_ends_right() -> None:
     present: dict[int, str] = {}
     seen: list[tuple[str, int]] = []
+    told = trio.Event()
 
     async def on_event(event: object) -> None:
+        nonlocal told
+        told.set()
+        told = trio.Event()
         match event:
             case SessionOpened():
                 assert event.session_id > max((number for _, number in seen), default=0)
@@ -146,16 +160,15 @@ async def test_a_table_of_sessions_ends_right() -> None:
 
     reasons: dict[int, int] = {}
     with trio.fail_after(10):
-        async with open_test_server(on_event=on_event) as server:
-            async with contextlib.AsyncExitStack() as stack:
-                # The same device comes back again and again; the old connections end when they like.
-                for _ in range(5):
-                    client = await stack.enter_async_context(open_raw_client(server.endpoints.ws))
-                    await client.sdk_connect("ann", device_id="d")
-                while list(present) != [5]:
-                    await trio.sleep(0.001)
-                assert server.kick("ann") == 1
-                while present:
-                    await trio.sleep(0.001)
+        async with open_test_server(on_event=on_event) as server, contextlib.AsyncExitStack() as stack:
+            # The same device comes back again and again; the old connections end when they like.
+            for _ in range(5):
+                client = await stack.enter_async_context(open_raw_client(server.endpoints.ws))
+                await client.sdk_connect("ann", device_id="d")
+            while list(present) != [5]:
+                await told.wait()
+            assert server.kick("ann") == 1
+            while present:
+                await told.wait()
     assert [number for word, number in seen if word == "opened"] == [1, 2, 3, 4, 5]
     assert reasons == {1: 4006, 2: 4006, 3: 4006, 4: 4006, 5: 4003}

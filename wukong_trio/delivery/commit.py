@@ -51,11 +51,12 @@ class Committer:
         Raises:
             StoreError: the store could not be read.
         """
-        # Meanwhile another task may invalidate what an earlier send of the batch has found; so everything is looked up
-        # again until one pass finds it all. Then each channel of the batch is one object.
-        self._directory.trim()
-        while missing := self._find_routes(submissions):
+        self._directory.begin_batch()
+        if missing := self._find_routes(submissions):
             await self._directory.warm(missing)
+            # What has changed meanwhile is effective for this batch already.
+            missing = self._find_routes(submissions)
+            assert not missing
         return await self._find_originals(submissions)
 
     def _find_routes(self, submissions: Iterable[Submission]) -> set[ChannelKey]:

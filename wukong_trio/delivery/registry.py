@@ -57,7 +57,7 @@ class SessionRegistry:
 
     def online(self, uids: Collection[str]) -> Collection[str]:
         """Those of some uids that have sessions; may hold a few others when there are few."""
-        return uids & self._sessions.keys() if isinstance(uids, frozenset) else uids
+        return uids & self._sessions.keys() if isinstance(uids, (set, frozenset)) else uids
 
     def device_flags_of(self, uid: str) -> list[int]:
         """The device flags with which a user is online, each once."""

@@ -15,13 +15,15 @@ from ..config import Config
 from ..model import DUP, NO_PERSIST, ChannelKey, Message, ReasonCode
 from ..services.directory import ChannelDirectory
 from ..store.base import Store
-from .dedup import SentMarks, send_mark
+from .dedup import SentMarks, number_mark, send_mark
 from .ids import MessageIds
 from .ratelimit import RateLimiter
 from .routes import CLIENT, Accounts, Route, Routes
 from .submission import Submission
 
 _SUCCESS = ReasonCode.SUCCESS
+_READ_AT_ONCE = 64
+"""Messages from before the start that are held while their payloads are looked at."""
 
 
 class Committer:
@@ -78,17 +80,30 @@ class Committer:
 
     async def _find_originals(self, submissions: Iterable[Submission]) -> dict[int, Message]:
         self._marks.forget_before(time())
-        find = self._marks.find
+        find, unread = self._marks.find, self._marks.unread
         candidates: list[int] = []
         for submission in submissions:
             route = submission.route
-            if route is not None:
-                submission.mark = mark = send_mark(route.sender_mark, submission.command.client_msg_no)
-                if message_id := find(mark):
-                    candidates.append(message_id)
+            if route is None:
+                continue
+            number = number_mark(route.sender_mark, submission.command.client_msg_no)
+            submission.mark = mark = send_mark(number, submission.command.payload)
+            if submission.trusted:
+                continue
+            if unread and number in unread:
+                await self._learn(number, unread[number])
+                del unread[number]
+            if message_id := find(mark):
+                candidates.append(message_id)
         if not candidates:
             return {}
         return {message.message_id: message for message in await self._store.messages_by_id(candidates)}
+
+    async def _learn(self, number: int, message_ids: list[int]) -> None:
+        """Looks at all messages that were sent with a number before the start."""
+        for start in range(0, len(message_ids), _READ_AT_ONCE):
+            for message in await self._store.messages_by_id(message_ids[start : start + _READ_AT_ONCE]):
+                self._marks.learn(number, message)
 
     def decide(self, submissions: Iterable[Submission], originals: dict[int, Message], now_s: float) -> list[Message]:
         """Accepts or refuses each send.

@@ -150,9 +150,9 @@ class SendCommand(Struct, frozen=True, kw_only=True, gc=False):
     client_msg_no: str = ""
     """Empty: the server makes one up."""
     flags: int = 0
-    """Header flags: NO_PERSIST, RED_DOT, SYNC_ONCE."""
+    """Header flags of `wukong_trio.model`: NO_PERSIST, RED_DOT, SYNC_ONCE."""
     setting: int = 0
-    """Setting bits: SETTING_*, 0 to 255."""
+    """Setting bits of `wukong_trio.model`: SETTING_*, 0 to 255."""
     expire: int = 0
     """Seconds, below 2**32, carried for the clients; 0 = never."""
     topic: str = ""

@@ -76,7 +76,7 @@ class ServerStatistics(Struct, frozen=True, kw_only=True):
     delivered: int
     """Pushes handed to sessions."""
     events_dropped: int
-    """Events that a slow `on_event` hook never saw."""
+    """Events that the `on_event` hook never saw, because it was too slow or a stop cut them off."""
 
 
 class Server:

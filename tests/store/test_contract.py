@@ -178,6 +178,29 @@ async def test_a_write_that_has_begun_is_finished_though_cancelled(store: Store)
     assert (await store.load_channels([GROUP]))[0].last_seq == 2000
 
 
+async def test_messages_are_stored_unless_appending_them_raises(store: Store) -> None:
+    async def append(seq: int) -> bool:
+        with scope:
+            await store.append_messages([message(seq, seq)])
+            return True
+        return False
+
+    scope = trio.CancelScope()
+    scope.cancel()
+    assert await append(1) is ((await store.load_channels([GROUP]))[0].last_seq == 1)
+    scope, returned = trio.CancelScope(), []
+    async with trio.open_nursery() as nursery:
+
+        async def note() -> None:
+            returned.append(await append((await store.load_channels([GROUP]))[0].last_seq + 1))
+
+        nursery.start_soon(note)
+        for _ in range(3):
+            await trio.lowlevel.checkpoint()
+        scope.cancel()
+    assert returned == [(await store.load_channels([GROUP]))[0].last_seq > 0]
+
+
 async def test_reads_during_writes_see_whole_batches(store: Store) -> None:
     async def write() -> None:
         for batch in range(20):

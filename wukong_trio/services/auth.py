@@ -26,10 +26,13 @@ class ConnectInfo(Struct, frozen=True, kw_only=True):
 
     uid: str
     token: str
+    """What the client showed, up to 4096 bytes; never in the `repr`."""
     device_id: str
     """Empty if the client gave none."""
     device_flag: int
+    """0 app, 1 web, 2 PC; others up to 255."""
     remote_address: str
+    """Host and port of the other end of the socket."""
 
     def __repr__(self) -> str:
         return f"ConnectInfo(uid={self.uid!r}, device_flag={self.device_flag}, remote_address={self.remote_address!r})"

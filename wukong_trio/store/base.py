@@ -91,6 +91,8 @@ class Store(ABC):
 
         Raises:
             StoreError: none of them was stored.
+
+        If cancelled before it has begun, none of them was stored; after that it cannot be cancelled.
         """
 
     @abstractmethod

@@ -23,6 +23,7 @@ class MemoryStore(Store):
         self._system_uids: set[str] = set()
 
     async def append_messages(self, messages: Sequence[Message]) -> None:
+        await trio.lowlevel.checkpoint_if_cancelled()
         heads: dict[ChannelKey, int] = {}
         newest_id = self._newest_id
         for message in messages:
@@ -36,7 +37,7 @@ class MemoryStore(Store):
         for message in messages:
             self._messages[message.message_id] = message
             self._channels.setdefault(ChannelKey(message.channel_id, message.channel_type), []).append(message)
-        await trio.lowlevel.checkpoint()
+        await trio.lowlevel.cancel_shielded_checkpoint()
 
     async def last_message_id(self) -> int:
         await trio.lowlevel.checkpoint()

@@ -79,19 +79,22 @@ class Router:
         self.statistics = deliverer.statistics
 
     async def submit(self, batch: list[Errand]) -> None:
-        """Hands in errands; waits while the inbox is full. If cancelled, none of them was handed in."""
+        """Hands in errands; waits while the inbox is full. If cancelled, none of them was handed in.
+
+        A router that is closed refuses them at once.
+        """
         count = len(batch)
         self._pending += count
         try:
             await self._entry.send(batch)
-        except trio.BrokenResourceError:
-            self._abandon(batch)
-        except BaseException:
+        except BaseException as error:
             self._pending -= count
-            raise
+            if not isinstance(error, trio.BrokenResourceError):
+                raise
+            self._abandon(batch)
 
     def submit_nowait(self, batch: list[Errand]) -> None:
-        """Hands in errands.
+        """Hands in errands. A router that is closed refuses them at once.
 
         Raises:
             trio.WouldBlock: the inbox is full.
@@ -101,7 +104,8 @@ class Router:
             self._entry.send_nowait(batch)
         except trio.BrokenResourceError:
             self._abandon(batch)
-        self._pending += count
+        else:
+            self._pending += count
 
     async def send(self, command: SendCommand, *, command_channel: bool = False) -> SendResult:
         """Sends on behalf of a back-end, which may write to every channel that is neither banned nor disbanded.

@@ -1,6 +1,7 @@
 """What all connections of a server share, and the moments at which a session begins and ends."""
 
 from collections.abc import Callable
+from itertools import count
 
 import trio
 from msgspec import Struct
@@ -51,6 +52,7 @@ class Gateway:
         """Starts a task among those of the connections; set by the acceptor."""
         self.greeting: set[Transport] = set()
         """Connections that have not authenticated yet."""
+        self._session_ids = count(1)
         self._registry = registry
         self._events = events
 
@@ -60,7 +62,7 @@ class Gateway:
         close_removed(self._registry.enter(session))
         self.deadlines.watch(session, transport.last_inbound + transport.limits.conn_idle_time_s)
         self.statistics.authenticated += 1
-        session.session_id, session.opened_at = self.statistics.authenticated, trio.current_time()
+        session.session_id, session.opened_at = next(self._session_ids), trio.current_time()
         if self._events is not None:
             self._events.emit(
                 SessionOpened(

@@ -160,8 +160,13 @@ async def test_on_event_is_told_what_happens() -> None:
                 await ann.send("bob", b"hi")
             await done.wait()
     opened, accepted, closed = events
-    assert opened == SessionOpened("ann", 1, "d")
-    assert closed == SessionClosed("ann", 1, "d")
+    assert isinstance(opened, SessionOpened)
+    assert isinstance(closed, SessionClosed)
+    for event in (opened, closed):
+        assert (event.session_id, event.uid, event.device_flag, event.device_id) == (1, "ann", 1, "d")
+        assert event.remote_address.startswith("127.0.0.1")
+    assert 0 < closed.duration_s < 10
+    assert closed.close_code in (1000, 1006)
     assert isinstance(accepted, MessageAccepted)
     assert accepted.message.payload == b"hi"
 

@@ -18,8 +18,9 @@ def public(module: object) -> set[str]:
 def test_the_package_exports_what_is_documented() -> None:
     assert public(wukong_trio) == {
         "Address", "Auth", "ChannelKey", "ChannelType", "Client", "Config", "ConfigError", "ConnectInfo",
-        "ConnectionClosed", "DeviceLevel", "Endpoints", "Event", "Idempotency", "InternalError", "Limits", "Listeners",
-        "Message", "MessageAccepted", "MessageRetry", "ReasonCode", "RequestError", "RouteAddresses", "SendCommand",
+        "ConnectionClosed", "DeviceLevel", "Endpoints", "Event", "Idempotency", "InternalError", "InvalidCommandError",
+        "Limits", "Listeners", "Message", "MessageAccepted", "MessageRetry", "ReasonCode", "RequestError",
+        "RouteAddresses", "SendCommand", "SendRefusedError",
         "SendResult", "Server", "ServerStatistics", "SessionClosed", "SessionOpened", "StoreError",
         "StoreOpenError", "WukongError", "open_client", "open_server", "open_store", "serve",
     }  # fmt: skip

@@ -11,8 +11,9 @@ from .config import Config
 from .delivery.commit import Committer
 from .delivery.dedup import SentMarks
 from .delivery.deliver import Deliverer
+from .delivery.events import Events, OnEvent
 from .delivery.flush import FlushList
-from .delivery.hooks import BeforeSend, Events, OnEvent
+from .delivery.hooks import BeforeSend
 from .delivery.ids import MessageIds, first_id_at
 from .delivery.registry import SessionRegistry
 from .delivery.router import Router
@@ -67,6 +68,7 @@ async def assemble(config: Config, store: Store, hooks: Hooks) -> Parts:
         store,
         Committer(store, directory, ids, marks, config, system_accounts=accounts),
         Deliverer(registry, flushes, events),
+        payload_limit_bytes=config.limits.payload_bytes,
         before_send=hooks.before_send,
         hook_timeout_s=timeout_s,
     )

@@ -50,7 +50,8 @@ class Auth(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Who may connect."""
 
     token_auth: TokenAuth = "auto"
-    """`auto`: a token stored for (uid, device_flag) must match, a user without one may come as he likes."""
+    """`auto`: as soon as a token was stored for any device of a user, each of his devices needs its own, and a revoked
+    one never works again; a user who was never registered may come as he likes."""
     auth_timeout_s: float = 2.0
     """From the WebSocket handshake to the answered `connect`, absolute."""
     manager_token: str = ""

@@ -5,7 +5,9 @@ WukongError
 ├── StoreError          the store could not do it now; nothing was changed
 │   └── StoreOpenError  the store cannot be used at all: unreadable, corrupt, or newer than this program
 ├── InternalError       a part of the server has ended by a bug; the server was stopped
-├── RequestError        a request was refused; carries the protocol's code
+├── InvalidCommandError a program wants something sent that cannot be sent as it is; also a ValueError
+├── SendRefusedError    a message of a program may not be sent; carries the reason code
+├── RequestError        a request of a client was refused; carries the protocol's code
 └── ConnectionClosed    the client's connection has ended; carries close code and reason
 """
 
@@ -28,6 +30,36 @@ class StoreOpenError(StoreError):
 
 class InternalError(WukongError):
     """A part of the server has ended although it must not: a bug. The cause is attached; the server was stopped."""
+
+
+class InvalidCommandError(WukongError, ValueError):
+    """A `SendCommand` that nobody could send: a field has the wrong type or an impossible value. Nothing was sent.
+
+    Attributes:
+        field: the name of the field.
+        problem: what is wrong with it; the text of the error is both.
+        reason_code: WuKongIM's reason code, 0 if there is none for this.
+    """
+
+    def __init__(self, field: str, problem: str, reason_code: int = 0) -> None:
+        super().__init__(f"{field} {problem}")
+        self.field = field
+        self.problem = problem
+        self.reason_code = reason_code
+
+
+class SendRefusedError(WukongError):
+    """The rules of the channel, or the `before_send` hook, do not let this message pass. Nothing was sent.
+
+    Attributes:
+        reason_code: WuKongIM's reason code, a `ReasonCode`.
+        client_msg_no: that of the command.
+    """
+
+    def __init__(self, reason_code: int, reason: str, client_msg_no: str = "") -> None:
+        super().__init__(f"the message was refused: {reason} (reason {reason_code})")
+        self.reason_code = reason_code
+        self.client_msg_no = client_msg_no
 
 
 class RequestError(WukongError):

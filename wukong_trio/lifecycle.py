@@ -72,6 +72,8 @@ async def _run_shielded(parts: Parts, sockets: Sockets, stopping: trio.Event, st
             await http_done.wait()
             await gateway.drain()
             await acceptor.done.wait()
+            if parts.events is not None:
+                await parts.events.drain()
         nursery.cancel_scope.cancel()
 
 

@@ -140,27 +140,37 @@ class SendCommand(Struct, frozen=True, kw_only=True, gc=False):
     """What somebody wants sent: the input of `Server.send` and of the `before_send` hook."""
 
     from_uid: str
+    """Who sends; he need not exist. Ids are up to 512 bytes of UTF-8."""
     channel_id: str
     """As a client writes it: for persons the peer's uid, otherwise the id of the channel."""
     channel_type: int
+    """A `ChannelType`."""
     payload: bytes
+    """Up to `Limits.payload_bytes`."""
     client_msg_no: str = ""
     """Empty: the server makes one up."""
     flags: int = 0
+    """Header flags of `wukong_trio.model`: NO_PERSIST, RED_DOT, SYNC_ONCE."""
     setting: int = 0
+    """Setting bits of `wukong_trio.model`: SETTING_*, 0 to 255."""
     expire: int = 0
+    """Seconds, below 2**32, carried for the clients; 0 = never."""
     topic: str = ""
+    """Carried for the clients, up to 512 bytes; so is `stream_no`."""
     stream_no: str = ""
 
 
 class SendResult(Struct, frozen=True, kw_only=True, gc=False):
-    """How a send ended. `message_id` is 0 if `reason_code` is not SUCCESS."""
+    """A message that was sent. What was refused is an error, not a result."""
 
     reason_code: int
+    """Always SUCCESS."""
     message_id: int = 0
     message_seq: int = 0
+    """0 if it was sent with NO_PERSIST."""
     client_msg_no: str = ""
     timestamp: int = 0
+    """Seconds since 1970, the moment of acceptance."""
 
 
 class ChannelFlags(Struct, frozen=True, kw_only=True):

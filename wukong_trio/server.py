@@ -17,7 +17,8 @@ from msgspec import Struct
 from . import settings
 from .assembly import Hooks, Parts, assemble
 from .config import Config
-from .delivery.hooks import BeforeSend, OnEvent
+from .delivery.events import OnEvent
+from .delivery.hooks import BeforeSend
 from .groups import single_error
 from .lifecycle import run_parts
 from .listening import Endpoints, Sockets
@@ -50,7 +51,7 @@ class ServerStatistics(Struct, frozen=True, kw_only=True):
     delivered: int
     """Pushes handed to sessions."""
     events_dropped: int
-    """Events that a slow `on_event` hook never saw."""
+    """Events that the `on_event` hook never saw, because it was too slow or a stop cut them off."""
 
 
 class Server:
@@ -66,10 +67,12 @@ class Server:
         """Sends a message on behalf of anybody, as a back-end may: only a banned or disbanded channel refuses it.
 
         Returns:
-            How it ended; `reason_code` is not SUCCESS if it was refused. The message is durable when this returns.
+            What it has become. The message is durable when this returns.
 
         Raises:
-            StoreError: it could not be stored.
+            InvalidCommandError: a field has the wrong type or an impossible value; also a `ValueError`.
+            SendRefusedError: the channel is banned or disbanded, or the `before_send` hook said no; says which.
+            StoreError: it could not be stored, or the server is stopping or has stopped.
 
         If cancelled after the message was handed in, the message is stored and delivered nevertheless.
         """

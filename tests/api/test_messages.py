@@ -38,6 +38,9 @@ async def test_h060_h061_h062_refusals(api: Api) -> None:
         await api.e400("/message/send", "频道类型错误！", payload=P, channel_id="g", channel_type=kind)
     await api.e400("/message/send", payload=P, **ref, expire=2**32)
     await api.e400("/message/send", payload=P, **ref, from_uid="u" * 513)
+    await api.e400("/message/send", payload=P, **ref, client_msg_no="n" * 513)
+    half = b'{"payload":"e30=","channel_id":"g","channel_type":2,"topic":"\\ud800"}'
+    await api.e400("/message/send", raw=half)
     assert (await api.send("g", payload="eyJ0\r\neXBlIjoxfQ=="))["reason"] == 1
     limit = api.server._parts.config.limits.payload_bytes
     assert (await api.send("g", payload=b64encode(bytes(limit)).decode()))["reason"] == 1

@@ -79,10 +79,26 @@ async def test_j023_j024_tokens_in_auto_mode(open_server: OpenServer) -> None:
         error = await refusal(server, -32001, 2, uid="ann", token="bad")
         assert error["message"] == "Authentication failed"
         await refusal(server, -32001, 2, uid="ann", token="")
+        for device_flag in (1, 2, 99):
+            await refusal(server, -32001, 2, uid="ann", token="anything", deviceFlag=device_flag)
+            await refusal(server, -32001, 2, uid="ann", token="good", deviceFlag=device_flag)
         async with open_raw_client(server.endpoints.ws) as client:
             await client.connect("ann", "good")
+        async with online(server, "bob"):
+            pass
+
+
+async def test_a_revoked_token_never_works_again(open_server: OpenServer) -> None:
+    async with open_server() as server:
+        await post(server, "/user/token", {"uid": "ann", "token": "good"})
+        await post(server, "/user/device_quit", {"uid": "ann", "device_flag": 0})
+        for token in ("good", "anything", ""):
+            await refusal(server, -32001, 2, uid="ann", token=token)
+            await refusal(server, -32001, 2, uid="ann", token=token, deviceFlag=1)
+        await post(server, "/user/token", {"uid": "ann", "token": "new"})
+        await refusal(server, -32001, 2, uid="ann", token="good")
         async with open_raw_client(server.endpoints.ws) as client:
-            await client.connect("ann", "anything", deviceFlag=1)
+            await client.connect("ann", "new")
 
 
 async def test_j024_j025_j026_tokens_when_they_are_checked(open_server: OpenServer) -> None:

@@ -60,7 +60,8 @@ async def test_j117_j118_device_quit(open_server: OpenServer) -> None:
         open_raw_client(server.endpoints.ws) as web,
         online(server, "bob") as (bob,),
     ):
-        await post(server, "/user/token", {"uid": "ann", "token": "t"})
+        for device_flag in (0, 1):
+            await post(server, "/user/token", {"uid": "ann", "token": "t", "device_flag": device_flag})
         await app.sdk_connect("ann")
         await web.sdk_connect("ann", device_flag=1)
         await post(server, "/user/device_quit", {"uid": "ann", "device_flag": 0})

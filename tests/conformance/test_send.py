@@ -179,6 +179,23 @@ async def test_j111_j112_j113_repeated_sends(open_server: OpenServer) -> None:
         assert [(await bob.receive())["params"]["clientMsgNo"] for _ in range(3)] == ["m1", "np", "np"]
 
 
+async def test_a_number_sent_with_several_payloads_has_several_originals(
+    open_server: OpenServer, tmp_path: Path
+) -> None:
+    payloads = [b64encode(b'{"a":%d}' % n).decode() for n in range(3)]
+    async with open_server(data_dir=tmp_path) as server, online(server, "ann") as (ann,):
+        first = [await sent(ann, payload=payload) for payload in payloads]
+        assert [result["messageSeq"] for result in first] == [1, 2, 3]
+        assert [await sent(ann, payload=payload) for payload in payloads] == first
+        batch = [{"id": p, "method": "send", "params": send_params(payload=p)} for p in payloads[::-1]]
+        await ann.send(batch)
+        assert [answer["result"] for answer in await ann.receive()] == first[::-1]
+    for _ in range(2):
+        async with open_server(data_dir=tmp_path) as server, online(server, "ann") as (ann,):
+            assert [await sent(ann, payload=payload) for payload in payloads] == first
+            assert len(await history(server, "bob")) == 3
+
+
 async def test_a_repetition_right_behind_the_first_send(open_server: OpenServer) -> None:
     async with open_server() as server, online(server, "ann", "bob") as (ann, bob):
         await ann.send([{"id": str(n), "method": "send", "params": send_params()} for n in range(3)])

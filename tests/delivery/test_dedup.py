@@ -1,16 +1,17 @@
 """Message ids, and recognising repeated sends."""
 
 from wukong_trio.config import Idempotency
-from wukong_trio.delivery.dedup import SentMarks, send_mark, sender_mark
+from wukong_trio.delivery.dedup import SentMarks, number_mark, send_mark, sender_mark
 from wukong_trio.delivery.ids import MessageIds, first_id_at
-from wukong_trio.model import ChannelKey
+from wukong_trio.model import ChannelKey, Message
+from wukong_trio.store.base import SentMark
 
 KEY = ChannelKey("bob@ann", 1)
 NOW = 1_700_000_000.0
 
 
-def mark(uid: str, client_msg_no: str, key: ChannelKey = KEY) -> int:
-    return send_mark(sender_mark(key, uid), client_msg_no)
+def mark(uid: str, client_msg_no: str, key: ChannelKey = KEY, payload: bytes = b"{}") -> int:
+    return send_mark(number_mark(sender_mark(key, uid), client_msg_no), payload)
 
 
 def test_j063_ids_grow_and_fit_javascript() -> None:
@@ -41,6 +42,7 @@ def test_a_mark_is_found_within_the_window_only() -> None:
     marks.forget_before(NOW)
     assert marks.find(mark("bob", "m1")) == 0
     assert marks.find(mark("ann", "m1", ChannelKey("other", 1))) == 0
+    assert marks.find(mark("ann", "m1", payload=b"[]")) == 0
 
 
 def test_only_the_newest_are_kept() -> None:
@@ -62,3 +64,31 @@ def test_a_number_used_again_points_to_the_newest_message() -> None:
     marks.add(mark("ann", "m"), base + 1)
     marks.add(mark("ann", "n"), base + 2)
     assert marks.find(mark("ann", "m")) == base + 1
+
+
+def stored(message_id: int, client_msg_no: str, payload: bytes) -> Message:
+    return Message(
+        message_id=message_id, message_seq=1, channel_id=KEY.channel_id, channel_type=1, from_uid="ann",
+        client_msg_no=client_msg_no, timestamp=1, payload=payload,
+    )  # fmt: skip
+
+
+def test_messages_from_before_the_start_are_known_by_number_until_they_are_read() -> None:
+    marks = SentMarks(Idempotency(window_s=60, keys=4))
+    base = first_id_at(NOW)
+    marks.remember([SentMark(KEY, "ann", number, base + n) for n, number in enumerate(("m", "x", "m", "y", "m"))])
+    number = number_mark(sender_mark(KEY, "ann"), "m")
+    assert marks.unread[number] == [base + 2, base + 4], "only the newest are kept"
+    assert len(marks) == 4
+    for message_id, payload in ((base + 2, b"1"), (base + 4, b"2")):
+        marks.learn(number, stored(message_id, "m", payload))
+    del marks.unread[number]
+    assert marks.find(mark("ann", "m", payload=b"1")) == base + 2
+    assert marks.find(mark("ann", "m", payload=b"2")) == base + 4
+    assert marks.find(mark("ann", "m", payload=b"3")) == 0
+    for n in range(4):
+        marks.add(mark("ann", f"new{n}"), base + 10 + n)
+    assert marks.find(mark("ann", "new0")) == base + 10
+    assert marks.find(mark("ann", "m", payload=b"1")) == 0
+    assert not marks.unread
+    assert len(marks) == 4

@@ -11,8 +11,8 @@ from trio.testing import wait_all_tasks_blocked
 from wukong_trio import ChannelKey, DeviceLevel, Message, ReasonCode, SendCommand
 from wukong_trio.delivery import deliver
 from wukong_trio.delivery.deliver import PUSHES_PER_TURN, Deliverer
+from wukong_trio.delivery.events import Event, Events, MessageAccepted
 from wukong_trio.delivery.flush import FlushList
-from wukong_trio.delivery.hooks import Event, Events, MessageAccepted
 from wukong_trio.delivery.lane import RUN_BYTES, RUN_MESSAGES
 from wukong_trio.delivery.push import Delivery, Push
 from wukong_trio.delivery.registry import SessionRegistry

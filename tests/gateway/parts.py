@@ -64,7 +64,12 @@ class Scene:
         marks, accounts = SentMarks(config.idempotency), SystemAccounts(self.store)
         directory = ChannelDirectory(self.store)
         committer = Committer(self.store, directory, MessageIds(0), marks, config, system_accounts=accounts)
-        self.router = Router(self.store, committer, Deliverer(self.registry, flushes, None))
+        self.router = Router(
+            self.store,
+            committer,
+            Deliverer(self.registry, flushes, None),
+            payload_limit_bytes=config.limits.payload_bytes,
+        )
         authentication = Authentication(self.store, config.auth, None, hook_timeout_s=1)
         self.gateway = Gateway(config, self.router, self.registry, authentication, flushes, None)
         for part in (self.router.run, authentication.run, self.gateway.deadlines.run):

@@ -150,12 +150,13 @@ async def test_logins(store: Store) -> None:
     bans = ChannelFlags(ban=True)
     for uid, kind in (("bob", 1), ("ann", 2)):
         await store.change_channel(ChannelChange(key=ChannelKey(uid, kind), flags=bans))
-    keys = [("ann", 1), ("bob", 0), ("ann", 0), ("ann", 1), ("eve", 2)]
+    keys = [("ann", 1), ("bob", 0), ("ann", 0), ("ann", 1), ("ann", 9), ("eve", 2)]
     assert await store.load_logins(keys) == [
-        Login(Device(uid="ann", device_flag=1, token="c")),
+        Login(Device(uid="ann", device_flag=1, token="c"), registered=True),
         Login(flags=bans),
-        Login(Device(uid="ann", device_flag=0, token="", level=DeviceLevel.MASTER)),
-        Login(Device(uid="ann", device_flag=1, token="c")),
+        Login(Device(uid="ann", device_flag=0, token="", level=DeviceLevel.MASTER), registered=True),
+        Login(Device(uid="ann", device_flag=1, token="c"), registered=True),
+        Login(registered=True),
         Login(),
     ]
     many = [(f"user{n}", n % 3) for n in range(5_000)]
@@ -175,6 +176,29 @@ async def test_a_write_that_has_begun_is_finished_though_cancelled(store: Store)
             await trio.testing.wait_all_tasks_blocked()
             scope.cancel()
     assert (await store.load_channels([GROUP]))[0].last_seq == 2000
+
+
+async def test_messages_are_stored_unless_appending_them_raises(store: Store) -> None:
+    async def append(seq: int) -> bool:
+        with scope:
+            await store.append_messages([message(seq, seq)])
+            return True
+        return False
+
+    scope = trio.CancelScope()
+    scope.cancel()
+    assert await append(1) is ((await store.load_channels([GROUP]))[0].last_seq == 1)
+    scope, returned = trio.CancelScope(), []
+    async with trio.open_nursery() as nursery:
+
+        async def note() -> None:
+            returned.append(await append((await store.load_channels([GROUP]))[0].last_seq + 1))
+
+        nursery.start_soon(note)
+        for _ in range(3):
+            await trio.lowlevel.checkpoint()
+        scope.cancel()
+    assert returned == [(await store.load_channels([GROUP]))[0].last_seq > 0]
 
 
 async def test_reads_during_writes_see_whole_batches(store: Store) -> None:

@@ -119,7 +119,8 @@ OURS: dict[str, dict[int, Any]] = {
     "token-none-stored": {1: [Error(-32001, "c"), SENT_AWAY]},
     "token-quit": {5: [Error(-32001, "c"), SENT_AWAY]},
     "token-master": {7: Closed(4003)},
-    "device-quit": {9: Closed(4003)},
+    # Recorded where no token is checked; here a registered user needs one for each device flag.
+    "device-quit": {5: [Error(-32001, "c"), SENT_AWAY], 9: Closed(4003), 11: SENT_AWAY},
     "device-quit-unregistered": {4: {"method": "disconnect", "params": {"reasonCode": 12}}, 6: Closed(4003)},
     "master-other-device": {7: Closed(4003)},
     "master-same-device": {6: Closed(4006)},

@@ -4,6 +4,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct, field
 
+from ..errors import InvalidCommandError, SendRefusedError
 from ..model import (
     NO_PERSIST,
     RED_DOT,
@@ -25,6 +26,7 @@ from .records import MessageRecord, record_of
 from .table import BAD_BODY, ApiError, Query
 from .users import Byte, Int64
 
+_BAD_CHANNEL = "频道ID不合法！"
 Seq = Annotated[int, Meta(ge=0, le=2**62)]
 Seconds = Annotated[int, Meta(ge=0, lt=2**32)]
 
@@ -90,18 +92,25 @@ class SyncAnswer(Struct, frozen=True):
 async def send_message(context: ApiContext, request: SendRequest, _query: Query) -> object:
     """Sends one message to a channel; a command (`sync_once`) goes to its command channel."""
     command = _command(request)
-    limit_bytes = context.config.limits.payload_bytes
-    if len(command.payload) > limit_bytes:
-        raise ApiError(f"the payload is larger than {limit_bytes} bytes")
-    result = await context.send(command, command_channel=command.flags & SYNC_ONCE != 0)
-    if result.reason_code == ReasonCode.CHANNEL_ID_ERROR:
-        raise ApiError("频道ID不合法！")
-    data = {
-        "message_id": result.message_id,
-        "message_seq": result.message_seq,
-        "client_msg_no": result.client_msg_no,
-    }
-    more = {"message_idstr": str(result.message_id), "reason": result.reason_code}
+    try:
+        result = await context.send(command, command_channel=command.flags & SYNC_ONCE != 0)
+    except InvalidCommandError as wrong:
+        raise ApiError(_BAD_CHANNEL if wrong.reason_code == ReasonCode.CHANNEL_ID_ERROR else str(wrong)) from None
+    except SendRefusedError as refused:
+        if refused.reason_code == ReasonCode.CHANNEL_ID_ERROR:
+            raise ApiError(_BAD_CHANNEL) from None
+        return _send_answer(refused.reason_code, client_msg_no=refused.client_msg_no)
+    return _send_answer(
+        result.reason_code,
+        message_id=result.message_id,
+        message_seq=result.message_seq,
+        client_msg_no=result.client_msg_no,
+    )
+
+
+def _send_answer(reason: int, *, client_msg_no: str, message_id: int = 0, message_seq: int = 0) -> object:
+    data = {"message_id": message_id, "message_seq": message_seq, "client_msg_no": client_msg_no}
+    more = {"message_idstr": str(message_id), "reason": reason}
     return {"status": 200, "data": data, **data, **more}
 
 
@@ -112,13 +121,9 @@ def _command(request: SendRequest) -> SendCommand:
     except PayloadError:
         raise ApiError(BAD_BODY) from None
     _check_mode(request)
-    plain(request.channel_id, "频道ID不合法！")
+    plain(request.channel_id, _BAD_CHANNEL)
     key = channel_key(request.channel_id, request.channel_type)
     from_uid = request.from_uid if request.from_uid.strip() else request.sender_uid
-    if "@" in from_uid and key.channel_type in (ChannelType.PERSON, ChannelType.AGENT):
-        # It joins both uids to one stored id.
-        raise ApiError("频道ID不合法！")
-    within_limit("from_uid, client_msg_no or topic", from_uid, request.client_msg_no, request.topic)
     stream = SETTING_STREAM if request.is_stream == 1 else 0
     topic = SETTING_TOPIC if request.topic else 0
     return SendCommand(

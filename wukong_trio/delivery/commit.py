@@ -15,13 +15,15 @@ from ..config import Config
 from ..model import DUP, NO_PERSIST, ChannelKey, Message, ReasonCode
 from ..services.directory import ChannelDirectory
 from ..store.base import Store
-from .dedup import SentMarks, send_mark
+from .dedup import SentMarks, number_mark, send_mark
 from .ids import MessageIds
 from .ratelimit import RateLimiter
 from .routes import CLIENT, Accounts, Route, Routes
 from .submission import Submission
 
 _SUCCESS = ReasonCode.SUCCESS
+_READ_AT_ONCE = 64
+"""Messages from before the start that are held while their payloads are looked at."""
 
 
 class Committer:
@@ -51,11 +53,12 @@ class Committer:
         Raises:
             StoreError: the store could not be read.
         """
-        # Meanwhile another task may invalidate what an earlier send of the batch has found; so everything is looked up
-        # again until one pass finds it all. Then each channel of the batch is one object.
-        self._directory.trim()
-        while missing := self._find_routes(submissions):
+        self._directory.begin_batch()
+        if missing := self._find_routes(submissions):
             await self._directory.warm(missing)
+            # What has changed meanwhile is effective for this batch already.
+            missing = self._find_routes(submissions)
+            assert not missing
         return await self._find_originals(submissions)
 
     def _find_routes(self, submissions: Iterable[Submission]) -> set[ChannelKey]:
@@ -77,17 +80,30 @@ class Committer:
 
     async def _find_originals(self, submissions: Iterable[Submission]) -> dict[int, Message]:
         self._marks.forget_before(time())
-        find = self._marks.find
+        find, unread = self._marks.find, self._marks.unread
         candidates: list[int] = []
         for submission in submissions:
             route = submission.route
-            if route is not None:
-                submission.mark = mark = send_mark(route.sender_mark, submission.command.client_msg_no)
-                if message_id := find(mark):
-                    candidates.append(message_id)
+            if route is None:
+                continue
+            number = number_mark(route.sender_mark, submission.command.client_msg_no)
+            submission.mark = mark = send_mark(number, submission.command.payload)
+            if submission.trusted:
+                continue
+            if unread and number in unread:
+                await self._learn(number, unread[number])
+                del unread[number]
+            if message_id := find(mark):
+                candidates.append(message_id)
         if not candidates:
             return {}
         return {message.message_id: message for message in await self._store.messages_by_id(candidates)}
+
+    async def _learn(self, number: int, message_ids: list[int]) -> None:
+        """Looks at all messages that were sent with a number before the start."""
+        for start in range(0, len(message_ids), _READ_AT_ONCE):
+            for message in await self._store.messages_by_id(message_ids[start : start + _READ_AT_ONCE]):
+                self._marks.learn(number, message)
 
     def decide(self, submissions: Iterable[Submission], originals: dict[int, Message], now_s: float) -> list[Message]:
         """Accepts or refuses each send.
@@ -156,6 +172,14 @@ class Committer:
             message = submission.message
             if message is not None and message.message_seq and not submission.repeated:
                 self._marks.add(submission.mark, message.message_id)
+
+    def forget(self, submissions: Iterable[Submission]) -> None:
+        """Nothing of this batch was stored: takes the sequence numbers back, so that it can be decided again."""
+        for submission in submissions:
+            if submission.route is not None:
+                self._directory.invalidate(submission.route.target.key)
+            submission.message = submission.route = None
+            submission.repeated = False
 
     def undo(self, submissions: Iterable[Submission]) -> None:
         """Nothing of this batch was stored: takes the sequence numbers back and refuses whoever waits for one."""

@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Iterable
 
 from ..config import Idempotency
-from ..model import ChannelKey
+from ..model import ChannelKey, Message
 from ..store.base import SentMark
 from .ids import first_id_at
 
@@ -14,15 +14,23 @@ def sender_mark(key: ChannelKey, uid: str) -> int:
     return hash((key, uid))
 
 
-def send_mark(sender: int, client_msg_no: str) -> int:
-    """What stands for a (channel, sender, client_msg_no): a number that another send has only by rare chance."""
+def number_mark(sender: int, client_msg_no: str) -> int:
+    """What stands for a (channel, sender, client_msg_no)."""
     return hash((sender, client_msg_no))
+
+
+def send_mark(number: int, payload: bytes) -> int:
+    """What stands for a number and what was sent with it: another send has the same only by rare chance."""
+    return hash((number, payload))
 
 
 class SentMarks:
     """Which message a mark belongs to, for the newest stored messages.
 
     Keeps hashes only, about 130 bytes a message: a hit has to be verified against the stored message itself.
+
+    Messages from before the start are known by their numbers alone, because reading all their payloads would take long.
+    When such a number comes again, its messages are read, and known by their full marks from then on.
     """
 
     def __init__(self, config: Idempotency) -> None:
@@ -30,6 +38,10 @@ class SentMarks:
         self._ids: dict[int, int] = {}
         self._oldest_id = 0
         self._order: deque[tuple[int, int]] = deque()
+        self.unread: dict[int, list[int]] = {}
+        """The ids of messages from before the start, by the marks of their numbers, oldest first. Whoever meets such a
+        number reads them, lets each be learned, and removes them here."""
+        self._unread_order: deque[int] = deque()
 
     def forget_before(self, now_s: float) -> None:
         """Moves the window on to a moment; call it once per batch."""
@@ -41,18 +53,39 @@ class SentMarks:
         return message_id if message_id >= self._oldest_id else 0
 
     def remember(self, marks: Iterable[SentMark]) -> None:
-        """Adds messages, oldest first; what exceeds the bound is forgotten."""
+        """Takes over the messages from before the start, oldest first."""
         for mark in marks:
-            self.add(send_mark(sender_mark(mark.key, mark.from_uid), mark.client_msg_no), mark.message_id)
+            number = number_mark(sender_mark(mark.key, mark.from_uid), mark.client_msg_no)
+            self.unread.setdefault(number, []).append(mark.message_id)
+            self._unread_order.append(number)
+        self._trim()
+
+    def learn(self, number: int, message: Message) -> None:
+        """Adds a message from before the start, of which the payload is known now."""
+        mark = send_mark(number, message.payload)
+        if self._ids.get(mark, 0) < message.message_id:
+            self._ids[mark] = message.message_id
+            self._order.appendleft((mark, message.message_id))
 
     def add(self, mark: int, message_id: int) -> None:
         """Adds a stored message."""
         self._ids[mark] = message_id
         self._order.append((mark, message_id))
-        if len(self._order) > self._config.keys:
-            oldest, old_id = self._order.popleft()
-            if self._ids.get(oldest) == old_id:
-                del self._ids[oldest]
+        self._trim()
+
+    def _trim(self) -> None:
+        """Forgets the oldest beyond the bound, those from before the start first."""
+        while len(self._order) + len(self._unread_order) > self._config.keys:
+            if self._unread_order:
+                number = self._unread_order.popleft()
+                ids = self.unread.get(number, [])
+                del ids[:1]
+                if not ids:
+                    self.unread.pop(number, None)
+            else:
+                oldest, old_id = self._order.popleft()
+                if self._ids.get(oldest) == old_id:
+                    del self._ids[oldest]
 
     def __len__(self) -> int:
-        return len(self._ids)
+        return len(self._ids) + sum(map(len, self.unread.values()))

@@ -13,8 +13,8 @@ from typing import Final
 import trio
 
 from ..services.directory import Channel
+from .events import Events, MessageAccepted
 from .flush import FlushList
-from .hooks import Events, MessageAccepted
 from .lane import Lane
 from .push import Push
 from .registry import Receiver, SessionRegistry

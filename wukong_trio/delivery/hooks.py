@@ -1,6 +1,6 @@
-"""The embedding program's own code in the path of messages: `before_send` and `on_event`.
+"""The embedding program's `before_send` in the path of messages.
 
-A hook that fails or takes too long costs its own request or event and one logged error, nothing else.
+A hook that fails or takes too long costs its own send and one logged error, nothing else.
 """
 
 from collections import deque
@@ -9,73 +9,18 @@ from logging import getLogger
 from typing import TypeAlias
 
 import trio
-from msgspec import Struct
 
-from ..model import Message, ReasonCode, SendCommand
+from ..model import ReasonCode, SendCommand
+from ..services.commands import check_command
+from ..services.hooks import call_hook
 from .registry import Receiver
 from .submission import Errand, Submission
 
 log = getLogger(__name__)
 
-EVENT_QUEUE = 10_000
-
 BeforeSend: TypeAlias = Callable[[SendCommand], Awaitable[SendCommand | ReasonCode | None]]
 """Sees every send before it is decided. Returns a command to send instead, a reason code to refuse it, or None to let
 it pass unchanged. It runs before permissions are checked, one call at a time per connection, so order is kept."""
-
-
-class SessionOpened(Struct, frozen=True):
-    """A client has authenticated."""
-
-    uid: str
-    device_flag: int
-    device_id: str
-
-
-class SessionClosed(Struct, frozen=True):
-    """An authenticated client is gone."""
-
-    uid: str
-    device_flag: int
-    device_id: str
-
-
-class MessageAccepted(Struct, frozen=True):
-    """A message was accepted, stored (unless `noPersist`) and delivered."""
-
-    message: Message
-
-
-Event: TypeAlias = SessionOpened | SessionClosed | MessageAccepted
-OnEvent: TypeAlias = Callable[[Event], Awaitable[None]]
-
-
-class Events:
-    """A bounded queue in front of the `on_event` hook. When the hook is too slow, the newest events are dropped."""
-
-    def __init__(self, hook: OnEvent, *, hook_timeout_s: float) -> None:
-        self._hook = hook
-        self._hook_timeout_s = hook_timeout_s
-        self._outbox, self._inbox = trio.open_memory_channel[Event](EVENT_QUEUE)
-        self.dropped = 0
-
-    def emit(self, event: Event) -> None:
-        """Queues an event; never waits."""
-        try:
-            self._outbox.send_nowait(event)
-        except trio.WouldBlock:
-            if self.dropped == 0:
-                log.warning("the on_event hook is too slow: events are being dropped")
-            self.dropped += 1
-
-    async def run(self) -> None:
-        """Calls the hook for one event after another, until cancelled."""
-        async for event in self._inbox:
-            try:
-                with trio.fail_after(self._hook_timeout_s):
-                    await self._hook(event)
-            except Exception:
-                log.exception("the on_event hook failed for a %s", type(event).__name__)
 
 
 class HookStage:
@@ -85,18 +30,25 @@ class HookStage:
     """
 
     def __init__(
-        self, hook: BeforeSend, outbox: trio.MemorySendChannel[list[Errand]], *, capacity: int, hook_timeout_s: float
+        self,
+        hook: BeforeSend,
+        outbox: trio.MemorySendChannel[list[Errand]],
+        *,
+        capacity: int,
+        hook_timeout_s: float,
+        payload_limit_bytes: int,
     ) -> None:
         self._hook = hook
         self._hook_timeout_s = hook_timeout_s
+        self._payload_limit_bytes = payload_limit_bytes
         self._router = outbox
         self._inbox: trio.MemoryReceiveChannel[list[Errand]]
         self.outbox, self._inbox = trio.open_memory_channel[list[Errand]](capacity)
         self._waiting: dict[Receiver | Errand, deque[Errand]] = {}
 
     async def run(self) -> None:
-        """Passes errands on until the last sender has closed its end of the inbox."""
-        async with self._router, trio.open_nursery() as nursery:
+        """Passes errands on, until cancelled; then nothing can be handed in any more."""
+        async with self._inbox, trio.open_nursery() as nursery:
             async for batch in self._inbox:
                 for errand in batch:
                     source = errand.sender or errand
@@ -116,9 +68,10 @@ class HookStage:
 
     async def _ask(self, submission: Submission) -> None:
         try:
-            with trio.fail_after(self._hook_timeout_s):
-                answer = await self._hook(submission.command)
-            if answer is not None and not isinstance(answer, SendCommand):
+            answer = await call_hook(self._hook, submission.command, timeout_s=self._hook_timeout_s)
+            if isinstance(answer, SendCommand):
+                check_command(answer, payload_limit_bytes=self._payload_limit_bytes)
+            elif answer is not None:
                 answer = ReasonCode(answer)
         except Exception:
             log.exception("the before_send hook failed; one send of %r was refused", submission.command.from_uid)

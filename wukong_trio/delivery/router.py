@@ -11,13 +11,16 @@ earlier.
 """
 
 import time
+from collections.abc import Iterable
+from enum import Enum, auto
 from functools import partial
 from logging import getLogger
 
 import trio
 
 from ..errors import StoreError
-from ..model import ReasonCode, SendCommand, SendResult
+from ..model import SendCommand, SendResult
+from ..services.commands import check_command
 from ..store.base import Store
 from ..supervision import supervise
 from .commit import Committer
@@ -32,6 +35,15 @@ MAX_BATCH = 4096
 INBOX_BATCHES = 256
 
 
+class RouterState(Enum):
+    """OPEN: takes everything. DRAINING: answers what is under way, takes no new sends of back-ends.
+    CLOSED: works on nothing any more; what was under way has been refused."""
+
+    OPEN = auto()
+    DRAINING = auto()
+    CLOSED = auto()
+
+
 class Router:
     """Owns the inbox and both stages. `run` is one task of the server's nursery."""
 
@@ -41,40 +53,61 @@ class Router:
         committer: Committer,
         deliverer: Deliverer,
         *,
+        payload_limit_bytes: int,
         before_send: BeforeSend | None = None,
         hook_timeout_s: float = 5.0,
     ) -> None:
+        self.state = RouterState.OPEN
         self._store = store
         self._committer = committer
         self._deliverer = deliverer
+        self._payload_limit_bytes = payload_limit_bytes
         self._pending = 0
         self._idle = trio.Event()
+        self._backend_sends: set[BackendSend] = set()
+        """Those that somebody waits for."""
+        self._refused_since_stored = 0
         self._entry, self._inbox = trio.open_memory_channel[list[Errand]](INBOX_BATCHES)
         self._hooks: HookStage | None = None
         if before_send is not None:
-            self._hooks = HookStage(before_send, self._entry, capacity=INBOX_BATCHES, hook_timeout_s=hook_timeout_s)
+            self._hooks = HookStage(
+                before_send,
+                self._entry,
+                capacity=INBOX_BATCHES,
+                hook_timeout_s=hook_timeout_s,
+                payload_limit_bytes=payload_limit_bytes,
+            )
             self._entry = self._hooks.outbox
         self.statistics = deliverer.statistics
 
     async def submit(self, batch: list[Errand]) -> None:
-        """Hands in errands; waits while the inbox is full. If cancelled, none of them was handed in."""
+        """Hands in errands; waits while the inbox is full. If cancelled, none of them was handed in.
+
+        A router that is closed refuses them at once.
+        """
         count = len(batch)
         self._pending += count
         try:
             await self._entry.send(batch)
-        except BaseException:
+        except BaseException as error:
             self._pending -= count
-            raise
+            if not isinstance(error, trio.BrokenResourceError):
+                raise
+            self._abandon(batch)
 
     def submit_nowait(self, batch: list[Errand]) -> None:
-        """Hands in errands.
+        """Hands in errands. A router that is closed refuses them at once.
 
         Raises:
             trio.WouldBlock: the inbox is full.
         """
         count = len(batch)
-        self._entry.send_nowait(batch)
-        self._pending += count
+        try:
+            self._entry.send_nowait(batch)
+        except trio.BrokenResourceError:
+            self._abandon(batch)
+        else:
+            self._pending += count
 
     async def send(self, command: SendCommand, *, command_channel: bool = False) -> SendResult:
         """Sends on behalf of a back-end, which may write to every channel that is neither banned nor disbanded.
@@ -85,29 +118,53 @@ class Router:
             command_channel: a command with SYNC_ONCE goes to the command channel and ignores the channel's state.
 
         Raises:
-            StoreError: it could not be stored.
+            InvalidCommandError: no such message can be sent.
+            SendRefusedError: the channel, or the `before_send` hook, does not take it.
+            StoreError: it could not be stored, or the server is stopping.
         """
+        check_command(command, payload_limit_bytes=self._payload_limit_bytes)
+        if self.state is not RouterState.OPEN:
+            raise StoreError("the message was not stored: the server is stopping or has stopped")
         submission = BackendSend(None, command, to_command_channel=command_channel)
-        await self.submit([submission])
-        await submission.finished.wait()
-        if submission.reason is ReasonCode.SYSTEM_ERROR:
-            raise StoreError("the message could not be stored; the server's log says why. Try again later.")
+        self._backend_sends.add(submission)
+        try:
+            await self.submit([submission])
+            await submission.finished.wait()
+        finally:
+            self._backend_sends.discard(submission)
         return submission.result
 
     async def drain(self) -> None:
-        """Waits until everything handed in so far is answered."""
-        while self._pending:
+        """Takes no more sends of back-ends, and waits until everything handed in so far is answered."""
+        if self.state is RouterState.OPEN:
+            self.state = RouterState.DRAINING
+        while self._pending and self.state is not RouterState.CLOSED:
             self._idle = trio.Event()
             await self._idle.wait()
 
     async def run(self) -> None:
-        """Commits and delivers, until cancelled."""
+        """Commits and delivers, until cancelled. However it ends, nobody waits for an answer after that."""
         outbox, inbox = trio.open_memory_channel[list[Errand]](1)
-        async with trio.open_nursery() as nursery:
-            if self._hooks is not None:
-                nursery.start_soon(supervise, "the hook stage", self._hooks.run)
-            nursery.start_soon(supervise, "the commit stage", partial(self._commit_stage, outbox))
-            nursery.start_soon(supervise, "the deliver stage", partial(self._deliver_stage, inbox))
+        try:
+            async with trio.open_nursery() as nursery:
+                if self._hooks is not None:
+                    nursery.start_soon(supervise, "the hook stage", self._hooks.run)
+                nursery.start_soon(supervise, "the commit stage", partial(self._commit_stage, outbox))
+                nursery.start_soon(supervise, "the deliver stage", partial(self._deliver_stage, inbox))
+        finally:
+            self._close()
+
+    def _close(self) -> None:
+        self.state = RouterState.CLOSED
+        # From now on handing in fails, also for those who wait for room.
+        self._inbox.close()
+        self._abandon(self._backend_sends)
+        self._idle.set()
+
+    @staticmethod
+    def _abandon(errands: Iterable[Errand]) -> None:
+        for errand in errands:
+            errand.abandon()
 
     async def _commit_stage(self, outbox: trio.MemorySendChannel[list[Errand]]) -> None:
         async for batch in self._inbox:
@@ -130,22 +187,49 @@ class Router:
             pass
 
     async def _commit(self, submissions: list[Submission]) -> None:
+        """Decides and stores, all or nothing. A send that the code cannot cope with is found and refused alone."""
         try:
             originals = await self._committer.look_up(submissions)
             messages = self._committer.decide(submissions, originals, time.time())
             if messages:
                 await self._store.append_messages(messages)
         except StoreError as error:
-            log.warning("a batch of %d sends was refused: %s", len(submissions), error)
+            self._count_refused(len(submissions), error)
             self._committer.undo(submissions)
         except Exception:
             # A bug, but one that must not take the server and everybody's connection with it.
-            log.exception("a batch of %d sends was refused", len(submissions))
+            if len(submissions) > 1:
+                await self._commit_halves(submissions)
+                return
+            log.exception("a send of %r was refused", submissions[0].command.from_uid)
             self._committer.undo(submissions)
+        except BaseException:
+            # Cancelled before the write has begun, or worse: nothing was stored.
+            self._committer.undo(submissions)
+            raise
         else:
             self._committer.confirm(submissions)
-            self.statistics.commits += bool(messages)
-            self.statistics.stored += len(messages)
+            if messages:
+                self._count_stored(len(messages))
+
+    async def _commit_halves(self, submissions: list[Submission]) -> None:
+        self._committer.forget(submissions)
+        middle = len(submissions) // 2
+        await self._commit(submissions[:middle])
+        await self._commit(submissions[middle:])
+
+    def _count_stored(self, count: int) -> None:
+        self.statistics.commits += 1
+        self.statistics.stored += count
+        if self._refused_since_stored:
+            log.warning("messages are stored again; %d sends were refused meanwhile", self._refused_since_stored)
+            self._refused_since_stored = 0
+
+    def _count_refused(self, count: int, error: StoreError) -> None:
+        """Speaks at the first of many failures only: there may be thousands in a second."""
+        if not self._refused_since_stored:
+            log.error("sends are refused until the store works again: %s", error)
+        self._refused_since_stored += count
 
     async def _deliver_stage(self, inbox: trio.MemoryReceiveChannel[list[Errand]]) -> None:
         await self._deliverer.run(inbox, self._done)

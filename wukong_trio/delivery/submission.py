@@ -8,6 +8,7 @@ from typing import ClassVar
 import trio
 from msgspec import Struct, field
 
+from ..errors import SendRefusedError, StoreError
 from ..model import SYNC_ONCE, Message, ReasonCode, SendCommand, SendResult
 from .registry import Receiver
 from .routes import BACKEND, CLIENT, COMMAND, Route
@@ -22,6 +23,10 @@ class Errand(Struct, eq=False, gc=False):
     def finish(self) -> None:
         """Called by the deliver stage, synchronously. Must not raise."""
         raise NotImplementedError  # a Struct cannot be an ABC
+
+    def abandon(self) -> None:
+        """Ends it where nobody works on it any more. Must not raise."""
+        self.finish()
 
 
 class Submission(Errand, eq=False, gc=False):
@@ -51,6 +56,11 @@ class Submission(Errand, eq=False, gc=False):
         self.message = None
         self.reason = reason
 
+    def abandon(self) -> None:
+        if self.message is None and self.reason is ReasonCode.SUCCESS:
+            self.refuse(ReasonCode.SYSTEM_ERROR)
+        self.finish()
+
 
 class BackendSend(Submission, eq=False, gc=False):
     """A send of a back-end or of the embedding program, which waits for its end."""
@@ -69,10 +79,17 @@ class BackendSend(Submission, eq=False, gc=False):
 
     @property
     def result(self) -> SendResult:
-        """How it ended."""
-        message = self.message
+        """What it has become, once it is finished.
+
+        Raises:
+            StoreError: nothing; it was not stored.
+            SendRefusedError: nothing; it may not be sent.
+        """
+        message, reason = self.message, self.reason
+        if reason is ReasonCode.SYSTEM_ERROR:
+            raise StoreError("the message could not be stored; the server's log says why. Try again later.")
         if message is None:
-            return SendResult(reason_code=int(self.reason), client_msg_no=self.command.client_msg_no)
+            raise SendRefusedError(int(reason), reason.wire_name, self.command.client_msg_no)
         return SendResult(
             reason_code=int(ReasonCode.SUCCESS),
             message_id=message.message_id,

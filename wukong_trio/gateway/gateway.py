@@ -4,10 +4,11 @@ from itertools import count
 from logging import getLogger
 
 from msgspec import Struct
+from msgspec.structs import asdict
 
 from ..config import Config
+from ..delivery.events import Events, SessionClosed, SessionOpened
 from ..delivery.flush import FlushList
-from ..delivery.hooks import Events, SessionClosed, SessionOpened
 from ..delivery.registry import Receiver, SessionRegistry, close_removed
 from ..delivery.router import Router
 from ..protocol.codes import CLOSE_SHUTDOWN
@@ -51,20 +52,22 @@ class Gateway:
         self.session_ids = count(1)
         self._events = events
 
-    def entered(self, session: Receiver) -> None:
-        """A session has begun: makes it visible and sends those away whom it drives out."""
+    def entered(self, session: Receiver, event: SessionOpened) -> None:
+        """A session has begun: makes it visible, and sends those away whom it drives out."""
         close_removed(self.registry.enter(session))
         self.statistics.authenticated += 1
+        log.info("session opened", extra=asdict(event))
         if self._events is not None:
-            self._events.emit(SessionOpened(session.uid, session.device_flag, session.device_id))
+            self._events.emit(event)
         if self.draining:
             session.close(CLOSE_SHUTDOWN)
 
-    def left(self, session: Receiver) -> None:
+    def left(self, session: Receiver, event: SessionClosed) -> None:
         """A session has ended."""
         self.registry.leave(session)
+        log.info("session closed", extra=asdict(event))
         if self._events is not None:
-            self._events.emit(SessionClosed(session.uid, session.device_flag, session.device_id))
+            self._events.emit(event)
 
     async def drain(self) -> None:
         """Answers the sends under way, then sends everybody home. The caller bounds it."""

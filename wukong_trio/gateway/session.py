@@ -6,10 +6,10 @@ way, everything that could be answered at once queues up behind it.
 
 from collections import deque
 from enum import Enum, auto
-from logging import getLogger
 
 import trio
 
+from ..delivery.events import SessionClosed, SessionOpened
 from ..delivery.push import FORM_FRAMED, Delivery
 from ..delivery.retry import RetryQueue
 from ..delivery.submission import Errand, Submission
@@ -37,8 +37,6 @@ from .deadlines import RESOLUTION_S
 from .gateway import Gateway
 from .profile import Dialect
 from .transport import Transport
-
-log = getLogger(__name__)
 
 ERROR_WINDOW_S = 60.0
 MAX_ID_DIGITS = 20
@@ -123,9 +121,9 @@ class Session:
         "_farewell",
         "_forms",
         "_gateway",
+        "_opened_at",
         "_retries",
         "_retry_wanted",
-        "_since",
         "_transport",
         "device_flag",
         "device_id",
@@ -162,7 +160,7 @@ class Session:
         self.in_flight = 0
         """Errands under way."""
         self.slot: int | None = None
-        self._since = transport.last_inbound
+        self._opened_at = transport.last_inbound
         self._forms = dialect.object_forms if objects else dialect.forms
         self._retries: RetryQueue | None = None
         self._retry_wanted = dialect.profile != "doc"
@@ -173,19 +171,16 @@ class Session:
     def enter(self, welcome: bytes) -> None:
         """Begins. The answer to `connect` goes first: nothing awaits here, so no push can overtake it."""
         self._transport.offer(welcome)
-        self._gateway.entered(self)
+        opened = SessionOpened(
+            session_id=self.session_id,
+            uid=self.uid,
+            device_flag=self.device_flag,
+            device_id=self.device_id,
+            remote_address=self._transport.remote_address,
+        )
+        self._gateway.entered(self, opened)
         self._gateway.deadlines.watch(self, self._idle_at)
         self._gateway.flushes.flush()
-        log.info("session opened", extra=self._who())
-
-    def _who(self) -> dict[str, object]:
-        """The session in log lines."""
-        return {
-            "session": self.session_id,
-            "uid": self.uid,
-            "device_flag": self.device_flag,
-            "peer": self._transport.remote_address,
-        }
 
     # What comes in
 
@@ -347,10 +342,17 @@ class Session:
             return
         self.state = SessionState.CLOSED
         self._gateway.deadlines.forget(self)
-        self._gateway.left(self)
-        duration_s = round(trio.current_time() - self._since, 3)
-        ending = {"close_code": code, "reason": reason, "duration_s": duration_s}
-        log.info("session closed", extra=self._who() | ending)
+        closed = SessionClosed(
+            session_id=self.session_id,
+            uid=self.uid,
+            device_flag=self.device_flag,
+            device_id=self.device_id,
+            remote_address=self._transport.remote_address,
+            close_code=code,
+            reason=reason,
+            duration_s=trio.current_time() - self._opened_at,
+        )
+        self._gateway.left(self, closed)
 
     # Time limits
 

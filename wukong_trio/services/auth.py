@@ -4,7 +4,6 @@ from collections.abc import Awaitable, Callable
 from hmac import compare_digest
 from logging import getLogger
 
-import trio
 from msgspec import Struct
 
 from ..config import Auth
@@ -17,6 +16,7 @@ from ..model import (
 )
 from ..store.base import Store
 from .coalesce import Coalescer
+from .hooks import call_hook
 
 log = getLogger(__name__)
 
@@ -26,10 +26,13 @@ class ConnectInfo(Struct, frozen=True, kw_only=True):
 
     uid: str
     token: str
+    """What the client showed, up to 4096 bytes; never in the `repr`."""
     device_id: str
     """Empty if the client gave none."""
     device_flag: int
+    """0 app, 1 web, 2 PC; others up to 255."""
     remote_address: str
+    """Host and port of the other end of the socket."""
 
     def __repr__(self) -> str:
         return f"ConnectInfo(uid={self.uid!r}, device_flag={self.device_flag}, remote_address={self.remote_address!r})"
@@ -70,26 +73,25 @@ class Authentication:
             return Verdict(ReasonCode.AUTH_FAIL)
         login = await self._logins.get((info.uid, info.device_flag))
         device = login.device if self._config.token_auth != "off" else None
-        if not await self._may_connect(info, device):
+        if not await self._may_connect(info, device, registered=login.registered):
             return Verdict(ReasonCode.AUTH_FAIL)
         if login.flags is not None and login.flags.ban:
             return Verdict(ReasonCode.BAN)
         return Verdict(ReasonCode.SUCCESS, device.level if device is not None else DeviceLevel.SLAVE)
 
-    async def _may_connect(self, info: ConnectInfo, device: Device | None) -> bool:
+    async def _may_connect(self, info: ConnectInfo, device: Device | None, *, registered: bool) -> bool:
         if self._hook is not None:
             return await self._ask(self._hook, info)
         if self._config.token_auth == "off" or info.uid.endswith(VISITOR_UID_SUFFIX):
             return True
+        if self._config.token_auth == "auto" and not registered:
+            return True
         stored = device.token if device is not None else ""
-        if stored:
-            return _same(info.token, stored)
-        return self._config.token_auth == "auto"
+        return stored != "" and _same(info.token, stored)
 
     async def _ask(self, hook: Authenticator, info: ConnectInfo) -> bool:
         try:
-            with trio.fail_after(self._hook_timeout_s):
-                return bool(await hook(info))
+            return bool(await call_hook(hook, info, timeout_s=self._hook_timeout_s))
         except Exception:
             log.exception("the authenticate hook failed; %r was refused", info)
             return False

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+import trio
+
 from ..model import ChannelFlags, ChannelKey, ChannelType, ReasonCode
 from ..store.base import ChannelChange, MemberChange, MemberList, Store
 from .directory import ChannelDirectory
@@ -15,6 +17,8 @@ class ChannelService:
         self._store = store
         self._directory = directory
         self._kick = kick
+        self._changing = trio.Lock()
+        """The cache has to hear of changes in the order in which the store makes them."""
 
     async def change(self, change: ChannelChange) -> None:
         """Carries out a change; a user who was banned by it is sent away.
@@ -22,11 +26,14 @@ class ChannelService:
         Raises:
             StoreError: nothing was changed.
         """
-        try:
-            await self._store.change_channel(change)
-        finally:
-            # Also after a cancellation: a write that has begun is finished all the same.
-            self._directory.invalidate(change.key)
+        async with self._changing:
+            try:
+                await self._store.change_channel(change)
+            except BaseException:
+                # A write that has begun is finished, also if this is cancelled: nobody knows what the store has now.
+                self._directory.invalidate(change.key)
+                raise
+            self._directory.apply(change)
         if change.key.channel_type == ChannelType.PERSON and change.flags is not None and change.flags.ban:
             self._kick(change.key.channel_id, reason_code=ReasonCode.BAN, reason="banned")
 

@@ -1,34 +1,52 @@
 """The state of channels in memory: what every send needs to know, without asking the store each time.
 
-Only the router's commit stage fills and uses the cache, and it does so between two commits. That makes
-`Channel.last_seq` safe: a channel that was evicted or invalidated is read again when no message of it is under way.
+Only the router's commit stage fills and uses the cache, one batch after another. During a batch each of its channels is
+one object, which makes `Channel.last_seq` safe: what has to go leaves at the beginning of the next batch, when no
+message of it is under way.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Set
 
 from ..model import ChannelFlags, ChannelKey
-from ..store.base import ChannelRecord, Store
+from ..store.base import ChannelChange, ChannelRecord, MemberChange, MemberList, Store
 from .addressing import parties
 
 _NO_FLAGS = ChannelFlags()
 _MEMBERS_PER_WEIGHT = 64
 """A channel counts as one towards the capacity, plus one for each so many uids on its lists."""
+_SMALL_CHANGE = 1000
+"""Uids that are added or removed in memory; after a larger change the channel is read again, in a thread."""
 
 
 class Channel:
-    """A channel as sends see it. `last_seq` runs ahead of the store while a commit is on its way."""
+    """A channel as sends see it. `last_seq` runs ahead of the store while a commit is on its way.
 
-    __slots__ = ("allowed", "denied", "exists", "flags", "key", "last_seq", "members", "subscribers")
+    Lists and members change in place: whoever lets other tasks run takes a copy of what he needs first.
+    """
+
+    __slots__ = (
+        "_named",
+        "_recorded",
+        "allowed",
+        "denied",
+        "exists",
+        "flags",
+        "key",
+        "last_seq",
+        "members",
+        "subscribers",
+    )
 
     def __init__(self, record: ChannelRecord) -> None:
         self.key = record.key
-        self.exists = record.flags is not None or bool(record.subscribers)
+        self._recorded = record.flags is not None
+        self.exists = self._recorded or bool(record.subscribers)
         self.flags = record.flags or _NO_FLAGS
-        self.subscribers = record.subscribers
-        self.denied = record.denied
-        self.allowed = record.allowed
+        self.subscribers: Set[str] = record.subscribers
+        self.denied: Set[str] = record.denied
+        self.allowed: Set[str] = record.allowed
         self.last_seq = record.last_seq
-        named = parties(record.key)
+        self._named = named = parties(record.key)
         # A union copies, which takes milliseconds for a large group; and most groups have nobody by their id alone.
         self.members: Collection[str] = (
             record.subscribers.union(named) if record.subscribers and named else (record.subscribers or named)
@@ -38,6 +56,39 @@ class Channel:
     @property
     def weight(self) -> int:
         return 1 + (len(self.subscribers) + len(self.denied) + len(self.allowed)) // _MEMBERS_PER_WEIGHT
+
+    def apply(self, change: ChannelChange) -> None:
+        """Does what the store has done to the record. The same changes once more, in their order, do no harm."""
+        if change.flags is not None:
+            self.flags = change.flags
+        if change.create or change.flags is not None:
+            self._recorded = True
+        for members in change.members:
+            self._change_list(members)
+        self.exists = self._recorded or bool(self.subscribers)
+
+    def _change_list(self, change: MemberChange) -> None:
+        if change.list is MemberList.DENIED:
+            self.denied = _changed(self.denied, change)
+        elif change.list is MemberList.ALLOWED:
+            self.allowed = _changed(self.allowed, change)
+        else:
+            self.subscribers = subscribers = _changed(self.subscribers, change)
+            if self._named:
+                self.members = members = _changed(self.members, change)
+                members.update(self._named)
+            else:
+                self.members = subscribers
+
+
+def _changed(uids: Collection[str], change: MemberChange) -> set[str]:
+    """The set itself, changed; a copy only where it is not a channel's own yet."""
+    if change.reset:
+        return set(change.add)
+    own = uids if isinstance(uids, set) else set(uids)
+    own.difference_update(change.remove)
+    own.update(change.add)
+    return own
 
 
 class ChannelDirectory:
@@ -53,9 +104,12 @@ class ChannelDirectory:
         self._young: dict[tuple[str, int], Channel] = {}
         self._old: dict[tuple[str, int], Channel] = {}
         self._young_weight = 0
-        self._changed_while_loading: set[ChannelKey] | None = None
+        self._loading: dict[ChannelKey, list[ChannelChange]] = {}
+        """What is being read, and what has changed of it meanwhile: the record may have been read before or after."""
+        self._outdated: set[ChannelKey] = set()
+        """What serves the present batch only."""
         self.generation = 1
-        """Changes whenever a `Channel` may have gone out of date or out of memory: those at hand must be got again."""
+        """Changes whenever a `Channel` has changed or may have left memory: those at hand must be got again."""
 
     def get(self, key: tuple[str, int]) -> Channel | None:
         """The cached channel, None if it has to be warmed first."""
@@ -66,9 +120,17 @@ class ChannelDirectory:
                 self._keep(channel)
         return channel
 
-    def trim(self) -> None:
-        """Forgets what was not used for long, if there is too much. Only here channels leave memory by themselves, so
-        that all channels of a batch can be held at the same time, however many and large they are."""
+    def begin_batch(self) -> None:
+        """Forgets what is outdated, and what was not used for long if there is too much. Only here channels leave
+        memory, so that all of a batch can be held at the same time, however many and large they are."""
+        if self._outdated:
+            for key in self._outdated:
+                channel = self._young.pop(key, None)
+                if channel is not None:
+                    self._young_weight -= channel.weight
+                self._old.pop(key, None)
+            self._outdated.clear()
+            self.generation += 1
         if self._young_weight >= self._capacity:
             self._old, self._young, self._young_weight = self._young, {}, 0
             self.generation += 1
@@ -83,26 +145,40 @@ class ChannelDirectory:
         Raises:
             StoreError: the store could not be read.
         """
-        missing = list(keys)
+        self._loading = {key: [] for key in keys}
         try:
-            while missing:
-                changed = self._changed_while_loading = set()
-                for record in await self._store.load_channels(missing):
-                    if record.key not in changed:
-                        self._keep(Channel(record))
-                missing = [key for key in missing if key in changed]
+            for record in await self._store.load_channels(list(self._loading)):
+                channel = Channel(record)
+                for change in self._loading[record.key]:
+                    channel.apply(change)
+                self._keep(channel)
         finally:
-            self._changed_while_loading = None
+            self._loading = {}
 
-    def invalidate(self, key: ChannelKey) -> None:
-        """Forgets a channel whose record, lists or sequence are not what the store has."""
+    def apply(self, change: ChannelChange) -> None:
+        """The store has carried out a change. All changes of a channel have to come in the order of the store."""
+        key = change.key
+        if sum(len(members.add) + len(members.remove) for members in change.members) > _SMALL_CHANGE:
+            self.invalidate(key)
+            return
         self.generation += 1
-        channel = self._young.pop(key, None)
+        if key in self._outdated:
+            return
+        if key in self._loading:
+            self._loading[key].append(change)
+        channel = self._young.get(key)
         if channel is not None:
             self._young_weight -= channel.weight
-        self._old.pop(key, None)
-        if self._changed_while_loading is not None:
-            self._changed_while_loading.add(key)
+            channel.apply(change)
+            self._young_weight += channel.weight
+        elif key in self._old:
+            self._old[key].apply(change)
+
+    def invalidate(self, key: ChannelKey) -> None:
+        """A channel's record, lists or sequence are perhaps not what the store has: the next batch reads it again."""
+        self.generation += 1
+        if key in self._young or key in self._old or key in self._loading:
+            self._outdated.add(key)
 
     def __len__(self) -> int:
         return len(self._young | self._old)

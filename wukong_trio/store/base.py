@@ -67,6 +67,8 @@ class Login(Struct, frozen=True, gc=False):
     """None: no token was ever stored for the device."""
     flags: ChannelFlags | None = None
     """The flags of the user's own record; None if there is no record."""
+    registered: bool = False
+    """A token was stored for some device of the user; it may have been cleared since."""
 
 
 class SentMark(Struct, frozen=True, gc=False):
@@ -89,6 +91,8 @@ class Store(ABC):
 
         Raises:
             StoreError: none of them was stored.
+
+        If cancelled before it has begun, none of them was stored; after that it cannot be cancelled.
         """
 
     @abstractmethod

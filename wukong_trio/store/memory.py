@@ -19,9 +19,11 @@ class MemoryStore(Store):
         self._flags: dict[ChannelKey, ChannelFlags] = {}
         self._members: dict[tuple[ChannelKey, MemberList], set[str]] = {}
         self._devices: dict[tuple[str, int], Device] = {}
+        self._registered: set[str] = set()
         self._system_uids: set[str] = set()
 
     async def append_messages(self, messages: Sequence[Message]) -> None:
+        await trio.lowlevel.checkpoint_if_cancelled()
         heads: dict[ChannelKey, int] = {}
         newest_id = self._newest_id
         for message in messages:
@@ -35,7 +37,7 @@ class MemoryStore(Store):
         for message in messages:
             self._messages[message.message_id] = message
             self._channels.setdefault(ChannelKey(message.channel_id, message.channel_type), []).append(message)
-        await trio.lowlevel.checkpoint()
+        await trio.lowlevel.cancel_shielded_checkpoint()
 
     async def last_message_id(self) -> int:
         await trio.lowlevel.checkpoint()
@@ -90,10 +92,15 @@ class MemoryStore(Store):
 
     async def load_logins(self, keys: Sequence[tuple[str, int]]) -> list[Login]:
         await trio.lowlevel.checkpoint()
-        return [Login(self._devices.get(key), self._flags.get(ChannelKey(key[0], ChannelType.PERSON))) for key in keys]
+        return [self._login(uid, device_flag) for uid, device_flag in keys]
+
+    def _login(self, uid: str, device_flag: int) -> Login:
+        flags = self._flags.get(ChannelKey(uid, ChannelType.PERSON))
+        return Login(self._devices.get((uid, device_flag)), flags, uid in self._registered)
 
     async def put_device(self, device: Device) -> None:
         self._devices[device.uid, device.device_flag] = device
+        self._registered.add(device.uid)
         await trio.lowlevel.checkpoint()
 
     async def clear_tokens(self, uid: str, device_flags: Sequence[int]) -> None:

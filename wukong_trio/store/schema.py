@@ -96,10 +96,12 @@ LOAD_MEMBERS: Final = """
 """
 LOAD_LOGINS: Final = """
     WITH wanted (uid, flag) AS (VALUES {})
-    SELECT json_group_array(json_array(wanted.uid, flag, token, level, flags)) FROM wanted
-    LEFT JOIN device ON device.uid = wanted.uid AND device_flag = flag
+    SELECT json_group_array(json_array(wanted.uid, flag, token, level, flags, registered)) FROM (
+        SELECT uid, flag, EXISTS (SELECT 1 FROM device WHERE device.uid = wanted.uid) AS registered FROM wanted
+    ) AS wanted
+    LEFT JOIN device ON registered AND device.uid = wanted.uid AND device_flag = flag
     LEFT JOIN channel ON channel_id = wanted.uid AND channel_type = 1
-    WHERE token IS NOT NULL OR flags IS NOT NULL
+    WHERE registered OR flags IS NOT NULL
 """
 RECENT_MARKS: Final = """
     SELECT channel_id, channel_type, from_uid, client_msg_no, message_id

@@ -363,10 +363,11 @@ def _seq_of(message: Message) -> int:
     return message.message_seq
 
 
-def _login(uid: str, device_flag: int, token: str | None, level: int, flags: int | None) -> Login:
-    if token is None:
-        return Login(None, _flags(flags))
-    return Login(Device(uid=uid, device_flag=device_flag, token=token, level=DeviceLevel(level)), _flags(flags))
+def _login(uid: str, device_flag: int, token: str | None, level: int, flags: int | None, registered: int) -> Login:
+    device = None
+    if token is not None:
+        device = Device(uid=uid, device_flag=device_flag, token=token, level=DeviceLevel(level))
+    return Login(device, _flags(flags), bool(registered))
 
 
 def _message(row: tuple[Any, ...]) -> Message:

@@ -8,7 +8,8 @@ from typing import Any
 import msgspec
 
 from ..config import Address, Config, Listeners
-from ..delivery.hooks import BeforeSend, OnEvent
+from ..delivery.events import OnEvent
+from ..delivery.hooks import BeforeSend
 from ..server import Server, open_server
 from ..services.auth import Authenticator
 from ..store.base import Store

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from .api.addresses import RouteTable
 from .api.context import ApiContext
 from .config import Config
-from .delivery.commit import Committer
+from .delivery.decide import Decider
 from .delivery.dedup import SentMarks
 from .delivery.deliver import Deliverer
 from .delivery.events import Events, OnEvent
@@ -66,7 +66,7 @@ async def assemble(config: Config, store: Store, hooks: Hooks) -> Parts:
     registry, flushes, directory = SessionRegistry(), FlushList(), ChannelDirectory(store)
     router = Router(
         store,
-        Committer(store, directory, ids, marks, config, system_accounts=accounts),
+        Decider(store, directory, ids, marks, config, system_accounts=accounts),
         Deliverer(registry, flushes, events),
         payload_limit_bytes=config.limits.payload_bytes,
         before_send=hooks.before_send,

@@ -8,7 +8,7 @@ import trio
 from trio.testing import lockstep_stream_pair, memory_stream_pair
 
 from wukong_trio import Message
-from wukong_trio.delivery.commit import Committer
+from wukong_trio.delivery.decide import Decider
 from wukong_trio.delivery.dedup import SentMarks
 from wukong_trio.delivery.deliver import Deliverer
 from wukong_trio.delivery.flush import FlushList
@@ -63,10 +63,10 @@ class Scene:
         self.store, self.registry, self.nursery = SlowStore(), SessionRegistry(), nursery
         marks, accounts = SentMarks(config.idempotency), SystemAccounts(self.store)
         directory = ChannelDirectory(self.store)
-        committer = Committer(self.store, directory, MessageIds(0), marks, config, system_accounts=accounts)
+        decider = Decider(self.store, directory, MessageIds(0), marks, config, system_accounts=accounts)
         self.router = Router(
             self.store,
-            committer,
+            decider,
             Deliverer(self.registry, flushes, None),
             payload_limit_bytes=config.limits.payload_bytes,
         )

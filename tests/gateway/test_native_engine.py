@@ -44,6 +44,7 @@ async def test_connections_have_no_tasks_of_their_own_for_messages() -> None:
 
     with trio.fail_after(10):
         async with open_test_server(engine="native", listeners=_only_websocket()) as server:
+            await trio.testing.wait_all_tasks_blocked()
             before = tasks()
             async with open_raw_client(server.endpoints.ws) as ann, open_raw_client(server.endpoints.ws) as bob:
                 await ann.connect("ann")

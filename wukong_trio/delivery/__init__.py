@@ -2,11 +2,11 @@
 
     inbox of batches ─► router: commit stage ─► store ─► deliver stage ─► sessions
     routes              where a user's sends go, and whether he may
-    commit, deliver     what the two stages do
+    decide, deliver     what the two stages do; a large channel has a lane
     registry            who is online
-    push                a message in the wire forms its receivers want, each encoded once
+    push                messages in the wire forms their receivers want, each encoded once
     retry               pushes that wait for their recvack
-    hooks               before_send and on_event
+    hooks, events       before_send and on_event
 
 Knows sessions only as `Receiver`s that take frames; does no network I/O.
 """

@@ -23,7 +23,7 @@ from ..model import SendCommand, SendResult
 from ..services.commands import check_command
 from ..store.base import Store
 from ..supervision import supervise
-from .commit import Committer
+from .decide import Decider
 from .deliver import Deliverer
 from .hooks import BeforeSend, HookStage
 from .submission import BackendSend, Errand, Submission
@@ -50,7 +50,7 @@ class Router:
     def __init__(
         self,
         store: Store,
-        committer: Committer,
+        decider: Decider,
         deliverer: Deliverer,
         *,
         payload_limit_bytes: int,
@@ -59,7 +59,7 @@ class Router:
     ) -> None:
         self.state = RouterState.OPEN
         self._store = store
-        self._committer = committer
+        self._decider = decider
         self._deliverer = deliverer
         self._payload_limit_bytes = payload_limit_bytes
         self._pending = 0
@@ -189,31 +189,31 @@ class Router:
     async def _commit(self, submissions: list[Submission]) -> None:
         """Decides and stores, all or nothing. A send that the code cannot cope with is found and refused alone."""
         try:
-            originals = await self._committer.look_up(submissions)
-            messages = self._committer.decide(submissions, originals, time.time())
+            originals = await self._decider.look_up(submissions)
+            messages = self._decider.decide(submissions, originals, time.time())
             if messages:
                 await self._store.append_messages(messages)
         except StoreError as error:
             self._count_refused(len(submissions), error)
-            self._committer.undo(submissions)
+            self._decider.undo(submissions)
         except Exception:
             # A bug, but one that must not take the server and everybody's connection with it.
             if len(submissions) > 1:
                 await self._commit_halves(submissions)
                 return
             log.exception("a send of %r was refused", submissions[0].command.from_uid)
-            self._committer.undo(submissions)
+            self._decider.undo(submissions)
         except BaseException:
             # Cancelled before the write has begun, or worse: nothing was stored.
-            self._committer.undo(submissions)
+            self._decider.undo(submissions)
             raise
         else:
-            self._committer.confirm(submissions)
+            self._decider.confirm(submissions)
             if messages:
                 self._count_stored(len(messages))
 
     async def _commit_halves(self, submissions: list[Submission]) -> None:
-        self._committer.forget(submissions)
+        self._decider.forget(submissions)
         middle = len(submissions) // 2
         await self._commit(submissions[:middle])
         await self._commit(submissions[middle:])

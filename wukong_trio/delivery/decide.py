@@ -26,7 +26,7 @@ _READ_AT_ONCE = 64
 """Messages from before the start that are held while their payloads are looked at."""
 
 
-class Committer:
+class Decider:
     """Turns submissions into messages."""
 
     def __init__(

@@ -219,6 +219,20 @@ def test_wrong_addresses(text: str) -> None:
         parse_address(text, "ws")
 
 
+def test_lists_from_everywhere(tmp_path: Path) -> None:
+    listed = ("https://chat.example.org", "http://[::1]:3000", "null")
+    for text in (
+        "[https://Chat.example.org, 'http://[::1]:3000', 'null']",
+        "https://chat.example.org, http://[::1]:3000,null",
+    ):
+        assert from_yaml(tmp_path, f"allowedOrigins: {text}\n").settings.auth.allowed_origins == listed
+    settings, _ = load(None, {"WK_ALLOWEDORIGINS": ",".join(listed), "WK_ALLOWEDHOSTS": "im.example.org"}, {})
+    assert settings.auth.allowed_origins == listed
+    assert settings.auth.allowed_hosts == ("im.example.org",)
+    assert from_yaml(tmp_path, yaml.safe_dump(to_mapping(settings))).settings == settings
+    assert from_yaml(tmp_path, "allowedHosts: []\n").settings.auth.allowed_hosts == ()
+
+
 def test_listeners_can_be_switched_off(tmp_path: Path) -> None:
     listeners = from_yaml(tmp_path, "wsAddr: off\nhttpAddr: 'off'\n").settings.listeners
     assert listeners.ws is None
@@ -241,7 +255,10 @@ def test_listeners_can_be_switched_off(tmp_path: Path) -> None:
         ("whitelistOffOfPerson: 2", ["whitelistOffOfPerson = '2'", "true or false"]),
         ("logger: {level: loud}", ["logger.level = 'loud'", "debug, info, warning or error"]),
         ("dataDir: ~nobody-has-this-name/x", ["dataDir = '~nobody-has-this-name/x'"]),
-        ("dataDir: [a]", ["dataDir", "not a list"]),
+        ("dataDir: [a]", ["dataDir", "not the value of one setting"]),
+        ("allowedOrigins: [chat.example.org]", ["allowedOrigins = 'chat.example.org'", "https://chat.example.org"]),
+        ("allowedHosts: 'im.example.org:80'", ["allowedHosts = 'im.example.org:80'", "without a port"]),
+        ("allowedHosts: [[a]]", ["allowedHosts", "im.example.org"]),
         ("external: 1.2.3.4", ["external = '1.2.3.4'", "section"]),
         ("httpAddr: [", ["wk.yaml', line ", "not valid YAML"]),
         ("- a", ["wk.yaml", "name: value"]),

@@ -20,6 +20,7 @@ _DURATION_PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h|d)", re.A
 _PLAIN_NUMBER = re.compile(r"\d+(?:\.\d*)?|\.\d+", re.ASCII)
 _WHOLE_NUMBER = re.compile(r"-?\d{1,18}", re.ASCII)
 _HOST_NAME = re.compile(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9_.])?", re.ASCII | re.IGNORECASE)
+_ORIGIN = re.compile(r"null|[a-z][a-z0-9+.-]*://([a-z0-9_.-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?", re.ASCII)
 _UNITS = {
     "ns": Decimal("1e-9"),
     "us": Decimal("1e-6"),
@@ -47,7 +48,9 @@ class Kind(NamedTuple):
     metavar: str
     parse: Callable[[str], Any]
     valid: Callable[[Any], bool]
-    write: Callable[[Any], str | int | bool] = str
+    write: Callable[[Any], str | int | bool | list[str]] = str
+    many: bool = False
+    """A file may give a list instead of one text with commas."""
 
 
 def parse_duration(text: str) -> float:
@@ -103,6 +106,26 @@ def is_loopback(host: str) -> bool:
 
 def text() -> Kind:
     return Kind("give text", "TEXT", _same, lambda value: isinstance(value, str))
+
+
+def texts(item: re.Pattern[str], expected: str, metavar: str) -> Kind:
+    """Several texts, lower case, each of which matches `item`."""
+
+    def parse(listed: str) -> tuple[str, ...]:
+        return tuple(text for part in listed.split(",") if (text := part.strip().lower()))
+
+    def valid(value: object) -> bool:
+        return isinstance(value, tuple) and all(isinstance(text, str) and item.fullmatch(text) for text in value)
+
+    return Kind(expected, metavar, parse, valid, list, many=True)
+
+
+def origins() -> Kind:
+    return texts(_ORIGIN, "give origins as browsers send them, for example https://chat.example.org", "ORIGIN,…")
+
+
+def host_names() -> Kind:
+    return texts(_HOST_NAME, "give names of hosts without a port, for example im.example.org", "HOST,…")
 
 
 def boolean(*, inverted: bool = False) -> Kind:

@@ -101,6 +101,8 @@ KEYS: tuple[Key, ...] = (
     ),
     Key("managerUID", "auth.manager_uid", _TEXT),
     Key("allowOpenApi", "auth.allow_open_api", _BOOLEAN),
+    Key("allowedOrigins", "auth.allowed_origins", kinds.origins()),
+    Key("allowedHosts", "auth.allowed_hosts", kinds.host_names()),
     Key("authTimeout", "auth.auth_timeout_s", _DURATION),
     Key("whitelistOffOfPerson", "whitelist_off_of_person", _BOOLEAN),
     Key("message.person_whitelist_enabled", "whitelist_off_of_person", kinds.boolean(inverted=True), alias=True),
@@ -308,10 +310,12 @@ def _from_file(file: Path, unused: "_Unused") -> Iterator[Given]:
         key = _BY_NAME.get(name.lower())
         if value is None or value == "":
             continue
-        if key and isinstance(value, str):
+        if key and key.kind.many and isinstance(value, list) and all(isinstance(item, str) for item in value):
+            yield Given(key, ",".join(value), str(file))
+        elif key and isinstance(value, str):
             yield Given(key, value, str(file))
         elif key:
-            raise ConfigError(f"{name} (from {file}): it has one value, not a list; {key.kind.expected}")
+            raise ConfigError(f"{name} (from {file}): this is not the value of one setting; {key.kind.expected}")
         elif name.lower() in _SECTIONS:
             raise ConfigError(
                 f"{name} = {value!r} (from {file}): this is a section, its settings go below it, indented"

@@ -255,6 +255,8 @@ def test_listeners_can_be_switched_off(tmp_path: Path) -> None:
         ("whitelistOffOfPerson: 2", ["whitelistOffOfPerson = '2'", "true or false"]),
         ("logger: {level: loud}", ["logger.level = 'loud'", "debug, info, warning or error"]),
         ("dataDir: ~nobody-has-this-name/x", ["dataDir = '~nobody-has-this-name/x'"]),
+        ('dataDir: "a\\0b"', ["dataDir = 'a\\x00b'", "path"]),
+        ('managerToken: "a\\n"', ["managerToken = ******", "line ends"]),
         ("dataDir: [a]", ["dataDir", "not the value of one setting"]),
         ("allowedOrigins: [chat.example.org]", ["allowedOrigins = 'chat.example.org'", "https://chat.example.org"]),
         ("allowedHosts: 'im.example.org:80'", ["allowedHosts = 'im.example.org:80'", "without a port"]),
@@ -363,6 +365,12 @@ def test_wss_needs_readable_certificate_and_key(tmp_path: Path) -> None:
         (Config(auth=Auth(auth_timeout_s=float("nan"))), "authTimeout = 'nan'"),
         (Config(auth=Auth(token_auth=True)), "tokenAuth = 'True'"),  # type: ignore[arg-type]
         (Config(data_dir="x"), "dataDir = 'x'"),  # type: ignore[arg-type]
+        (Config(data_dir=Path("a\0b")), "dataDir = 'a\\x00b'"),
+        (Config(listeners=Listeners(ws=Address("a\0b", 1))), "wsAddr = "),
+        (Config(listeners=Listeners(ws=Address("h", 1.5))), "wsAddr = 'h:1.5'"),  # type: ignore[arg-type]
+        (Config(listeners=Listeners(ws=Address("127.0.0.1", 1), cert_file=Path("\ud800"))), "wssConfig.certFile"),
+        (Config(auth=Auth(manager_uid="\ud800")), "managerUID"),
+        (Config(auth=Auth(allowed_origins="https://a")), "allowedOrigins"),  # type: ignore[arg-type]
     ],
 )
 def test_embedders_are_checked_too(config: Config, fragment: str) -> None:

@@ -21,7 +21,7 @@ from .api.context import ApiContext
 from .api.endpoints import ENDPOINTS
 from .api.serving import http_engine, serve_http
 from .api.table import ApiTable
-from .config import Address, Config
+from .config import Address, Config, Listeners
 from .delivery.commit import Committer
 from .delivery.dedup import SentMarks
 from .delivery.deliver import Deliverer
@@ -30,6 +30,7 @@ from .delivery.hooks import BeforeSend, Events, OnEvent
 from .delivery.ids import MessageIds, first_id_at
 from .delivery.registry import SessionRegistry
 from .delivery.router import Router
+from .errors import ConfigError
 from .gateway.gateway import Gateway
 from .gateway.listener import Acceptor
 from .groups import single_error
@@ -42,6 +43,7 @@ from .services.history import History
 from .services.users import SystemAccounts, UserService
 from .store import open_store
 from .store.base import Store
+from .tls import Certificate
 
 log = getLogger(__name__)
 
@@ -90,12 +92,14 @@ class Server:
         system_accounts: SystemAccounts,
         marks: SentMarks,
         last_message_id: int,
+        certificate: Certificate | None,
         *,
         authenticate: Authenticator | None,
         before_send: BeforeSend | None,
         on_event: OnEvent | None,
     ) -> None:
         self._config = config
+        self._certificate = certificate
         self._store = store
         self._system_accounts = system_accounts
         self._events = Events(on_event, hook_timeout_s=config.hook_timeout_s) if on_event is not None else None
@@ -139,6 +143,16 @@ class Server:
         flags = None if device_flag is None else (device_flag,)
         return self._registry.kick(uid, flags, reason_code=ReasonCode.CONNECT_KICK, reason=reason)
 
+    def reload_certificates(self) -> None:
+        """Reads the files of the WSS listener's certificate again, for those who connect from now on.
+
+        Raises:
+            ConfigError: they cannot be used, or there is no WSS listener; nothing has changed.
+        """
+        if self._certificate is None:
+            raise ConfigError("wssAddr = 'off': there is no certificate to read again")
+        self._certificate.reload()
+
     def shutdown(self) -> None:
         """Asks for a graceful stop and returns at once; `serve` returns when it is done. Repeating it does nothing."""
         self._stopping.set()
@@ -179,7 +193,8 @@ class Server:
                 nursery.start_soon(self._gateway.deadlines.run)
                 if self._events is not None:
                     nursery.start_soon(self._events.run)
-                acceptor = Acceptor(self._gateway, sockets.ws, sockets.wss, self._config)
+                context = self._certificate.context if self._certificate is not None else None
+                acceptor = Acceptor(self._gateway, sockets.ws, sockets.wss, context, self._config)
                 nursery.start_soon(acceptor.run)
                 stop_http = trio.Event()
                 http_done = trio.Event()
@@ -240,6 +255,12 @@ class Sockets:
         return Endpoints(http=_url("http", self.http), ws=_url("ws", self.ws), wss=_url("wss", self.wss))
 
 
+def _certificate(listeners: Listeners) -> Certificate | None:
+    if listeners.wss is None or listeners.cert_file is None or listeners.key_file is None:
+        return None
+    return Certificate(listeners.cert_file, listeners.key_file)
+
+
 def _port(sockets: list[socket]) -> int | None:
     return int(sockets[0].getsockname()[1]) if sockets else None
 
@@ -279,6 +300,7 @@ async def serve(
     """
     config = config if config is not None else Config()
     settings.check(config)
+    certificate = _certificate(config.listeners)
     async with AsyncExitStack() as stack:
         sockets = Sockets(config, stack.enter_context(ExitStack()))
         if store is None:
@@ -295,6 +317,7 @@ async def serve(
             accounts,
             marks,
             await store.last_message_id(),
+            certificate,
             authenticate=authenticate,
             before_send=before_send,
             on_event=on_event,

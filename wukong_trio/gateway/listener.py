@@ -6,8 +6,7 @@ import ssl
 
 import trio
 
-from ..config import Config, Listeners
-from ..errors import ConfigError
+from ..config import Config
 from ..net import accept_connections
 from .connection import run_connection
 from .gateway import Gateway
@@ -17,27 +16,17 @@ from .reader import SharedReader
 from .trio_websocket_engine import serve_trio_websocket
 
 
-def tls_context(listeners: Listeners) -> ssl.SSLContext:
-    """The certificate of the WSS listener.
-
-    Raises:
-        ConfigError: the files cannot be used.
-    """
-    assert listeners.cert_file is not None
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    try:
-        context.load_cert_chain(listeners.cert_file, listeners.key_file)
-    except (OSError, ssl.SSLError) as error:
-        raise ConfigError(
-            f"wssConfig: {listeners.cert_file} and {listeners.key_file} are not a certificate and its key: {error}"
-        ) from None
-    return context
-
-
 class Acceptor:
     """Accepts on all WebSocket listeners. `run` is one task of the server's nursery."""
 
-    def __init__(self, gateway: Gateway, plain: list[socket.socket], tls: list[socket.socket], config: Config) -> None:
+    def __init__(
+        self,
+        gateway: Gateway,
+        plain: list[socket.socket],
+        tls: list[socket.socket],
+        context: ssl.SSLContext | None,
+        config: Config,
+    ) -> None:
         self._gateway = gateway
         self._reference = config.engine == "reference"
         by_shared_reader = not self._reference and hasattr(select, "epoll")
@@ -45,8 +34,7 @@ class Acceptor:
         self._listeners: list[trio.abc.Listener[trio.abc.Stream]] = (
             [] if by_shared_reader else [_listener(sock) for sock in plain]
         )
-        if tls:
-            context = tls_context(config.listeners)
+        if context is not None:
             self._listeners += [trio.SSLListener(_listener(s), context, https_compatible=True) for s in tls]
         self._accepting = trio.CancelScope()
         self.done = trio.Event()

@@ -105,9 +105,11 @@ def test_a_signal_stops_cleanly(number: signal.Signals, tmp_path: Path) -> None:
     ]
     assert rest == ""
     events = [json.loads(line) for line in logged.splitlines()]
-    assert [event["event"] for event in events] == ["starting", "stopping", "draining"]
-    assert events[1]["signal"] == number.name
-    assert events[2]["switch"] == pytest.approx(0.0005)
+    assert [event["event"] for event in events] == ["starting", "listening", "stopping", "draining", "stopped"]
+    assert events[2]["signal"] == number.name
+    assert events[3]["switch"] == pytest.approx(0.0005)
+    for event in (events[1], events[4]):
+        assert (event["http"], event["data"]) == ("http://127.0.0.1:1", str(tmp_path / "data"))
 
 
 @pytest.mark.parametrize("behaviour", ["drains forever", "blocks"])

@@ -40,9 +40,10 @@ ALLOWED = {
         "tls",
     },
     "testing": {"config", "errors", "delivery", "services", "store", "server"},
-    "log": set(),
+    "lines": set(),
+    "log": {"lines"},
     "bench": {"model", "errors", "groups"},
-    "cli": {"", "bench", "errors", "groups", "settings", "server", "log", "config"},
+    "cli": {"", "bench", "errors", "groups", "settings", "server", "log", "lines", "net", "config"},
     "__main__": {"cli"},
     "": {"client", "config", "delivery", "errors", "model", "server", "services", "store"},
 }

@@ -4,11 +4,13 @@ Exit codes: 0 after a clean stop, 1 after a failure, 2 for settings or a databas
 second signal n cut the stop short. Only what parses the command line is imported here; commands import the rest.
 """
 
+import errno
 import gc
 import os
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,8 +38,15 @@ def main() -> None:
     try:
         code = commands(prog_name="wukong-trio", standalone_mode=False)
     except click.ClickException as error:
-        error.show()
+        with suppress(OSError):
+            error.show()
         sys.exit(error.exit_code)
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        # What is left of the output must not be tried once more at the exit. (click does the same for broken pipes.)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        sys.exit(f"Error: the output cannot be written: {error.strerror}")
     except (click.Abort, KeyboardInterrupt):
         sys.exit(128 + signal.SIGINT)
     sys.exit(code)

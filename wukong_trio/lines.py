@@ -40,13 +40,18 @@ class LineWriter:
         # Each number is changed by one side only: by callers, one at a time, or by the thread (`_taken`, `_failed`).
         self._queued = self._taken = 0
         self._refused = self._failed = self._told = 0
-        self._torn = False
+        self._torn = self._closed = False
         Thread(target=self._run, name="log lines", daemon=True).start()
 
     @property
     def full(self) -> bool:
         """No further line fits."""
         return self._queued - self._taken >= QUEUE_BYTES
+
+    @property
+    def relieved(self) -> bool:
+        """There is room again for more than a line or two."""
+        return self._queued - self._taken < QUEUE_BYTES // 2
 
     def write(self, line: str, *, stands_for: int = 1) -> None:
         """Queues a line, to which the line end is added.
@@ -71,14 +76,17 @@ class LineWriter:
         self._told += lost
         return lost
 
-    def drain(self, timeout_s: float) -> None:
-        """Waits until what is queued is written, for so long at most."""
+    def drain(self, timeout_s: float) -> bool:
+        """Waits until what is queued is written, for so long at most. Returns whether it is."""
+        if self._closed:
+            return False
         written = Event()
         self._queue.put(written)
-        written.wait(timeout_s)
+        return written.wait(timeout_s)
 
     def close(self) -> None:
         """Ends the thread when what is queued is written."""
+        self._closed = True
         self._queue.put(None)
 
     def _run(self) -> None:

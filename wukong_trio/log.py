@@ -94,7 +94,9 @@ class LineHandler(logging.Handler):
             self._write(record)
 
     def flush(self) -> None:
-        """Waits until everything is written, for EXIT_S at most. The standard library calls it when the process ends."""
+        """Waits until everything is written, for EXIT_S at most. `logging` calls it when the process ends."""
+        if not self._writer.drain(EXIT_S):
+            return
         self.acquire()
         try:
             self._say_what_is_missing(float("inf"))
@@ -117,7 +119,7 @@ class LineHandler(logging.Handler):
     def _say_what_is_missing(self, now: float) -> None:
         for notice in self._repeats.notices(now):
             self._write(notice, stands_for=notice.__dict__["repetitions"])
-        if not self._writer.full and (lost := self._writer.take_lost()):
+        if self._writer.relieved and (lost := self._writer.take_lost()):
             notice = _record(__name__, logging.WARNING, "%d log lines could not be written", lost)
             self._write(notice, stands_for=lost)
 

@@ -80,6 +80,17 @@ async def test_a_process_without_descriptors_waits_for_some(tmp_path: Path, list
             assert "Traceback" not in server.log.read_text()
 
 
+async def test_the_soft_limit_is_raised_to_the_hard_one(tmp_path: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 200), hard))
+        with trio.fail_after(20):
+            async with run_server(tmp_path) as server:
+                assert resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE) == (hard, hard)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
 def cpu_seconds(pid: int) -> float:
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / 100

@@ -248,7 +248,7 @@ def test_listeners_can_be_switched_off(tmp_path: Path) -> None:
         ("wsAddr: 127.0.0.1:65536", ["wsAddr = '127.0.0.1:65536'", "65535"]),
         ("connIdleTime: 3x", ["connIdleTime = '3x'", "3m"]),
         ("connIdleTime: 0s", ["connIdleTime = '0s'", "more than 0"]),
-        ("connIdleTime: 4000d", ["connIdleTime = '4000d'"]),
+        ("connIdleTime: 4000d", ["connIdleTime = '4000d'", "at most 3650d"]),
         ("messageRetry: {maxCount: 1.5}", ["messageRetry.maxCount = '1.5'", "from 0 to 1000"]),
         ("cluster: {nodeId: 1024}", ["cluster.nodeId = '1024'", "from 1 to 1023"]),
         ("limits: {rateLimit: nan}", ["limits.rateLimit = 'nan'"]),

@@ -162,7 +162,7 @@ def rate(high: float) -> Kind:
 
 
 def duration(*, zero: bool = False) -> Kind:
-    example = "give a duration such as 500ms, 30s, 3m or 1d" + ("" if zero else ", more than 0")
+    example = f"give a duration such as 500ms, 30s, 3m or 1d, {'' if zero else 'more than 0 and '}at most 3650d"
 
     def valid(value: object) -> bool:
         return _is_number(value) and (0 if zero else 1e-9) <= value <= MAX_SECONDS

@@ -46,7 +46,8 @@ async def serve(config, *, task_status=trio.TASK_STATUS_IGNORED):
         if behaviour == "hangs":
             await trio.sleep_forever()
         if behaviour == "blocks":
-            time.sleep(60)
+            for _ in range(600):
+                time.sleep(0.1)  # a signal just before a longer one would come too late
 
 behaviour = sys.argv.pop(1)
 module = types.ModuleType("wukong_trio.server")

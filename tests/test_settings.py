@@ -418,6 +418,7 @@ def test_wss_needs_readable_certificate_and_key(tmp_path: Path) -> None:
         (Config(listeners=Listeners(ws=Address("127.0.0.1", 1), cert_file=Path("\ud800"))), "wssConfig.certFile"),
         (Config(auth=Auth(manager_uid="\ud800")), "managerUID"),
         (Config(auth=Auth(allowed_origins="https://a")), "allowedOrigins"),  # type: ignore[arg-type]
+        (Config(auth=Auth(allowed_hosts=("IM.example.org",))), "allowedHosts"),
     ],
 )
 def test_embedders_are_checked_too(config: Config, fragment: str) -> None:

@@ -117,7 +117,10 @@ def texts(item: re.Pattern[str], expected: str, metavar: str) -> Kind:
         return tuple(text for part in listed.split(",") if (text := part.strip().lower()))
 
     def valid(value: object) -> bool:
-        return isinstance(value, tuple) and all(isinstance(text, str) and item.fullmatch(text) for text in value)
+        return isinstance(value, tuple) and all(map(is_item, value))
+
+    def is_item(text: object) -> bool:
+        return isinstance(text, str) and bool(item.fullmatch(text)) and text == text.lower()
 
     return Kind(expected, metavar, parse, valid, list, many=True)
 
@@ -127,7 +130,7 @@ def origins() -> Kind:
 
 
 def host_names() -> Kind:
-    return texts(_HOST_NAME, "give names of hosts without a port, for example im.example.org", "HOST,…")
+    return texts(_HOST_NAME, "give names of hosts in lower case without a port, for example im.example.org", "HOST,…")
 
 
 def boolean(*, inverted: bool = False) -> Kind:

@@ -3,6 +3,7 @@
 import fcntl
 import os
 import signal
+import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -20,8 +21,6 @@ CLIENTS = 150
 
 
 def free_port() -> int:
-    import socket
-
     with socket.create_server(("127.0.0.1", 0)) as sock:
         return int(sock.getsockname()[1])
 
@@ -48,17 +47,25 @@ async def garbage(port: int, text: bytes) -> None:
             pass
 
 
-@asynccontextmanager
-async def eventually(port: int) -> AsyncIterator[RawClient]:
-    """A client of a server that cannot say when it is ready."""
+async def wait_listening(port: int) -> None:
+    """For a server that cannot say when it is ready."""
     while True:
         try:
-            async with open_raw_client(f"ws://127.0.0.1:{port}") as client:
-                await client.connect("ann")
-                yield client
-                return
+            stream = await trio.open_tcp_stream("127.0.0.1", port)
         except OSError:
             await trio.sleep(0.05)
+        else:
+            await stream.aclose()
+            return
+
+
+@asynccontextmanager
+async def ann_of(port: int) -> AsyncIterator[RawClient]:
+    """A user, as soon as the server is there."""
+    await wait_listening(port)
+    async with open_raw_client(f"ws://127.0.0.1:{port}") as client:
+        await client.connect("ann")
+        yield client
 
 
 async def test_a_log_that_nobody_reads_stops_nobody(tmp_path: Path) -> None:
@@ -68,7 +75,7 @@ async def test_a_log_that_nobody_reads_stops_nobody(tmp_path: Path) -> None:
         async with process(tmp_path, command(*options), stdout=DEVNULL, stderr=PIPE) as server:
             assert server.stderr is not None
             fcntl.fcntl(server.stderr.fileno(), fcntl.F_SETPIPE_SZ, PIPE_BYTES)
-            async with eventually(port) as ann:
+            async with ann_of(port) as ann:
                 async with trio.open_nursery() as nursery:
                     for number in range(CLIENTS):
                         nursery.start_soon(garbage, port, b"GET /%d HTTP/9.9\r\n\r\n" % number)
@@ -89,7 +96,7 @@ async def test_outputs_that_take_nothing_end_nothing(tmp_path: Path, redirection
     words = " ".join(command("--data-dir", "data", "--http", "off", "--ws", f"127.0.0.1:{port}"))
     with trio.fail_after(20):
         async with process(tmp_path, ["sh", "-c", f"exec {words} {redirection}"], stdout=DEVNULL) as server:
-            async with eventually(port) as ann:
+            async with ann_of(port) as ann:
                 await ann.ping()
                 for number in range(3):
                     opened = os.readlink(f"/proc/{server.pid}/fd/{number}")

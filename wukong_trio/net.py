@@ -47,10 +47,8 @@ def bind_tcp(address: Address, *, setting: str) -> socket.socket:
             address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
         sock = socket.socket(family, kind, protocol)
-    except (
-        OSError,
-        ValueError,
-    ) as error:  # ValueError: no resolver can be asked for such a name, for example `.example`
+    except (OSError, ValueError) as error:
+        # ValueError: no resolver can be asked for it, for example `.example`.
         problem = error.strerror if isinstance(error, OSError) else "not the name of a host"
         raise ConfigError(f"{setting} = '{address}': {problem}; name an address of this machine") from None
     try:

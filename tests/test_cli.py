@@ -46,7 +46,8 @@ async def serve(config, *, task_status=trio.TASK_STATUS_IGNORED):
         if behaviour == "hangs":
             await trio.sleep_forever()
         if behaviour == "blocks":
-            time.sleep(60)
+            for _ in range(600):
+                time.sleep(0.1)  # a signal just before a longer one would come too late
 
 behaviour = sys.argv.pop(1)
 module = types.ModuleType("wukong_trio.server")
@@ -105,9 +106,11 @@ def test_a_signal_stops_cleanly(number: signal.Signals, tmp_path: Path) -> None:
     ]
     assert rest == ""
     events = [json.loads(line) for line in logged.splitlines()]
-    assert [event["event"] for event in events] == ["starting", "stopping", "draining"]
-    assert events[1]["signal"] == number.name
-    assert events[2]["switch"] == pytest.approx(0.0005)
+    assert [event["event"] for event in events] == ["starting", "listening", "stopping", "draining", "stopped"]
+    assert events[2]["signal"] == number.name
+    assert events[3]["switch"] == pytest.approx(0.0005)
+    for event in (events[1], events[4]):
+        assert (event["http"], event["data"]) == ("http://127.0.0.1:1", str(tmp_path / "data"))
 
 
 @pytest.mark.parametrize("behaviour", ["drains forever", "blocks"])

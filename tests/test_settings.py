@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from wukong_trio.config import Address, Auth, Config, Limits, Listeners
 from wukong_trio.errors import ConfigError
 from wukong_trio.setting_kinds import MAX_SECONDS, is_loopback, parse_address, parse_duration, write_duration
-from wukong_trio.settings import KEYS, UNSUPPORTED, Loaded, Settings, check, load, to_mapping
+from wukong_trio.settings import KEYS, UNSUPPORTED, Loaded, Settings, check, differences, load, to_mapping
 
 
 def from_yaml(directory: Path, text: str, environ: Mapping[str, str] | None = None, **options: str) -> Loaded:
@@ -113,7 +113,7 @@ def test_variables_of_version_3_are_aliases() -> None:
     "text", ["httpAddr:\n", "httpAddr: ''\n", "httpAddr: null\n", "httpAddr: ~\n", "", "external:\n"]
 )
 def test_an_empty_value_counts_as_not_given(tmp_path: Path, text: str) -> None:
-    settings, warnings = from_yaml(tmp_path, text, {"WK_WSADDR": ""}, tcp="")
+    settings, warnings = from_yaml(tmp_path, text, {"WK_WSADDR": ""})
     assert settings.listeners == Listeners()
     assert warnings == []
 
@@ -219,10 +219,25 @@ def test_wrong_addresses(text: str) -> None:
         parse_address(text, "ws")
 
 
+def test_lists_from_everywhere(tmp_path: Path) -> None:
+    listed = ("https://chat.example.org", "http://[::1]:3000", "null")
+    for text in (
+        "[https://Chat.example.org, 'http://[::1]:3000', 'null']",
+        "https://chat.example.org, http://[::1]:3000,null",
+    ):
+        assert from_yaml(tmp_path, f"allowedOrigins: {text}\n").settings.auth.allowed_origins == listed
+    settings, _ = load(None, {"WK_ALLOWEDORIGINS": ",".join(listed), "WK_ALLOWEDHOSTS": "im.example.org"}, {})
+    assert settings.auth.allowed_origins == listed
+    assert settings.auth.allowed_hosts == ("im.example.org",)
+    assert from_yaml(tmp_path, yaml.safe_dump(to_mapping(settings))).settings == settings
+    assert from_yaml(tmp_path, "allowedHosts: []\n").settings.auth.allowed_hosts == ()
+
+
 def test_listeners_can_be_switched_off(tmp_path: Path) -> None:
-    listeners = from_yaml(tmp_path, "wsAddr: off\nhttpAddr: 'off'\n").settings.listeners
-    assert listeners.ws is None
-    assert listeners.http is None
+    assert from_yaml(tmp_path, "wsAddr: off\n").settings.listeners.ws is None
+    assert from_yaml(tmp_path, "httpAddr: 'off'\n").settings.listeners.http is None
+    assert "all off" in refusal(tmp_path, "httpAddr: off\nwsAddr: off\n")
+    check(Config(listeners=Listeners(http=None, ws=None)))
 
 
 @pytest.mark.parametrize(
@@ -233,7 +248,7 @@ def test_listeners_can_be_switched_off(tmp_path: Path) -> None:
         ("wsAddr: 127.0.0.1:65536", ["wsAddr = '127.0.0.1:65536'", "65535"]),
         ("connIdleTime: 3x", ["connIdleTime = '3x'", "3m"]),
         ("connIdleTime: 0s", ["connIdleTime = '0s'", "more than 0"]),
-        ("connIdleTime: 4000d", ["connIdleTime = '4000d'"]),
+        ("connIdleTime: 4000d", ["connIdleTime = '4000d'", "at most 3650d"]),
         ("messageRetry: {maxCount: 1.5}", ["messageRetry.maxCount = '1.5'", "from 0 to 1000"]),
         ("cluster: {nodeId: 1024}", ["cluster.nodeId = '1024'", "from 1 to 1023"]),
         ("limits: {rateLimit: nan}", ["limits.rateLimit = 'nan'"]),
@@ -241,8 +256,16 @@ def test_listeners_can_be_switched_off(tmp_path: Path) -> None:
         ("whitelistOffOfPerson: 2", ["whitelistOffOfPerson = '2'", "true or false"]),
         ("logger: {level: loud}", ["logger.level = 'loud'", "debug, info, warning or error"]),
         ("dataDir: ~nobody-has-this-name/x", ["dataDir = '~nobody-has-this-name/x'"]),
-        ("dataDir: [a]", ["dataDir", "not a list"]),
+        ('dataDir: "a\\0b"', ["dataDir = 'a\\x00b'", "path"]),
+        ('managerToken: "a\\n"', ["managerToken = ******", "line ends"]),
+        ("dataDir: [a]", ["dataDir", "not the value of one setting"]),
+        ("allowedOrigins: [chat.example.org]", ["allowedOrigins = 'chat.example.org'", "https://chat.example.org"]),
+        ("allowedHosts: 'im.example.org:80'", ["allowedHosts = 'im.example.org:80'", "without a port"]),
+        ("allowedHosts: [[a]]", ["allowedHosts", "im.example.org"]),
         ("external: 1.2.3.4", ["external = '1.2.3.4'", "section"]),
+        ("wsAddr: off\nwsAddr: 127.0.0.1:1", ["wk.yaml', line 2", "'wsAddr' is there twice"]),
+        ("external:\n  ip: a\n  ip: b", ["wk.yaml', line 3", "'ip' is there twice"]),
+        ("? [wsAddr]\n: off", ["wk.yaml', line 1"]),
         ("httpAddr: [", ["wk.yaml', line ", "not valid YAML"]),
         ("- a", ["wk.yaml", "name: value"]),
     ],
@@ -298,6 +321,49 @@ def test_an_unknown_setting_gets_the_nearest_name(tmp_path: Path) -> None:
     assert by_name["qqq"].endswith("is ignored")
 
 
+@pytest.mark.parametrize("option", ["data-dir", "manager-token", "http"])
+def test_an_empty_option_is_a_mistake(tmp_path: Path, option: str) -> None:
+    with pytest.raises(ConfigError, match=f"--{option} = '': the option is empty"):
+        from_yaml(tmp_path, "", **{option: ""})
+
+
+def test_an_empty_data_directory_is_not_passed_over_in_silence(tmp_path: Path) -> None:
+    _, warnings = from_yaml(tmp_path, "dataDir: ''\n", {"WK_ROOTDIR": ""})
+    assert [line.partition(" ")[0] for line in warnings] == ["dataDir", "WK_ROOTDIR"]
+
+
+# --- what is open to others
+
+
+def warnings_of(directory: Path, text: str) -> list[str]:
+    return from_yaml(directory, text).warnings
+
+
+@pytest.mark.parametrize("name", ["wsAddr", "wssAddr"])
+def test_users_without_tokens_beyond_this_machine_are_one_warning(tmp_path: Path, name: str) -> None:
+    pem = tmp_path / "x.pem"
+    pem.write_text("")
+    files = f"wssConfig: {{certFile: {pem}, keyFile: {pem}}}\n" if name == "wssAddr" else ""
+    (line,) = warnings_of(tmp_path, f"{name}: 0.0.0.0:5200\n{files}")
+    for fragment in (f"{name} = '0.0.0.0:5200'", "tokenAuth: auto", "no token is stored", "set tokenAuth: on"):
+        assert fragment in line
+    (line,) = warnings_of(tmp_path, f"{name}: 0.0.0.0:5200\ntokenAuth: off\n{files}")
+    assert "as any user;" in line
+    assert warnings_of(tmp_path, f"{name}: 0.0.0.0:5200\ntokenAuth: on\n{files}") == []
+    assert warnings_of(tmp_path, f"{name}: 127.0.0.1:5200\n{files}") == []
+
+
+def test_a_certificate_without_its_listener_is_a_warning(tmp_path: Path) -> None:
+    (line,) = from_yaml(tmp_path, "", cert="x.pem").warnings
+    assert "wssAddr is off" in line
+
+
+def test_differences_are_named() -> None:
+    changed = replace(Settings(), log_level="debug", auth=Auth(manager_token="k"))
+    assert differences(Settings(), changed) == ["managerToken", "logger.level"]
+    assert differences(changed, changed) == []
+
+
 # --- checks across settings
 
 
@@ -346,6 +412,13 @@ def test_wss_needs_readable_certificate_and_key(tmp_path: Path) -> None:
         (Config(auth=Auth(auth_timeout_s=float("nan"))), "authTimeout = 'nan'"),
         (Config(auth=Auth(token_auth=True)), "tokenAuth = 'True'"),  # type: ignore[arg-type]
         (Config(data_dir="x"), "dataDir = 'x'"),  # type: ignore[arg-type]
+        (Config(data_dir=Path("a\0b")), "dataDir = 'a\\x00b'"),
+        (Config(listeners=Listeners(ws=Address("a\0b", 1))), "wsAddr = "),
+        (Config(listeners=Listeners(ws=Address("h", 1.5))), "wsAddr = 'h:1.5'"),  # type: ignore[arg-type]
+        (Config(listeners=Listeners(ws=Address("127.0.0.1", 1), cert_file=Path("\ud800"))), "wssConfig.certFile"),
+        (Config(auth=Auth(manager_uid="\ud800")), "managerUID"),
+        (Config(auth=Auth(allowed_origins="https://a")), "allowedOrigins"),  # type: ignore[arg-type]
+        (Config(auth=Auth(allowed_hosts=("IM.example.org",))), "allowedHosts"),
     ],
 )
 def test_embedders_are_checked_too(config: Config, fragment: str) -> None:

@@ -25,6 +25,7 @@ from .services.directory import ChannelDirectory
 from .services.history import History
 from .services.users import SystemAccounts, UserService
 from .store.base import Store
+from .tls import Certificate
 
 
 class Hooks(NamedTuple):
@@ -48,9 +49,10 @@ class Parts:
     router: Router
     authentication: Authentication
     gateway: Gateway
+    certificate: Certificate | None
 
 
-async def assemble(config: Config, store: Store, hooks: Hooks) -> Parts:
+async def assemble(config: Config, store: Store, hooks: Hooks, certificate: Certificate | None) -> Parts:
     """Builds the parts, with what they keep in memory read from the store.
 
     Raises:
@@ -83,6 +85,7 @@ async def assemble(config: Config, store: Store, hooks: Hooks) -> Parts:
         router=router,
         authentication=authentication,
         gateway=Gateway(config, router, registry, authentication, flushes, events),
+        certificate=certificate,
     )
 
 

@@ -4,11 +4,13 @@ Exit codes: 0 after a clean stop, 1 after a failure, 2 for settings or a databas
 second signal n cut the stop short. Only what parses the command line is imported here; commands import the rest.
 """
 
+import errno
 import gc
 import os
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +20,7 @@ import click
 from . import __version__
 from .bench.commands import bench
 from .errors import ConfigError, StoreOpenError, WukongError
-from .settings import DEFAULT_FILE, KEYS, Settings, load, to_mapping
+from .settings import DEFAULT_FILE, KEYS, Loaded, Settings, differences, load, to_mapping
 
 if TYPE_CHECKING:
     import trio
@@ -36,8 +38,15 @@ def main() -> None:
     try:
         code = commands(prog_name="wukong-trio", standalone_mode=False)
     except click.ClickException as error:
-        error.show()
+        with suppress(OSError):
+            error.show()
         sys.exit(error.exit_code)
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        # What is left of the output must not be tried once more at the exit. (click does the same for broken pipes.)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        sys.exit(f"Error: the output cannot be written: {error.strerror}")
     except (click.Abort, KeyboardInterrupt):
         sys.exit(128 + signal.SIGINT)
     sys.exit(code)
@@ -70,7 +79,9 @@ def setting_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @setting_options
 def serve(config_file: Path | None, **options: str | None) -> int:
     """Run the server until it is interrupted."""
-    config_file, settings, warnings = _load(config_file, options)
+    _hold_standard_descriptors()
+    config_file, read_settings = _reader(config_file, options)
+    settings, warnings = _usable(read_settings)
 
     import logging
 
@@ -78,14 +89,24 @@ def serve(config_file: Path | None, **options: str | None) -> int:
 
     from .groups import single_error
     from .log import configure_logging
+    from .net import raise_descriptor_limit
 
-    configure_logging(settings.log_format, settings.log_level)
+    handler = configure_logging(settings.log_format, settings.log_level)
     log = logging.getLogger(__name__)
-    log.info("starting", extra={"version": __version__, "config": str(config_file) if config_file else None})
+    log.info(
+        "starting",
+        extra={
+            "version": __version__,
+            "config": str(config_file) if config_file else None,
+            "open_files": raise_descriptor_limit(),
+        },
+    )
     for warning in warnings:
-        log.warning(warning)
+        log.warning("%s", warning)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _stop_at_once)
+    # Before the certificates are read and after the last client is gone there is nothing to read again.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     # SQLite's writer thread has to get the interpreter back quickly from a busy event loop.
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     # What was imported stays, and what clients leave behind is hardly ever cyclic: the collector need not come often.
@@ -93,8 +114,9 @@ def serve(config_file: Path | None, **options: str | None) -> int:
     gc.set_threshold(*GC_THRESHOLDS)
     try:
         with single_error():
-            stopped = trio.run(_serve_until_signalled, settings)
+            stopped = trio.run(_serve_until_signalled, settings, read_settings)
     except (ConfigError, StoreOpenError) as error:
+        handler.flush()  # the error is the last line
         raise _Unusable(error) from None
     except Exception:
         log.exception("the server failed")
@@ -108,7 +130,8 @@ def serve(config_file: Path | None, **options: str | None) -> int:
 @setting_options
 def config(config_file: Path | None, **options: str | None) -> None:
     """Print the settings in effect, as a file for --config; secrets are masked."""
-    _, settings, warnings = _load(config_file, options)
+    _, read_settings = _reader(config_file, options)
+    settings, warnings = _usable(read_settings)
     for warning in warnings:
         click.echo(f"warning: {warning}", err=True)
 
@@ -126,62 +149,123 @@ class _Unusable(click.ClickException):
         super().__init__(" ".join(str(problem).split()))
 
 
-def _load(config_file: Path | None, options: dict[str, str | None]) -> tuple[Path | None, Settings, list[str]]:
+def _reader(config_file: Path | None, options: dict[str, str | None]) -> tuple[Path | None, Callable[[], Loaded]]:
+    """The file with the settings, if there is one, and what reads all settings, now and later."""
     if config_file is None and Path(DEFAULT_FILE).is_file():
         config_file = Path(DEFAULT_FILE)
     given = {"--" + name.replace("_", "-"): text for name, text in options.items() if text is not None}
+    return config_file, partial(load, config_file, os.environ, given)
+
+
+def _usable(read_settings: Callable[[], Loaded]) -> Loaded:
     try:
-        settings, warnings = load(config_file, os.environ, given)
+        return read_settings()
     except ConfigError as error:
         raise _Unusable(error) from None
-    return config_file, settings, warnings
 
 
-async def _serve_until_signalled(settings: Settings) -> bool:
+def _hold_standard_descriptors() -> None:
+    """Opens those that are closed. A database or a client must not get the number to which errors are written."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+
+
+async def _serve_until_signalled(settings: Settings, read_settings: Callable[[], Loaded]) -> bool:
     """Serves until SIGINT or SIGTERM, or until the server fails. Returns whether it stopped in time.
 
     Raises:
         ExceptionGroup: with whatever `wukong_trio.server.serve` raised.
     """
+    import logging
+
     import trio
 
     from .server import serve
 
+    log = logging.getLogger(__name__)
     stopped = False
     async with trio.open_nursery() as supervisor:
         async with trio.open_nursery() as nursery:
             server: Server = await nursery.start(partial(serve, settings))
-            await supervisor.start(_stop_on_signal, server, settings.drain_timeout_s, supervisor.cancel_scope)
-            _announce(server, settings)
+            reload = partial(_reload, server, settings, read_settings)
+            await supervisor.start(_obey_signals, server, reload, settings.drain_timeout_s, supervisor.cancel_scope)
+            places = _places(server, settings)
+            log.info("listening", extra=places)
+            _announce(places)
+        log.info("stopped", extra=places)
         stopped = True
         supervisor.cancel_scope.cancel()
     return stopped
 
 
-async def _stop_on_signal(
-    server: "Server", drain_timeout_s: float, scope: "trio.CancelScope", *, task_status: "trio.TaskStatus[None]"
+async def _obey_signals(
+    server: "Server",
+    reload: Callable[[], None],
+    drain_timeout_s: float,
+    scope: "trio.CancelScope",
+    *,
+    task_status: "trio.TaskStatus[None]",
 ) -> None:
-    """Asks the server to stop at the first signal; the next one meets `_stop_at_once` again."""
+    """Asks the server to stop at the first SIGINT or SIGTERM; the next one meets `_stop_at_once` again."""
     import logging
 
     import trio
 
-    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals:
         task_status.started()
-        number = await anext(signals)
+        while (number := await anext(signals)) == signal.SIGHUP:
+            reload()
     logging.getLogger(__name__).info("stopping", extra={"signal": signal.Signals(number).name})
     server.shutdown()
     scope.deadline = trio.current_time() + drain_timeout_s + STOP_MARGIN_S
 
 
+def _reload(server: "Server", settings: Settings, read_settings: Callable[[], Loaded]) -> None:
+    """Puts new certificates in force, and names the other settings that have changed."""
+    import logging
+
+    log = logging.getLogger(__name__)
+    if settings.listeners.wss is None:
+        log.info("SIGHUP: there is no certificate to read again, because wssAddr is off")
+    else:
+        try:
+            server.reload_certificates()
+            log.info("SIGHUP: the certificate was read again; new connections get it")
+        except ConfigError as error:
+            log.error("SIGHUP: the certificate in use stays: %s", error)
+    try:
+        changed = differences(settings, read_settings().settings)
+    except ConfigError as error:
+        log.error("SIGHUP: the settings cannot be read again: %s", error)
+        return
+    if changed:
+        log.warning("SIGHUP: settings that have changed and need a restart: %s", ", ".join(changed))
+
+
 def _stop_at_once(number: int, frame: object) -> None:
+    import logging
+
+    logging.shutdown()  # takes a second at most, if nobody reads the log
     os._exit(128 + number)
 
 
-def _announce(server: "Server", settings: Settings) -> None:
+def _places(server: "Server", settings: Settings) -> dict[str, str]:
     endpoints = server.endpoints
-    data = settings.data_dir.absolute() if settings.data_dir else ""
+    data = str(settings.data_dir.absolute()) if settings.data_dir else ""
     places = {"http": endpoints.http, "ws": endpoints.ws, "wss": endpoints.wss, "data": data}
+    return {name: place for name, place in places.items() if place}
+
+
+def _announce(places: dict[str, str]) -> None:
+    """Prints where the server is. It is in the log as well, so nothing is done about output that nobody takes."""
+    from io import FileIO
+
+    from .lines import LineWriter
+
+    output = LineWriter(FileIO(1, "w", closefd=False))
     for name, place in places.items():
-        if place:
-            click.echo(f"{name:<5} {place}")
+        output.write(f"{name:<5} {place}")
+    output.close()

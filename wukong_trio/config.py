@@ -59,6 +59,11 @@ class Auth(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     manager_uid: str = "____manager"
     allow_open_api: bool = False
     """Lets the HTTP listener bind to a non-loopback address without a manager token."""
+    allowed_origins: tuple[str, ...] = ()
+    """Web pages that may connect and call the API, as browsers name them: `https://chat.example.org`. Empty: WebSocket
+    is open to all, the API without a manager token to none."""
+    allowed_hosts: tuple[str, ...] = ()
+    """Names, besides `localhost` and addresses, under which the API without a manager token may be called."""
 
     def __repr__(self) -> str:
         shown = asdict(self) | {"manager_token": "******" if self.manager_token else ""}

@@ -45,7 +45,8 @@ async def _set_when_cancelled(stopping: trio.Event) -> None:
 
 async def _run_shielded(parts: Parts, sockets: Sockets, stopping: trio.Event, started: Callable[[], None]) -> None:
     gateway = parts.gateway
-    acceptor = Acceptor(gateway, sockets.ws, sockets.wss, parts.config)
+    context = parts.certificate.context if parts.certificate is not None else None
+    acceptor = Acceptor(gateway, sockets.ws, sockets.wss, context, parts.config)
     stop_http, http_done = trio.Event(), trio.Event()
     async with trio.open_nursery() as nursery:
 

@@ -1,8 +1,11 @@
-"""Listening sockets: binding, with errors that say which setting is to blame, and accepting."""
+"""Listening sockets: binding, with errors that name the setting to blame, and accepting with descriptors to spare."""
 
 import errno
+import resource
 import socket
+import sys
 from collections.abc import Callable
+from contextlib import suppress
 from logging import getLogger
 from typing import Any, Final
 
@@ -17,6 +20,11 @@ BACKLOG = 4096
 ACCEPTS_PER_TURN: Final = 32
 _EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _RETRY_S: Final = 0.1
+_SHORTAGE_OVER_S: Final = 5.0
+API_SPARE: Final = 32
+"""Descriptors that the API leaves for the store and for files that are opened now and then."""
+GATEWAY_SPARE: Final = 96
+"""Descriptors that the gateway leaves for the same, and for the API."""
 
 _CURES = {
     errno.EADDRINUSE: "the port is in use; stop the other program or choose another port",
@@ -39,8 +47,10 @@ def bind_tcp(address: Address, *, setting: str) -> socket.socket:
             address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
         sock = socket.socket(family, kind, protocol)
-    except OSError as error:
-        raise ConfigError(f"{setting} = '{address}': {error.strerror}; name an address of this machine") from None
+    except (OSError, ValueError) as error:
+        # ValueError: no resolver can be asked for it, for example `.example`.
+        problem = error.strerror if isinstance(error, OSError) else "not the name of a host"
+        raise ConfigError(f"{setting} = '{address}': {problem}; name an address of this machine") from None
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         # Passed on to every connection by the kernel.
@@ -57,18 +67,29 @@ def bind_tcp(address: Address, *, setting: str) -> socket.socket:
     return sock
 
 
-async def accept_connections(listener: socket.socket, take: Callable[[socket.socket, Any], None]) -> None:
+async def accept_connections(
+    listener: socket.socket, take: Callable[[socket.socket, Any], None], *, spare_descriptors: int
+) -> None:
     """Accepts for as long as it is not cancelled; then the listener is closed.
 
     Args:
         take: gets each connection, non-blocking, and the address of its other side; must not wait.
+        spare_descriptors: how many of the process's descriptors this listener leaves for others. Where that many are
+            left, connections are closed as soon as they are accepted, so that nobody waits for an answer.
     """
+    shortage = _Shortage()
     try:
         while True:
             await trio.lowlevel.wait_readable(listener)
             try:
                 for _ in range(ACCEPTS_PER_TURN):
                     sock, address = listener.accept()
+                    # The kernel gives the lowest free number: the number of a new descriptor is how many are in use.
+                    if sock.fileno() >= _usable_descriptors(spare_descriptors):
+                        sock.close()
+                        shortage.refused()
+                        continue
+                    shortage.accepted()
                     sock.setblocking(False)
                     take(sock, address)
             except BlockingIOError:
@@ -76,7 +97,50 @@ async def accept_connections(listener: socket.socket, take: Callable[[socket.soc
             except OSError as error:
                 # A connection that ended while it waited is nobody's loss; too few descriptors is everybody's.
                 if error.errno in _EXHAUSTED:
-                    log.warning("no connection can be accepted: %s", error)
+                    shortage.refused()
                     await trio.sleep(_RETRY_S)
     finally:
         listener.close()
+
+
+def raise_descriptor_limit() -> int:
+    """Lets this process open as many files as it may without more rights. Returns how many these are."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    # Refused where the kernel has a limit of its own that is lower: then the old one stays.
+    with suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return _descriptor_limit()
+
+
+def _usable_descriptors(spare: int) -> int:
+    limit = _descriptor_limit()
+    return limit - min(spare, limit // 4)
+
+
+def _descriptor_limit() -> int:
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return sys.maxsize if soft == resource.RLIM_INFINITY else soft
+
+
+class _Shortage:
+    """Says once that connections are refused, and once that this is over."""
+
+    def __init__(self) -> None:
+        self._refused = 0
+        self._last = 0.0
+
+    def refused(self) -> None:
+        if not self._refused:
+            log.warning(
+                "too many open files: new connections are refused; raise the limit of this process (now %d) "
+                "with `ulimit -n` or LimitNOFILE=",
+                _descriptor_limit(),
+            )
+        self._refused += 1
+        self._last = trio.current_time()
+
+    def accepted(self) -> None:
+        # At the limit, refusals and others take turns. That is one shortage, not many.
+        if self._refused and trio.current_time() - self._last > _SHORTAGE_OVER_S:
+            log.warning("connections are accepted again; %d were refused", self._refused)
+            self._refused = 0

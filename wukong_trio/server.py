@@ -16,9 +16,10 @@ from msgspec import Struct
 
 from . import settings
 from .assembly import Hooks, Parts, assemble
-from .config import Config
+from .config import Config, Listeners
 from .delivery.events import OnEvent
 from .delivery.hooks import BeforeSend
+from .errors import ConfigError
 from .groups import single_error
 from .lifecycle import run_parts
 from .listening import Endpoints, Sockets
@@ -26,6 +27,7 @@ from .model import ReasonCode, SendCommand, SendResult
 from .services.auth import Authenticator
 from .store import open_store
 from .store.base import Store
+from .tls import Certificate
 
 
 class ServerStatistics(Struct, frozen=True, kw_only=True):
@@ -88,6 +90,16 @@ class Server:
         flags = None if device_flag is None else (device_flag,)
         return self._parts.registry.kick(uid, flags, reason_code=ReasonCode.CONNECT_KICK, reason=reason)
 
+    def reload_certificates(self) -> None:
+        """Reads the files of the WSS listener's certificate again, for those who connect from now on.
+
+        Raises:
+            ConfigError: they cannot be used, or there is no WSS listener; nothing has changed.
+        """
+        if self._parts.certificate is None:
+            raise ConfigError("wssAddr = 'off': there is no certificate to read again")
+        self._parts.certificate.reload()
+
     def shutdown(self) -> None:
         """Asks for a graceful stop and returns at once; `serve` returns when it is done. Repeating it does nothing."""
         self._stopping.set()
@@ -141,15 +153,22 @@ async def serve(
     """
     config = config if config is not None else Config()
     settings.check(config)
+    certificate = _certificate(config.listeners)
     with single_error():
         async with AsyncExitStack() as stack:
             sockets = Sockets(config, stack.enter_context(ExitStack()))
             if store is None:
                 store = await stack.enter_async_context(open_store(config.data_dir, synchronous=config.synchronous))
-            parts = await assemble(config, store, Hooks(authenticate, before_send, on_event))
+            parts = await assemble(config, store, Hooks(authenticate, before_send, on_event), certificate)
             stopping = trio.Event()
             server = Server(parts, sockets.endpoints(), stopping)
             await run_parts(parts, sockets, stopping, lambda: task_status.started(server))
+
+
+def _certificate(listeners: Listeners) -> Certificate | None:
+    if listeners.wss is None or listeners.cert_file is None or listeners.key_file is None:
+        return None
+    return Certificate(listeners.cert_file, listeners.key_file)
 
 
 @asynccontextmanager

@@ -4,6 +4,7 @@ Every setting arrives as text, from a file, the environment or the command line 
 Durations become seconds (float), sizes are bytes (int).
 """
 
+import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
@@ -20,6 +21,8 @@ _DURATION_PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h|d)", re.A
 _PLAIN_NUMBER = re.compile(r"\d+(?:\.\d*)?|\.\d+", re.ASCII)
 _WHOLE_NUMBER = re.compile(r"-?\d{1,18}", re.ASCII)
 _HOST_NAME = re.compile(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9_.])?", re.ASCII | re.IGNORECASE)
+_ORIGIN = re.compile(r"null|[a-z][a-z0-9+.-]*://([a-z0-9_.-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?", re.ASCII)
+_CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f]")
 _UNITS = {
     "ns": Decimal("1e-9"),
     "us": Decimal("1e-6"),
@@ -47,7 +50,9 @@ class Kind(NamedTuple):
     metavar: str
     parse: Callable[[str], Any]
     valid: Callable[[Any], bool]
-    write: Callable[[Any], str | int | bool] = str
+    write: Callable[[Any], str | int | bool | list[str]] = str
+    many: bool = False
+    """A file may give a list instead of one text with commas."""
 
 
 def parse_duration(text: str) -> float:
@@ -102,7 +107,30 @@ def is_loopback(host: str) -> bool:
 
 
 def text() -> Kind:
-    return Kind("give text", "TEXT", _same, lambda value: isinstance(value, str))
+    return Kind("give text in UTF-8 without line ends and other control characters", "TEXT", _same, _is_text)
+
+
+def texts(item: re.Pattern[str], expected: str, metavar: str) -> Kind:
+    """Several texts, lower case, each of which matches `item`."""
+
+    def parse(listed: str) -> tuple[str, ...]:
+        return tuple(text for part in listed.split(",") if (text := part.strip().lower()))
+
+    def valid(value: object) -> bool:
+        return isinstance(value, tuple) and all(map(is_item, value))
+
+    def is_item(text: object) -> bool:
+        return isinstance(text, str) and bool(item.fullmatch(text)) and text == text.lower()
+
+    return Kind(expected, metavar, parse, valid, list, many=True)
+
+
+def origins() -> Kind:
+    return texts(_ORIGIN, "give origins as browsers send them, for example https://chat.example.org", "ORIGIN,…")
+
+
+def host_names() -> Kind:
+    return texts(_HOST_NAME, "give names of hosts in lower case without a port, for example im.example.org", "HOST,…")
 
 
 def boolean(*, inverted: bool = False) -> Kind:
@@ -125,7 +153,7 @@ def integer(low: int, high: int) -> Kind:
         return int(digits)
 
     def valid(value: object) -> bool:
-        return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
+        return _is_whole(value) and low <= value <= high
 
     return Kind(f"give a whole number from {low} to {high}", "N", parse, valid, int)
 
@@ -137,7 +165,7 @@ def rate(high: float) -> Kind:
 
 
 def duration(*, zero: bool = False) -> Kind:
-    example = "give a duration such as 500ms, 30s, 3m or 1d" + ("" if zero else ", more than 0")
+    example = f"give a duration such as 500ms, 30s, 3m or 1d, {'' if zero else 'more than 0 and '}at most 3650d"
 
     def valid(value: object) -> bool:
         return _is_number(value) and (0 if zero else 1e-9) <= value <= MAX_SECONDS
@@ -150,7 +178,7 @@ def path() -> Kind:
         "give the path of a file or directory",
         "PATH",
         lambda name: Path(name).expanduser(),
-        lambda value: value is None or isinstance(value, Path),
+        lambda value: value is None or _is_path(value),
         lambda value: "" if value is None else str(value),
     )
 
@@ -166,7 +194,13 @@ def address(scheme: str, port: int, *, optional: bool) -> Kind:
     def valid(value: object) -> bool:
         if value is None:
             return optional
-        return isinstance(value, Address) and bool(value.host) and 0 <= value.port <= 65535
+        return (
+            isinstance(value, Address)
+            and bool(value.host)
+            and _is_text(value.host)
+            and _is_whole(value.port)
+            and 0 <= value.port <= 65535
+        )
 
     expected = f"give HOST:PORT with a port up to 65535, for example 127.0.0.1:{port}"
     if optional:
@@ -176,6 +210,28 @@ def address(scheme: str, port: int, *, optional: bool) -> Kind:
 
 def _same(given: str) -> str:
     return given
+
+
+def _is_text(value: object) -> bool:
+    if not isinstance(value, str) or _CONTROL_CHARACTER.search(value):
+        return False
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _is_path(value: object) -> bool:
+    """Whether the operating system can be asked for it."""
+    try:
+        return isinstance(value, Path) and b"\0" not in os.fsencode(value)
+    except UnicodeEncodeError:
+        return False
+
+
+def _is_whole(value: object) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _is_number(value: object) -> TypeGuard[float]:

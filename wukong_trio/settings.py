@@ -4,7 +4,8 @@
 `wukong-trio config` and the checks of `check` all follow it. Names are WuKongIM's where it has the setting; the names
 that its version 3 uses in the environment are accepted as well.
 
-Later sources win: file, then `WK_*` variables, then options. An empty value counts as not given.
+Later sources win: file, then `WK_*` variables, then options. An empty value counts as not given; an empty option is an
+error.
 """
 
 import re
@@ -101,6 +102,8 @@ KEYS: tuple[Key, ...] = (
     ),
     Key("managerUID", "auth.manager_uid", _TEXT),
     Key("allowOpenApi", "auth.allow_open_api", _BOOLEAN),
+    Key("allowedOrigins", "auth.allowed_origins", kinds.origins()),
+    Key("allowedHosts", "auth.allowed_hosts", kinds.host_names()),
     Key("authTimeout", "auth.auth_timeout_s", _DURATION),
     Key("whitelistOffOfPerson", "whitelist_off_of_person", _BOOLEAN),
     Key("message.person_whitelist_enabled", "whitelist_off_of_person", kinds.boolean(inverted=True), alias=True),
@@ -174,7 +177,7 @@ class Given(NamedTuple):
 class Loaded(NamedTuple):
     settings: Settings
     warnings: list[str]
-    """Settings that were given and have no effect, each a line for the operator."""
+    """What has no effect and what may be unsafe, each a line for the operator."""
 
 
 def load(file: Path | None, environ: Mapping[str, str], options: Mapping[str, str]) -> Loaded:
@@ -190,16 +193,16 @@ def load(file: Path | None, environ: Mapping[str, str], options: Mapping[str, st
     """
     unused = _Unused()
     settings = Settings()
-    by_option = {key.option: key for key in KEYS if key.option}
     in_file = list(_from_file(file, unused)) if file else []
     in_environment = list(_from_environment(environ, unused))
-    in_options = [Given(by_option[option], text, option) for option, text in options.items() if text]
+    in_options = list(_from_options(options))
     for source in (in_file, in_environment, in_options):
         for field, value in _parse(source).items():
             settings = _replace(settings, field, value)
     settings = _locate_data(settings)
     check(settings)
-    return Loaded(settings, unused.warnings())
+    _check_reachable(settings)
+    return Loaded(settings, [*unused.warnings(), *_risks(settings)])
 
 
 def check(config: Config) -> None:
@@ -223,6 +226,11 @@ def check(config: Config) -> None:
             _check_readable(name, file)
 
 
+def differences(one: Settings, other: Settings) -> list[str]:
+    """The names of the settings that are not the same in both."""
+    return [key.name for key in KEYS if not key.alias and _get(one, key.field) != _get(other, key.field)]
+
+
 def to_mapping(settings: Settings) -> dict[str, Any]:
     """The settings as a file would have them, nested, with secrets masked."""
     tree: dict[str, Any] = {}
@@ -244,6 +252,33 @@ def _locate_data(settings: Settings) -> Settings:
     except RuntimeError:
         raise ConfigError(f"rootDir = '{settings.root_dir}': this user has no home directory; set rootDir") from None
     return replace(settings, root_dir=root_dir, data_dir=settings.data_dir or root_dir / "data")
+
+
+def _check_reachable(settings: Settings) -> None:
+    listeners = settings.listeners
+    if not (listeners.http or listeners.ws or listeners.wss):
+        raise ConfigError(
+            "httpAddr, wsAddr and wssAddr are all off: nobody could reach the server; "
+            "give one of them an address, for example --ws 127.0.0.1:5200"
+        )
+
+
+def _risks(settings: Settings) -> Iterator[str]:
+    """What works and is probably not what was meant."""
+    listeners, token_auth = settings.listeners, settings.auth.token_auth
+    open_to_all = [
+        f"{name} = '{address}'"
+        for name, address in (("wsAddr", listeners.ws), ("wssAddr", listeners.wss))
+        if address and not kinds.is_loopback(address.host)
+    ]
+    if open_to_all and token_auth != "on":
+        whom = "any user" if token_auth == "off" else "any user for whom no token is stored"
+        yield (
+            f"{' and '.join(open_to_all)} with tokenAuth: {token_auth}: whoever reaches it can connect as {whom}; "
+            "set tokenAuth: on, and store tokens with POST /user/token"
+        )
+    if not listeners.wss and (listeners.cert_file or listeners.key_file):
+        yield "wssConfig has no effect, because wssAddr is off; give it an address, for example --wss 0.0.0.0:5210"
 
 
 def _check_value(key: Key, value: object) -> None:
@@ -294,11 +329,23 @@ def _parse(given: list[Given]) -> dict[str, Any]:
     return values
 
 
+def _from_options(options: Mapping[str, str]) -> Iterator[Given]:
+    by_option = {key.option: key for key in KEYS if key.option}
+    for option, text in options.items():
+        key = by_option[option]
+        if not text:
+            # Most likely a variable of a script that was not set. The default might be a surprise.
+            raise ConfigError(f"{option} = '': the option is empty; leave it out, or {key.kind.expected}")
+        yield Given(key, text, option)
+
+
 def _from_environment(environ: Mapping[str, str], unused: "_Unused") -> Iterator[Given]:
     for variable, text in sorted(environ.items()):
-        if not variable.startswith("WK_") or not text:
+        if not variable.startswith("WK_"):
             continue
-        if key := _BY_ENV.get(variable):
+        if not text:
+            unused.add_empty(_BY_ENV.get(variable), variable)
+        elif key := _BY_ENV.get(variable):
             yield Given(key, text, variable)
         elif any(variable == env or variable.startswith(env + "_") for env in map(env_name, UNSUPPORTED)):
             unused.unsupported.append(variable)
@@ -310,11 +357,13 @@ def _from_file(file: Path, unused: "_Unused") -> Iterator[Given]:
     for name, value in _flatten(_read_yaml(file)):
         key = _BY_NAME.get(name.lower())
         if value is None or value == "":
-            continue
-        if key and isinstance(value, str):
+            unused.add_empty(key, f"{name} (from {file})")
+        elif key and key.kind.many and isinstance(value, list) and all(isinstance(item, str) for item in value):
+            yield Given(key, ",".join(value), str(file))
+        elif key and isinstance(value, str):
             yield Given(key, value, str(file))
         elif key:
-            raise ConfigError(f"{name} (from {file}): it has one value, not a list; {key.kind.expected}")
+            raise ConfigError(f"{name} (from {file}): this is not the value of one setting; {key.kind.expected}")
         elif name.lower() in _SECTIONS:
             raise ConfigError(
                 f"{name} = {value!r} (from {file}): this is a section, its settings go below it, indented"
@@ -338,7 +387,16 @@ def _read_yaml(file: Path) -> dict[Any, Any]:
     import yaml  # here: programs that embed a server do not need it
 
     class TextLoader(yaml.BaseLoader):
-        pass
+        def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+            names: set[str] = set()
+            for name, _ in node.value:
+                if not isinstance(name, yaml.ScalarNode):
+                    continue  # refused below
+                if name.value in names:
+                    problem = f"{name.value!r} is there twice; keep one of them"
+                    raise yaml.constructor.ConstructorError(problem=problem, problem_mark=name.start_mark)
+                names.add(name.value)
+            return super().construct_mapping(node, deep)
 
     null = "tag:yaml.org,2002:null"
     TextLoader.add_implicit_resolver(null, re.compile(r"(~|null|Null|NULL|)$"), ["~", "n", "N", ""])
@@ -364,18 +422,23 @@ class _Unused:
 
     def __init__(self) -> None:
         self.unsupported: list[str] = []
-        self._unknown: list[str] = []
+        self._lines: list[str] = []
+
+    def add_empty(self, key: Key | None, given: str) -> None:
+        """Empty counts as not given. Where data is then kept would be a surprise."""
+        if key and key.field in ("data_dir", "root_dir"):
+            self._lines.append(f"{given} is empty and counts as not given")
 
     def add_unknown(self, name: str, source: str, known: list[str]) -> None:
         by_lower = {candidate.lower(): candidate for candidate in known}
         near = get_close_matches(name.lower(), by_lower, n=1)
         hint = f"; did you mean {by_lower[near[0]]}?" if near else ""
-        self._unknown.append(f"unknown setting {name} (from {source}) is ignored{hint}")
+        self._lines.append(f"unknown setting {name} (from {source}) is ignored{hint}")
 
     def warnings(self) -> list[str]:
         if not self.unsupported:
-            return self._unknown
-        return [f"these settings have no effect in this server: {', '.join(self.unsupported)}", *self._unknown]
+            return self._lines
+        return [f"these settings have no effect in this server: {', '.join(self.unsupported)}", *self._lines]
 
 
 def _has(config: Config, field: str) -> bool:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
-from ..net import accept_connections
+from ..net import API_SPARE, accept_connections
 from ..supervision import supervise
 from . import time_limits
 from .http_answers import AnswerWriter
@@ -60,7 +60,7 @@ class NativeEngine:
         connections.start_soon(supervise, "the clock of HTTP connections", self._watch)
         async with trio.open_nursery() as nursery:
             for sock in sockets:
-                nursery.start_soon(accept_connections, sock, take)
+                nursery.start_soon(partial(accept_connections, sock, take, spare_descriptors=API_SPARE))
 
     async def _watch(self) -> None:
         """Ends the connections that keep the server waiting for too long, until cancelled."""

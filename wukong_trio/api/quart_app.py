@@ -5,6 +5,7 @@ Both need care with connections that end; what is done about it stands beside th
 
 import socket
 from collections.abc import Sequence
+from functools import partial
 from logging import getLogger
 from typing import cast
 
@@ -25,6 +26,7 @@ from quart_trio.asgi import TrioASGIHTTPConnection
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from werkzeug.routing import MapAdapter
 
+from ..net import API_SPARE, accept_connections
 from . import time_limits
 from .strict_h11 import StrictConnection
 from .table import CORS_HEADERS, ApiTable, HttpAnswer
@@ -145,8 +147,19 @@ class QuartEngine:
 
     async def accept(self, sockets: Sequence[socket.socket], connections: trio.Nursery) -> None:
         """Accepts until cancelled."""
-        listeners = [trio.SocketListener(trio.socket.from_stdlib_socket(sock)) for sock in sockets]
-        await trio.serve_listeners(self.serve, listeners, handler_nursery=connections)
+
+        def take(sock: socket.socket, _address: object) -> None:
+            connections.start_soon(self._serve_and_close, trio.SocketStream(trio.socket.from_stdlib_socket(sock)))
+
+        async with trio.open_nursery() as nursery:
+            for sock in sockets:
+                nursery.start_soon(partial(accept_connections, sock, take, spare_descriptors=API_SPARE))
+
+    async def _serve_and_close(self, stream: trio.SocketStream) -> None:
+        try:
+            await self.serve(stream)
+        finally:
+            await trio.aclose_forcefully(stream)
 
     async def serve(self, stream: trio.SocketStream, early: bytes = b"") -> None:
         """One connection, closed at the end. An error in it ends here, in one log line.

@@ -447,7 +447,7 @@ def test_the_mapping_has_the_originals_names() -> None:
     assert tree["httpAddr"] == "127.0.0.1:5001"
     assert tree["connIdleTime"] == "3m"
     assert tree["whitelistOffOfPerson"] is True
-    assert tree["messageRetry"] == {"interval": "1m", "maxCount": 5}
+    assert tree["messageRetry"] == {"interval": "1m", "maxCount": 5, "waitingBytes": 4 * 1024 * 1024}
     assert "tokenAuthOn" not in tree
 
 

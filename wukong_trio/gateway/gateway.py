@@ -1,10 +1,9 @@
 """What all connections of a server share, and the moments at which a session begins and ends."""
 
 from itertools import count
-from logging import getLogger
 
+import trio
 from msgspec import Struct
-from msgspec.structs import asdict
 
 from ..config import Config
 from ..delivery.events import Events, SessionClosed, SessionOpened
@@ -15,8 +14,7 @@ from ..protocol.codes import CLOSE_SHUTDOWN
 from ..services.auth import Authentication
 from .deadlines import DeadlineTable
 from .newcomers import Newcomers
-
-log = getLogger(__name__)
+from .session_log import SessionLog
 
 
 class GatewayStatistics(Struct):
@@ -51,12 +49,13 @@ class Gateway:
         self.statistics = GatewayStatistics()
         self.session_ids = count(1)
         self._events = events
+        self._log = SessionLog()
 
     def entered(self, session: Receiver, event: SessionOpened) -> None:
         """A session has begun: makes it visible, and sends those away whom it drives out."""
         close_removed(self.registry.enter(session))
         self.statistics.authenticated += 1
-        log.info("session opened", extra=asdict(event))
+        self._log.opened(event, trio.current_time())
         if self._events is not None:
             self._events.emit(event)
         if self.draining:
@@ -65,7 +64,7 @@ class Gateway:
     def left(self, session: Receiver, event: SessionClosed) -> None:
         """A session has ended."""
         self.registry.leave(session)
-        log.info("session closed", extra=asdict(event))
+        self._log.closed(event, trio.current_time())
         if self._events is not None:
             self._events.emit(event)
 
@@ -78,3 +77,4 @@ class Gateway:
         self.flushes.flush()
         for closable in (*self.newcomers, *self.registry):
             closable.close(CLOSE_SHUTDOWN)
+        self._log.sum_up()

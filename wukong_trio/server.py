@@ -283,6 +283,7 @@ async def serve(
         sockets = Sockets(config, stack.enter_context(ExitStack()))
         if store is None:
             store = await stack.enter_async_context(open_store(config.data_dir, synchronous=config.synchronous))
+        stack.enter_context(store.claim())
         accounts = SystemAccounts(store)
         await accounts.load()
         marks = SentMarks(config.idempotency)

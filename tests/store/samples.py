@@ -1,6 +1,7 @@
 """Messages for the tests of stores."""
 
 from wukong_trio import ChannelKey, Message
+from wukong_trio.store.base import Store
 
 GROUP = ChannelKey("g", 2)
 
@@ -21,3 +22,10 @@ def message(message_id: int, message_seq: int, key: ChannelKey = GROUP, payload:
         topic="t",
         stream_no="s",
     )
+
+
+async def between(
+    store: Store, key: ChannelKey, low: int, high: int, limit: int, *, newest: bool, max_bytes: int = 2**40
+) -> list[Message]:
+    """The messages of a page whose size in bytes does not matter."""
+    return (await store.messages_between(key, low, high, limit, newest=newest, max_bytes=max_bytes)).messages

@@ -2,7 +2,7 @@
 
 import pytest
 import trio
-from samples import GROUP, message
+from samples import GROUP, between, message
 
 from wukong_trio import ChannelKey, DeviceLevel, StoreError
 from wukong_trio.model import ChannelFlags, Device
@@ -15,7 +15,7 @@ async def test_an_empty_store(store: Store) -> None:
     assert await store.last_message_id() == 0
     assert await store.recent_marks(0, 10) == []
     assert await store.messages_by_id([1]) == []
-    assert await store.messages_between(GROUP, 1, 10, 10, newest=True) == []
+    assert await between(store, GROUP, 1, 10, 10, newest=True) == []
     assert await store.load_channels([GROUP]) == [ChannelRecord(key=GROUP)]
     assert await store.load_logins([("ann", 0)]) == [Login()]
     assert await store.system_uids() == []
@@ -26,7 +26,7 @@ async def test_messages_come_back_as_they_were_stored(store: Store) -> None:
     payloads = [b"", b"\x00\xff\x00", "你好 \U0001f600".encode(), b"x" * 100_000]
     messages = [message(2**52 + n, n + 1, payload=payload) for n, payload in enumerate(payloads)]
     await store.append_messages(messages)
-    assert await store.messages_between(GROUP, 1, 10, 10, newest=False) == messages
+    assert await between(store, GROUP, 1, 10, 10, newest=False) == messages
     assert await store.messages_by_id([messages[2].message_id, 5, messages[2].message_id]) == [messages[2]]
     assert await store.last_message_id() == 2**52 + 3
 
@@ -35,7 +35,7 @@ async def test_channels_do_not_mix(store: Store) -> None:
     keys = [GROUP, OTHER, ChannelKey("g", 4), ChannelKey("G", 2), ChannelKey("频道", 2), ChannelKey("a\x00b", 2)]
     await store.append_messages([message(n, 1, key) for n, key in enumerate(keys, start=1)])
     for n, key in enumerate(keys, start=1):
-        assert [m.message_id for m in await store.messages_between(key, 1, 9, 9, newest=True)] == [n]
+        assert [m.message_id for m in await between(store, key, 1, 9, 9, newest=True)] == [n]
     records = await store.load_channels([*reversed(keys), ChannelKey("none", 2), keys[0]])
     assert [record.key for record in records] == [*reversed(keys), ChannelKey("none", 2), keys[0]]
     assert [record.last_seq for record in records] == [1] * len(keys) + [0, 1]
@@ -44,7 +44,7 @@ async def test_channels_do_not_mix(store: Store) -> None:
 @pytest.mark.parametrize("size", [1, 7, 8, 9, 63, 64, 65, 512, 1100])
 async def test_batches_of_any_size_are_stored_whole_and_in_order(store: Store, size: int) -> None:
     await store.append_messages([message(n, n) for n in range(1, size + 1)])
-    found = await store.messages_between(GROUP, 1, size, size, newest=True)
+    found = await between(store, GROUP, 1, size, size, newest=True)
     assert [m.message_id for m in found] == list(range(1, size + 1))
 
 
@@ -67,7 +67,7 @@ async def test_windows_of_a_channel(
     store: Store, low: int, high: int, limit: int, newest: bool, expected: list[int]
 ) -> None:
     await store.append_messages([message(n, n) for n in range(1, 11)])
-    found = await store.messages_between(GROUP, low, high, limit, newest=newest)
+    found = await between(store, GROUP, low, high, limit, newest=newest)
     assert [m.message_seq for m in found] == expected
 
 

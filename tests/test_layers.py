@@ -40,7 +40,7 @@ ALLOWED = {
     "testing": {"config", "errors", "delivery", "services", "store", "server"},
     "log": set(),
     "bench": {"model", "errors", "groups"},
-    "cli": {"", "bench", "errors", "groups", "settings", "server", "log", "config"},
+    "cli": {"", "bench", "errors", "groups", "settings", "server", "store", "log", "config"},
     "__main__": {"cli"},
     "": {"client", "config", "delivery", "errors", "model", "server", "services", "store"},
 }

@@ -1,5 +1,9 @@
 """Messages for the tests of stores."""
 
+from collections.abc import Callable
+
+import trio
+
 from wukong_trio import ChannelKey, Message
 from wukong_trio.store.base import Store
 
@@ -29,3 +33,10 @@ async def between(
 ) -> list[Message]:
     """The messages of a page whose size in bytes does not matter."""
     return (await store.messages_between(key, low, high, limit, newest=newest, max_bytes=max_bytes)).messages
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Waits until something is so."""
+    with trio.fail_after(10):
+        while not condition():  # noqa: ASYNC110 - what is waited for has no event
+            await trio.sleep(0.01)

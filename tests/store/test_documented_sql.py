@@ -43,10 +43,9 @@ async def test_ids_beyond_what_clients_read_are_refused_until_they_are_removed(t
         await store.append_messages([message(n, n) for n in range(1, 10)])
         # As an earlier version would have stored it.
         store._writer.execute(
-            "INSERT INTO message SELECT 9007199254740992, channel, 10, from_uid, client_msg_no, timestamp, flags, setting,"
-            " expire, topic, stream_no, payload FROM message WHERE message_id = 1"
+            "INSERT INTO message SELECT 9007199254740992, channel, 10, from_uid, client_msg_no, timestamp, flags,"
+            " setting, expire, topic, stream_no, payload FROM message WHERE message_id = 1"
         )
-        store._writer.execute("UPDATE indexed SET message_id = 9007199254740992")
     with pytest.raises(StoreOpenError, match=r"2089.*docs/operating\.md"):
         async with open_store(tmp_path):
             pass

@@ -4,7 +4,7 @@ import pytest
 import trio
 from samples import GROUP, between, message
 
-from wukong_trio import ChannelKey, DeviceLevel, StoreError
+from wukong_trio import ChannelKey, ConfigError, DeviceLevel, StoreError
 from wukong_trio.model import ChannelFlags, Device
 from wukong_trio.store.base import ChannelChange, ChannelRecord, Login, MemberChange, MemberList, SentMark, Store
 
@@ -200,3 +200,53 @@ async def test_ids_have_to_grow(store: Store) -> None:
             await store.append_messages(wrong)
     await store.append_messages([message(11, 2), message(12, 1, OTHER)])
     assert await store.last_message_id() == 12
+
+
+@pytest.mark.parametrize("newest", [True, False])
+@pytest.mark.parametrize(
+    ("limit", "max_bytes", "count", "more"),
+    [
+        (10, 10_000, 10, False),
+        (10, 9_999, 9, True),
+        (9, 10_000, 9, True),
+        (100, 3_000, 3, True),
+        (100, 3_999, 3, True),
+        (100, 1, 1, True),
+        (100, 0, 1, True),
+    ],
+)
+async def test_a_page_is_bounded_in_bytes_and_has_at_least_one_message(
+    store: Store, newest: bool, limit: int, max_bytes: int, count: int, more: bool
+) -> None:
+    await store.append_messages([message(n, n, payload=bytes(1000)) for n in range(1, 11)])
+    page = await store.messages_between(GROUP, 1, 2**62, limit, newest=newest, max_bytes=max_bytes)
+    seqs = range(11 - count, 11) if newest else range(1, count + 1)
+    assert ([m.message_seq for m in page.messages], page.more) == (list(seqs), more)
+
+
+async def test_a_message_larger_than_a_page_neither_hides_nor_draws_in_others(store: Store) -> None:
+    sizes = [10, 10, 5000, 10, 10]
+    await store.append_messages([message(n, n, payload=bytes(size)) for n, size in enumerate(sizes, start=1)])
+    pages, last, more = [], 0, True
+    while more:
+        page = await store.messages_between(GROUP, last + 1, 2**62, 100, newest=False, max_bytes=100)
+        pages.append([m.message_seq for m in page.messages])
+        last, more = pages[-1][-1], page.more
+    assert pages == [[1, 2], [3], [4, 5]]
+
+
+async def test_one_owner_at_a_time(store: Store) -> None:
+    for _ in range(2):
+        with store.claim():
+            with pytest.raises(ConfigError, match="another server"), store.claim():
+                pass
+            with pytest.raises(ConfigError, match="another server"), store.claim():
+                pass
+
+
+async def test_ids_that_clients_cannot_read_are_refused(store: Store) -> None:
+    await store.append_messages([message(2**53 - 2, 1)])
+    with pytest.raises(StoreError, match="2089"):
+        await store.append_messages([message(2**53 - 1, 2), message(2**53, 3)])
+    await store.append_messages([message(2**53 - 1, 2)])
+    assert await store.last_message_id() == 2**53 - 1

@@ -3,6 +3,7 @@
 import random
 import shutil
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 import trio
 from msgspec.structs import replace
-from samples import GROUP, between, message
+from samples import GROUP, between, message, until
 
 from wukong_trio import ChannelKey, StoreError
 from wukong_trio.model import Message
@@ -220,4 +221,33 @@ async def test_a_value_that_cannot_be_stored_harms_no_other_message(tmp_path: Pa
     await store.append_messages([message(4, 2)])
     assert [m.message_id for m in await between(store, GROUP, 1, 9, 9, newest=True)] == [1, 4]
     assert [m.message_id for m in await between(store, ChannelKey("new", 2), 1, 9, 9, newest=True)] == [3]
+    await store.aclose()
+
+
+async def test_a_chunk_never_leaves_memory_unseen(tmp_path: Path) -> None:
+    store, moments = opened(tmp_path), list[tuple[int, int]]()
+    index = store._index
+
+    class Watched(type(index)):  # type: ignore[misc]
+        """At the moment at which a chunk is counted as moved, another thread looks."""
+
+        @property
+        def chunks_moved(self) -> int:
+            return self.__dict__.get("moved", 0)
+
+        @chunks_moved.setter
+        def chunks_moved(self, count: int) -> None:
+            looker = threading.Thread(target=lambda: moments.append((self.last_seq(1), self.chunks_moved)))
+            looker.start()
+            looker.join(0.05)
+            self.__dict__["moved"] = count
+
+    index.__class__ = Watched
+    before = index.chunks_moved
+    for n in range(1, 30):
+        await store.append_messages([message(n, 1, ChannelKey(f"g{n}", 2))])
+    await until(lambda: len(moments) == index.chunks_moved)
+    assert len(moments) > 1
+    for last_seq, moved in moments:
+        assert last_seq == 1 or moved > before, "whoever finds nothing sees that a chunk has moved"
     await store.aclose()

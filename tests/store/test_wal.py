@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import trio
-from samples import GROUP, message, until
+from samples import message, until
 
 from wukong_trio import open_store
 from wukong_trio.store import files, sqlite, wal

@@ -5,7 +5,9 @@ One statement for everything would be faster, but it holds the writer, and decod
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Final
+from heapq import merge
+from itertools import islice
+from typing import Final, Literal
 
 from . import schema
 from .base import MemberChange, MemberList
@@ -16,6 +18,7 @@ PIECE: Final = 4096
 PART_UIDS: Final = 8192
 """Uids that one transaction changes, before others get their turn."""
 _COLUMNS: Final = 3
+_Step = Literal["remove", "sort", "add"]
 
 
 def change_members(writer: sqlite3.Connection, channel: int, change: MemberChange) -> Iterator[None]:
@@ -26,7 +29,7 @@ def change_members(writer: sqlite3.Connection, channel: int, change: MemberChang
         if kind == "remove":
             query = schema.REMOVE_MEMBERS.format(marks(len(uids)))
             writer.execute(query, (channel, change.list.value, *uids))
-        else:
+        elif kind == "add":
             values = [value for uid in uids for value in (channel, change.list.value, uid)]
             insert_rows(writer, "member", _COLUMNS, values, skip_known=True)
         done += len(uids)
@@ -35,7 +38,7 @@ def change_members(writer: sqlite3.Connection, channel: int, change: MemberChang
             done = 0
 
 
-def _steps(writer: sqlite3.Connection, channel: int, change: MemberChange) -> Iterator[tuple[str, Sequence[str]]]:
+def _steps(writer: sqlite3.Connection, channel: int, change: MemberChange) -> Iterator[tuple[_Step, Sequence[str]]]:
     if change.reset or change.remove:
         staying = _gathered(chunks(change.add, PIECE))
         present = list_pieces(writer, channel, change.list) if change.reset else chunks(change.remove, PIECE)
@@ -43,7 +46,13 @@ def _steps(writer: sqlite3.Connection, channel: int, change: MemberChange) -> It
             leaving = [uid for uid in piece if uid not in staying]
             if leaving:
                 yield "remove", leaving
+    # In the order of the table each page is written once; in any other, a page for nearly every uid.
+    runs: list[list[str]] = []
     for piece in chunks(change.add, PIECE):
+        runs.append(sorted(piece))
+        yield "sort", piece
+    in_order = merge(*runs)
+    while piece := list(islice(in_order, PIECE)):
         yield "add", piece
 
 

@@ -115,8 +115,6 @@ class DatabaseFiles:
         """A connection that only reads."""
         connection = self._connect("ro")
         connection.execute("PRAGMA query_only = on")
-        # Opens the log now. Later there may be another file in its place, see watch.py.
-        connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchone()
         return connection
 
     def _connect(self, mode: str) -> sqlite3.Connection:

@@ -29,6 +29,8 @@ class ReaderPool:
         try:
             for _ in range(size):
                 self._all.append(files.open_reader())
+                # Opens the log now. Later there may be another file in its place, see watch.py.
+                self._all[-1].execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchone()
         except BaseException:
             self.close()
             raise

@@ -6,7 +6,7 @@ own.
 
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from logging import getLogger
 from pathlib import Path
 from typing import Any, Final, Self, TypeVar
@@ -60,20 +60,22 @@ class SQLiteStore(Store):
 
     def __init__(self, files: DatabaseFiles) -> None:
         self._files = files
-        self._writer = files.open_writer()
         self._writing = trio.CapacityLimiter(1)
         self._changing = trio.Lock()
-        # Who connects never waits for a large channel, and neither of them for history.
-        self._logins = ReaderPool(files, 1)
-        self._look_ups = ReaderPool(files, 2)
-        self._history = ReaderPool(files, 2)
-        self._index = MessageIndex(self._writer)
+        with ExitStack() as opened:
+            self._writer = opened.enter_context(closing(files.open_writer()))
+            # Who connects never waits for a large channel, and neither of them for history.
+            self._logins, self._look_ups, self._history = self._pools = tuple(
+                opened.enter_context(closing(ReaderPool(files, size))) for size in (1, 2, 2)
+            )
+            self._index = MessageIndex(self._writer)
+            self._data_version = self._writer.execute(_DATA_VERSION).fetchone()
+            self._watch = FileWatch(files.path)
+            opened.pop_all()
+        self._log_keeper = LogKeeper(files.path)
         self._heads: dict[tuple[str, int], _Head] = {}
         self._failure = ""
-        self._watch = FileWatch(files.path)
-        self._log_keeper = LogKeeper(files.path)
         self._vanished = False
-        self._data_version = self._writer.execute(_DATA_VERSION).fetchone()
         self._closed = False
 
     @classmethod
@@ -173,12 +175,12 @@ class SQLiteStore(Store):
             if self._closed:
                 return
             self._closed = True
-            for pool in (self._logins, self._look_ups, self._history):
+            for pool in self._pools:
                 await pool.idle()
             await trio.to_thread.run_sync(self._close, abandon_on_cancel=True)
 
     def _close(self) -> None:
-        for pool in (self._logins, self._look_ups, self._history):
+        for pool in self._pools:
             pool.close()
         with suppress(sqlite3.Error):
             self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")

@@ -16,7 +16,7 @@ DATABASE = "wukong.db"
 _CHECKED_BYTES = 32 * 1024 * 1024
 """Databases up to this size are checked whole at the start, which takes some tenths of a second."""
 _WAL_PAGES = 4000
-_WAL_KEPT_BYTES = 64 * 1024 * 1024
+_WAL_KEPT_BYTES = 32 * 1024 * 1024
 BUSY_TIMEOUT_S = 5.0
 
 

@@ -16,7 +16,7 @@ WAL_BYTES: Final = 32 * 1024 * 1024
 """Beyond this the log is emptied as soon as readers allow. Without readers it stays at half of it."""
 PATIENCE_S: Final = 0.1
 """How long writes wait for readers to finish: ours are shorter. One from outside may not be."""
-MOST_ROUNDS_SKIPPED: Final = 15
+MOST_ROUNDS_SKIPPED: Final = 7
 
 
 class LogKeeper:

@@ -7,7 +7,7 @@ import pytest
 import trio
 from samples import GROUP, message
 
-from wukong_trio import StoreError, open_store
+from wukong_trio import ChannelKey, StoreError, open_store
 from wukong_trio.store import channel_rows, members
 from wukong_trio.store.base import ChannelChange, MemberChange, MemberList, Store
 from wukong_trio.store.sqlite import SQLiteStore
@@ -128,3 +128,13 @@ async def test_a_list_that_changes_while_it_is_read_is_that_of_one_moment(store:
         nursery.start_soon(swap)
         while not done:
             assert await subscribers(store) in ({*halves[0], *always}, {*halves[1], *always})
+
+
+async def test_many_channels_of_all_sizes_at_once(store: Store) -> None:
+    keys = [ChannelKey(f"g{n}", 2) for n in range(40)]
+    for n, key in enumerate(keys):
+        lists = [MemberChange(list=name, add=uids(n, n + (n * 7 + place) % 6)) for place, name in enumerate(MemberList)]
+        await store.change_channel(ChannelChange(key=key, create=True, members=lists))
+    for n, record in enumerate(await store.load_channels(keys)):
+        for place, found in enumerate((record.subscribers, record.denied, record.allowed)):
+            assert found == frozenset(uids(n, n + (n * 7 + place) % 6))

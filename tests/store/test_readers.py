@@ -92,8 +92,9 @@ async def test_calls_after_the_end_are_refused(tmp_path: Path) -> None:
             lambda: store.load_channels([GROUP]),
             lambda: between(store, GROUP, 1, 9, 9, newest=True),
         ):
-            with pytest.raises(StoreError):
+            with pytest.raises(StoreError, match="closed"):
                 await call()
+        assert store.failure == ""
         assert isinstance(store, sqlite.SQLiteStore)
         await store.aclose()
 

@@ -1,7 +1,7 @@
 """Channel records in the database."""
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
@@ -23,20 +23,24 @@ Lists = dict[MemberList, frozenset[str]]
 
 
 class _Head(Struct, frozen=True, gc=False):
-    """What a channel's row says, and whether its lists are too long to be read with others."""
+    """What a channel's row says, and how many are on its lists, counted up to PIECE + 1."""
 
     number: int
     flags: int | None
     last_seq: int
-    crowded: bool
+    members: int
 
 
 def load_channels(reader: sqlite3.Connection, index: MessageIndex, keys: Sequence[ChannelKey]) -> list[ChannelRecord]:
     """The records of these channels, in the same order."""
     heads = _load_heads(reader, index, keys)
-    lists = _load_small_lists(reader, [head.number for head in heads.values() if not head.crowded])
+    lists: dict[int, Lists] = {}
+    for numbers in _groups(heads.values()):
+        query = schema.LOAD_MEMBERS.format(marks(len(numbers)))
+        for number, name, uids in load_json(reader, query, numbers):
+            lists.setdefault(number, {})[MemberList(name)] = frozenset(uids)
     for head in heads.values():
-        if head.crowded and head.number not in lists:
+        if head.members > PIECE and head.number not in lists:
             with _one_moment(reader):
                 lists[head.number] = {name: load_large_list(reader, head.number, name) for name in MemberList}
     return [_record(key, heads.get(place), lists) for place, key in enumerate(keys)]
@@ -67,16 +71,23 @@ def _load_heads(reader: sqlite3.Connection, index: MessageIndex, keys: Sequence[
         while moved != index.chunks_moved:
             moved = index.chunks_moved
             for place, number, flags, indexed, members in load_json(reader, query, (*values, PIECE + 1)):
-                found[place] = _Head(number, flags, index.last_seq(number) or indexed, members > PIECE)
+                found[place] = _Head(number, flags, index.last_seq(number) or indexed, members)
     return found
 
 
-def _load_small_lists(reader: sqlite3.Connection, numbers: Sequence[int]) -> dict[int, Lists]:
-    lists: dict[int, Lists] = {}
-    for chunk in chunks(numbers, _IN_STATEMENT):
-        for number, name, uids in load_json(reader, schema.LOAD_MEMBERS.format(marks(len(chunk))), chunk):
-            lists.setdefault(number, {})[MemberList(name)] = frozenset(uids)
-    return lists
+def _groups(heads: Iterable[_Head]) -> Iterator[list[int]]:
+    """The channels with members that are not too many, in groups whose members are read with one statement."""
+    group: list[int] = []
+    members = 0
+    for head in heads:
+        if 0 < head.members <= PIECE:
+            if members + head.members > PIECE or len(group) == _IN_STATEMENT:
+                yield group
+                group, members = [], 0
+            group.append(head.number)
+            members += head.members
+    if group:
+        yield group
 
 
 @contextmanager

@@ -100,7 +100,7 @@ class SQLiteStore(Store):
         a failure. `open_store` does that."""
         while True:
             await trio.sleep(TEND_INTERVAL_S)
-            await trio.to_thread.run_sync(self._tend, limiter=self._writing)
+            await trio.to_thread.run_sync(self._tend, limiter=self._writing, abandon_on_cancel=True)
 
     def _tend(self) -> None:
         if self._watch.thorough_problem() or self._failure:
@@ -115,6 +115,8 @@ class SQLiteStore(Store):
         return await trio.to_thread.run_sync(self._transact, work, limiter=self._writing)
 
     def _transact(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        if self._closed:
+            raise StoreError(f"{self._files.path}: the store is closed")
         if len(self._heads) > _HEADS_CACHED:
             self._heads.clear()
         try:

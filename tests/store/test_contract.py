@@ -242,11 +242,3 @@ async def test_one_owner_at_a_time(store: Store) -> None:
                 pass
             with pytest.raises(ConfigError, match="another server"), store.claim():
                 pass
-
-
-async def test_ids_that_clients_cannot_read_are_refused(store: Store) -> None:
-    await store.append_messages([message(2**53 - 2, 1)])
-    with pytest.raises(StoreError, match="2089"):
-        await store.append_messages([message(2**53 - 1, 2), message(2**53, 3)])
-    await store.append_messages([message(2**53 - 1, 2)])
-    assert await store.last_message_id() == 2**53 - 1

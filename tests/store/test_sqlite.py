@@ -103,3 +103,12 @@ async def test_closing_waits_for_a_running_write(tmp_path: Path) -> None:
             scope.cancel()
     async with open_store(tmp_path) as store:
         assert (await store.load_channels([GROUP]))[0].last_seq == 5000
+
+
+async def test_ids_that_clients_cannot_read_are_refused(tmp_path: Path) -> None:
+    async with open_store(tmp_path) as store:
+        await store.append_messages([message(2**53 - 2, 1)])
+        with pytest.raises(StoreError, match="2089"):
+            await store.append_messages([message(2**53 - 1, 2), message(2**53, 3)])
+        await store.append_messages([message(2**53 - 1, 2)])
+        assert await store.last_message_id() == 2**53 - 1

@@ -24,9 +24,8 @@ from ..errors import ConfigError
 from ..model import ChannelFlags, ChannelKey, Device, Message
 
 MAX_MESSAGE_ID: Final = 2**53 - 1
-"""The largest integer that JavaScript reads exactly. No store takes a higher id: later ones would have to exceed it."""
-
-BEYOND_MAX_ID: Final = "the clock of this machine is beyond 2089: message ids would not fit 2^53; set it right"
+"""The largest integer that JavaScript reads exactly. A durable store takes no higher id: later ones have to exceed it,
+so it would have them for ever."""
 
 
 class MemberList(Enum):

@@ -18,7 +18,7 @@ PIECE: Final = 4096
 PART_UIDS: Final = 8192
 """Uids that one transaction changes, before others get their turn."""
 _COLUMNS: Final = 3
-_Step = Literal["remove", "sort", "add"]
+_Step = Literal["look", "remove", "add"]
 
 
 def change_members(writer: sqlite3.Connection, channel: int, change: MemberChange) -> Iterator[None]:
@@ -39,18 +39,18 @@ def change_members(writer: sqlite3.Connection, channel: int, change: MemberChang
 
 
 def _steps(writer: sqlite3.Connection, channel: int, change: MemberChange) -> Iterator[tuple[_Step, Sequence[str]]]:
+    """What is done with which uids, piece by piece. To look at some takes its time as well, but writes nothing."""
     if change.reset or change.remove:
         staying = _gathered(chunks(change.add, PIECE))
         present = list_pieces(writer, channel, change.list) if change.reset else chunks(change.remove, PIECE)
         for piece in present:
             leaving = [uid for uid in piece if uid not in staying]
-            if leaving:
-                yield "remove", leaving
+            yield ("remove", leaving) if leaving else ("look", piece)
     # In the order of the table each page is written once; in any other, a page for nearly every uid.
     runs: list[list[str]] = []
     for piece in chunks(change.add, PIECE):
         runs.append(sorted(piece))
-        yield "sort", piece
+        yield "look", piece
     in_order = merge(*runs)
     while piece := list(islice(in_order, PIECE)):
         yield "add", piece

@@ -7,8 +7,6 @@ import trio
 from ..errors import StoreError
 from ..model import ChannelFlags, ChannelKey, ChannelType, Device, Message
 from .base import (
-    BEYOND_MAX_ID,
-    MAX_MESSAGE_ID,
     ChannelChange,
     ChannelRecord,
     Login,
@@ -43,8 +41,6 @@ class MemoryStore(Store):
                 raise StoreError(f"message {message.message_id} does not follow what is stored in {key}")
             heads[key] = message.message_seq
             newest_id = message.message_id
-        if newest_id > MAX_MESSAGE_ID:
-            raise StoreError(BEYOND_MAX_ID)
         self._newest_id = newest_id
         for message in messages:
             self._messages[message.message_id] = message

@@ -16,7 +16,7 @@ import trio
 from ..errors import StoreError, StoreOpenError
 from ..model import ChannelKey, Device, DeviceLevel, Message
 from . import schema
-from .base import BEYOND_MAX_ID, MAX_MESSAGE_ID, ChannelChange, ChannelRecord, Login, Page, SentMark, Store
+from .base import MAX_MESSAGE_ID, ChannelChange, ChannelRecord, Login, Page, SentMark, Store
 from .channel_rows import flag_bits, flags_of, load_channels
 from .files import DatabaseFiles, Synchronous
 from .members import change_members
@@ -225,7 +225,7 @@ class SQLiteStore(Store):
                 m.timestamp, m.flags, m.setting, m.expire, m.topic, m.stream_no, m.payload,
             )  # fmt: skip
         if newest_id > MAX_MESSAGE_ID:
-            raise StoreError(BEYOND_MAX_ID)
+            raise StoreError("the clock is beyond 2089: message ids exceed 2^53; set it right and restart the server")
         insert_rows(writer, "message", _MESSAGE_COLUMNS, values)
 
     def _head_of(self, channel_id: str, channel_type: int) -> _Head:

@@ -1,4 +1,4 @@
-"""The command line: `wukong-trio serve`, `wukong-trio config`, `wukong-trio bench`.
+"""The command line: `wukong-trio serve`, `config`, `backup`, `restore`, `bench`.
 
 Exit codes: 0 after a clean stop, 1 after a failure, 2 for settings or a database that cannot be used, 128 + n if a
 second signal n cut the stop short. Only what parses the command line is imported here; commands import the rest.
@@ -19,13 +19,14 @@ import click
 
 from . import __version__
 from .bench.commands import bench
-from .errors import ConfigError, StoreOpenError, WukongError
+from .errors import ConfigError, StoreError, StoreOpenError, WukongError
 from .settings import DEFAULT_FILE, KEYS, Loaded, Settings, differences, load, to_mapping
 
 if TYPE_CHECKING:
     import trio
 
     from .server import Server
+    from .store.backup import Copy
 
 SWITCH_INTERVAL_S = 0.0005
 GC_THRESHOLDS = (10_000, 5, 100)
@@ -66,6 +67,10 @@ def setting_options(command: Callable[..., Any]) -> Callable[..., Any]:
     for key in reversed(KEYS):
         if key.option:
             command = click.option(key.option, metavar=key.kind.metavar, help=key.help)(command)
+    return _config_option(command)
+
+
+def _config_option(command: Callable[..., Any]) -> Callable[..., Any]:
     return click.option(
         "--config",
         "config_file",
@@ -138,6 +143,53 @@ def config(config_file: Path | None, **options: str | None) -> None:
     import yaml
 
     click.echo(yaml.safe_dump(to_mapping(settings), sort_keys=False, allow_unicode=True), nl=False)
+
+
+def _place_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    command = click.option("--overwrite", is_flag=True, help="Replace what is there.")(command)
+    command = click.option("--data-dir", metavar="DIR", help="The server's data directory (default: as configured).")(
+        command
+    )
+    return _config_option(command)
+
+
+@commands.command()
+@click.argument("target", type=click.Path(path_type=Path))
+@_place_options
+def backup(target: Path, config_file: Path | None, data_dir: str | None, overwrite: bool) -> None:
+    """Copy the database to the file TARGET while the server runs, and check the copy.
+
+    Everything acknowledged before the command began is in it.
+    """
+    from .store.backup import back_up
+
+    _copy(partial(back_up, _data_dir(config_file, data_dir), target, overwrite=overwrite), target)
+
+
+@commands.command()
+@click.argument("backup", type=click.Path(path_type=Path))
+@_place_options
+def restore(backup: Path, config_file: Path | None, data_dir: str | None, overwrite: bool) -> None:
+    """Make the file BACKUP the database of a server that does not run."""
+    from .store.backup import restore as put_back
+
+    directory = _data_dir(config_file, data_dir)
+    _copy(partial(put_back, backup, directory, overwrite=overwrite), directory)
+
+
+def _data_dir(config_file: Path | None, data_dir: str | None) -> Path:
+    _, read_settings = _reader(config_file, {"data_dir": data_dir})
+    settings, _ = _usable(read_settings)
+    assert settings.data_dir is not None
+    return settings.data_dir
+
+
+def _copy(work: Callable[[], "Copy"], place: Path) -> None:
+    try:
+        copy = work()
+    except StoreError as error:
+        raise _Unusable(error) from None
+    click.echo(f"{place}: {copy.messages:,} messages, {copy.size_bytes / 1e6:,.1f} MB")
 
 
 class _Unusable(click.ClickException):

@@ -159,6 +159,7 @@ async def serve(
             sockets = Sockets(config, stack.enter_context(ExitStack()))
             if store is None:
                 store = await stack.enter_async_context(open_store(config.data_dir, synchronous=config.synchronous))
+            stack.enter_context(store.claim())
             parts = await assemble(config, store, Hooks(authenticate, before_send, on_event), certificate)
             stopping = trio.Event()
             server = Server(parts, sockets.endpoints(), stopping)

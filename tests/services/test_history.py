@@ -2,10 +2,11 @@
 
 import itertools
 
+import msgspec
 import pytest
 
 from wukong_trio.model import ChannelKey, Message
-from wukong_trio.services.history import DEFAULT_LIMIT, MAX_LIMIT, History, PullMode
+from wukong_trio.services.history import DEFAULT_LIMIT, MAX_LIMIT, PAGE_BYTES, History, PullMode
 from wukong_trio.store.memory import MemoryStore
 
 KEY = ChannelKey("g", 2)
@@ -105,3 +106,15 @@ async def test_h082_walking_both_ways_meets_every_message_once() -> None:
         up += seqs
         start = seqs[-1] + 1
     assert down == up == list(range(1, 201))
+
+
+async def test_a_page_holds_a_bounded_number_of_bytes_and_walking_goes_on_behind_it() -> None:
+    store = MemoryStore()
+    payload = bytes(PAGE_BYTES // 4)
+    await store.append_messages([msgspec.structs.replace(message(seq), payload=payload) for seq in range(1, 11)])
+    history = History(store)
+    assert await page(history, 0, 0, 100, DOWN) == ([7, 8, 9, 10], True)
+    assert await page(history, 6, 0, 100, DOWN) == ([3, 4, 5, 6], True)
+    assert await page(history, 2, 0, 100, DOWN) == ([1, 2], False)
+    assert await page(history, 1, 0, 4, UP) == ([1, 2, 3, 4], True)
+    assert await page(history, 7, 0, 100, UP) == ([7, 8, 9, 10], False)

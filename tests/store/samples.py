@@ -1,6 +1,11 @@
 """Messages for the tests of stores."""
 
+from collections.abc import Callable
+
+import trio
+
 from wukong_trio import ChannelKey, Message
+from wukong_trio.store.base import Store
 
 GROUP = ChannelKey("g", 2)
 
@@ -21,3 +26,17 @@ def message(message_id: int, message_seq: int, key: ChannelKey = GROUP, payload:
         topic="t",
         stream_no="s",
     )
+
+
+async def between(
+    store: Store, key: ChannelKey, low: int, high: int, limit: int, *, newest: bool, max_bytes: int = 2**40
+) -> list[Message]:
+    """The messages of a page whose size in bytes does not matter."""
+    return (await store.messages_between(key, low, high, limit, newest=newest, max_bytes=max_bytes)).messages
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Waits until something is so."""
+    with trio.fail_after(10):
+        while not condition():  # noqa: ASYNC110 - what is waited for has no event
+            await trio.sleep(0.01)

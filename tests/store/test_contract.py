@@ -2,9 +2,9 @@
 
 import pytest
 import trio
-from samples import GROUP, message
+from samples import GROUP, between, message
 
-from wukong_trio import ChannelKey, DeviceLevel, StoreError
+from wukong_trio import ChannelKey, ConfigError, DeviceLevel, StoreError
 from wukong_trio.model import ChannelFlags, Device
 from wukong_trio.store.base import ChannelChange, ChannelRecord, Login, MemberChange, MemberList, SentMark, Store
 
@@ -15,7 +15,7 @@ async def test_an_empty_store(store: Store) -> None:
     assert await store.last_message_id() == 0
     assert await store.recent_marks(0, 10) == []
     assert await store.messages_by_id([1]) == []
-    assert await store.messages_between(GROUP, 1, 10, 10, newest=True) == []
+    assert await between(store, GROUP, 1, 10, 10, newest=True) == []
     assert await store.load_channels([GROUP]) == [ChannelRecord(key=GROUP)]
     assert await store.load_logins([("ann", 0)]) == [Login()]
     assert await store.system_uids() == []
@@ -26,7 +26,7 @@ async def test_messages_come_back_as_they_were_stored(store: Store) -> None:
     payloads = [b"", b"\x00\xff\x00", "你好 \U0001f600".encode(), b"x" * 100_000]
     messages = [message(2**52 + n, n + 1, payload=payload) for n, payload in enumerate(payloads)]
     await store.append_messages(messages)
-    assert await store.messages_between(GROUP, 1, 10, 10, newest=False) == messages
+    assert await between(store, GROUP, 1, 10, 10, newest=False) == messages
     assert await store.messages_by_id([messages[2].message_id, 5, messages[2].message_id]) == [messages[2]]
     assert await store.last_message_id() == 2**52 + 3
 
@@ -35,7 +35,7 @@ async def test_channels_do_not_mix(store: Store) -> None:
     keys = [GROUP, OTHER, ChannelKey("g", 4), ChannelKey("G", 2), ChannelKey("频道", 2), ChannelKey("a\x00b", 2)]
     await store.append_messages([message(n, 1, key) for n, key in enumerate(keys, start=1)])
     for n, key in enumerate(keys, start=1):
-        assert [m.message_id for m in await store.messages_between(key, 1, 9, 9, newest=True)] == [n]
+        assert [m.message_id for m in await between(store, key, 1, 9, 9, newest=True)] == [n]
     records = await store.load_channels([*reversed(keys), ChannelKey("none", 2), keys[0]])
     assert [record.key for record in records] == [*reversed(keys), ChannelKey("none", 2), keys[0]]
     assert [record.last_seq for record in records] == [1] * len(keys) + [0, 1]
@@ -44,7 +44,7 @@ async def test_channels_do_not_mix(store: Store) -> None:
 @pytest.mark.parametrize("size", [1, 7, 8, 9, 63, 64, 65, 512, 1100])
 async def test_batches_of_any_size_are_stored_whole_and_in_order(store: Store, size: int) -> None:
     await store.append_messages([message(n, n) for n in range(1, size + 1)])
-    found = await store.messages_between(GROUP, 1, size, size, newest=True)
+    found = await between(store, GROUP, 1, size, size, newest=True)
     assert [m.message_id for m in found] == list(range(1, size + 1))
 
 
@@ -67,7 +67,7 @@ async def test_windows_of_a_channel(
     store: Store, low: int, high: int, limit: int, newest: bool, expected: list[int]
 ) -> None:
     await store.append_messages([message(n, n) for n in range(1, 11)])
-    found = await store.messages_between(GROUP, low, high, limit, newest=newest)
+    found = await between(store, GROUP, low, high, limit, newest=newest)
     assert [m.message_seq for m in found] == expected
 
 
@@ -224,3 +224,45 @@ async def test_ids_have_to_grow(store: Store) -> None:
             await store.append_messages(wrong)
     await store.append_messages([message(11, 2), message(12, 1, OTHER)])
     assert await store.last_message_id() == 12
+
+
+@pytest.mark.parametrize("newest", [True, False])
+@pytest.mark.parametrize(
+    ("limit", "max_bytes", "count", "more"),
+    [
+        (10, 10_000, 10, False),
+        (10, 9_999, 9, True),
+        (9, 10_000, 9, True),
+        (100, 3_000, 3, True),
+        (100, 3_999, 3, True),
+        (100, 1, 1, True),
+        (100, 0, 1, True),
+    ],
+)
+async def test_a_page_is_bounded_in_bytes_and_has_at_least_one_message(
+    store: Store, newest: bool, limit: int, max_bytes: int, count: int, more: bool
+) -> None:
+    await store.append_messages([message(n, n, payload=bytes(1000)) for n in range(1, 11)])
+    page = await store.messages_between(GROUP, 1, 2**62, limit, newest=newest, max_bytes=max_bytes)
+    seqs = range(11 - count, 11) if newest else range(1, count + 1)
+    assert ([m.message_seq for m in page.messages], page.more) == (list(seqs), more)
+
+
+async def test_a_message_larger_than_a_page_neither_hides_nor_draws_in_others(store: Store) -> None:
+    sizes = [10, 10, 5000, 10, 10]
+    await store.append_messages([message(n, n, payload=bytes(size)) for n, size in enumerate(sizes, start=1)])
+    pages, last, more = [], 0, True
+    while more:
+        page = await store.messages_between(GROUP, last + 1, 2**62, 100, newest=False, max_bytes=100)
+        pages.append([m.message_seq for m in page.messages])
+        last, more = pages[-1][-1], page.more
+    assert pages == [[1, 2], [3], [4, 5]]
+
+
+async def test_one_owner_at_a_time(store: Store) -> None:
+    for _ in range(2):
+        with store.claim():
+            with pytest.raises(ConfigError, match="another server"), store.claim():
+                pass
+            with pytest.raises(ConfigError, match="another server"), store.claim():
+                pass

@@ -3,13 +3,15 @@
 import random
 import shutil
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import trio
-from samples import GROUP, message
+from msgspec.structs import replace
+from samples import GROUP, between, message, until
 
 from wukong_trio import ChannelKey, StoreError
 from wukong_trio.model import Message
@@ -115,14 +117,14 @@ class Twins:
         low, high = rng.randrange(-1, 60), rng.choice((rng.randrange(80), 2**62))
         limit, newest = rng.choice((0, 1, 3, 20, 1000)), rng.random() < 0.5
         found, expected = [
-            await store.messages_between(key, low, high, limit, newest=newest) for store in (self.disk, self.model)
+            await between(store, key, low, high, limit, newest=newest) for store in (self.disk, self.model)
         ]
         assert found == expected
 
     async def compare(self) -> None:
         for key in KEYS:
             found, expected = [
-                await store.messages_between(key, 1, 2**62, 10**6, newest=True) for store in (self.disk, self.model)
+                await between(store, key, 1, 2**62, 10**6, newest=True) for store in (self.disk, self.model)
             ]
             assert found == expected
         assert await self.disk.load_channels(KEYS) == await self.model.load_channels(KEYS)
@@ -175,7 +177,7 @@ async def test_readers_see_whole_batches_while_slices_move(tmp_path: Path) -> No
             key = rng.choice(KEYS[:3])
             before = written[key]
             low = max(1, before - 30)
-            found = [m.message_seq for m in await store.messages_between(key, low, 2**62, 10**6, newest=True)]
+            found = [m.message_seq for m in await between(store, key, low, 2**62, 10**6, newest=True)]
             assert found == list(range(low, low + len(found)))
             [record] = await store.load_channels([key])
             for last in (found[-1] if found else low - 1, record.last_seq):
@@ -212,11 +214,40 @@ async def test_gaps_and_repeats_are_refused_in_channels_that_are_not_in_memory(t
 async def test_a_value_that_cannot_be_stored_harms_no_other_message(tmp_path: Path) -> None:
     store = opened(tmp_path)
     await store.append_messages([message(1, 1)])
-    for wrong in (message(3, 1, ChannelKey("\ud800", 2)), message(2**70, 2)):
+    for wrong in (message(3, 1, ChannelKey("\ud800", 2)), replace(message(3, 2), timestamp=2**70)):
         with pytest.raises((UnicodeEncodeError, OverflowError)):
             await store.append_messages([message(2, 1, ChannelKey("new", 2)), wrong])
     await store.append_messages([message(2, 1, ChannelKey("another", 2)), message(3, 1, ChannelKey("new", 2))])
     await store.append_messages([message(4, 2)])
-    assert [m.message_id for m in await store.messages_between(GROUP, 1, 9, 9, newest=True)] == [1, 4]
-    assert [m.message_id for m in await store.messages_between(ChannelKey("new", 2), 1, 9, 9, newest=True)] == [3]
+    assert [m.message_id for m in await between(store, GROUP, 1, 9, 9, newest=True)] == [1, 4]
+    assert [m.message_id for m in await between(store, ChannelKey("new", 2), 1, 9, 9, newest=True)] == [3]
+    await store.aclose()
+
+
+async def test_a_chunk_never_leaves_memory_unseen(tmp_path: Path) -> None:
+    store, moments = opened(tmp_path), list[tuple[int, int]]()
+    index = store._index
+
+    class Watched(type(index)):  # type: ignore[misc]
+        """At the moment at which a chunk is counted as moved, another thread looks."""
+
+        @property
+        def chunks_moved(self) -> int:
+            return self.__dict__.get("moved", 0)
+
+        @chunks_moved.setter
+        def chunks_moved(self, count: int) -> None:
+            looker = threading.Thread(target=lambda: moments.append((self.last_seq(1), self.chunks_moved)))
+            looker.start()
+            looker.join(0.05)
+            self.__dict__["moved"] = count
+
+    index.__class__ = Watched
+    before = index.chunks_moved
+    for n in range(1, 30):
+        await store.append_messages([message(n, 1, ChannelKey(f"g{n}", 2))])
+    await until(lambda: len(moments) == index.chunks_moved)
+    assert len(moments) > 1
+    for last_seq, moved in moments:
+        assert last_seq == 1 or moved > before, "whoever finds nothing sees that a chunk has moved"
     await store.aclose()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import trio
-from samples import GROUP, message
+from samples import GROUP, between, message
 
 from wukong_trio import StoreError, StoreOpenError, open_store
 from wukong_trio.model import ChannelFlags, Device
@@ -67,7 +67,7 @@ async def test_numbers_of_rolled_back_channels_are_not_used_again(tmp_path: Path
             await store.append_messages([message(2, 1, new), message(1, 2)])
         await store.append_messages([message(2, 1, GROUP._replace(channel_id="another"))])
         await store.append_messages([message(3, 1, new)])
-        assert [m.message_id for m in await store.messages_between(new, 1, 9, 9, newest=True)] == [3]
+        assert [m.message_id for m in await between(store, new, 1, 9, 9, newest=True)] == [3]
 
 
 async def test_one_process_at_a_time(tmp_path: Path) -> None:
@@ -103,3 +103,12 @@ async def test_closing_waits_for_a_running_write(tmp_path: Path) -> None:
             scope.cancel()
     async with open_store(tmp_path) as store:
         assert (await store.load_channels([GROUP]))[0].last_seq == 5000
+
+
+async def test_ids_that_clients_cannot_read_are_refused(tmp_path: Path) -> None:
+    async with open_store(tmp_path) as store:
+        await store.append_messages([message(2**53 - 2, 1)])
+        with pytest.raises(StoreError, match="2089"):
+            await store.append_messages([message(2**53 - 1, 2), message(2**53, 3)])
+        await store.append_messages([message(2**53 - 1, 2)])
+        assert await store.last_message_id() == 2**53 - 1

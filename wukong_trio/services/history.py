@@ -2,13 +2,13 @@
 
 from enum import IntEnum
 
-from msgspec import Struct
-
-from ..model import ChannelKey, Message
-from ..store.base import Store
+from ..model import ChannelKey
+from ..store.base import Page, Store
 
 DEFAULT_LIMIT = 100
 MAX_LIMIT = 10_000
+PAGE_BYTES = 8 * 1024 * 1024
+"""Payload of one page at most, unless a single message has more."""
 _NO_BOUND = 2**62
 
 
@@ -17,13 +17,6 @@ class PullMode(IntEnum):
 
     DOWN = 0
     UP = 1
-
-
-class Page(Struct, frozen=True):
-    """Part of a history, ascending; `more` tells whether the window holds further messages."""
-
-    messages: list[Message]
-    more: bool
 
 
 class History:
@@ -38,7 +31,7 @@ class History:
         Args:
             start: the first `message_seq` wanted, inclusive, in the direction of `mode`; with `end` 0 too: the newest.
             end: where to stop, exclusive; 0 = no bound.
-            limit: at most so many messages; 0 or less = DEFAULT_LIMIT.
+            limit: at most so many messages; 0 or less = DEFAULT_LIMIT. A page that would exceed PAGE_BYTES is shorter.
 
         Raises:
             StoreError: the store could not be read.
@@ -47,11 +40,7 @@ class History:
         low, high, newest = await self._window(key, start, end, mode)
         if low > high:
             return Page([], False)
-        found = await self._store.messages_between(key, low, high, limit + 1, newest=newest)
-        more = len(found) > limit
-        if more:
-            found = found[1:] if newest else found[:-1]
-        return Page(found, more)
+        return await self._store.messages_between(key, low, high, limit, newest=newest, max_bytes=PAGE_BYTES)
 
     async def _window(self, key: ChannelKey, start: int, end: int, mode: PullMode) -> tuple[int, int, bool]:
         """The lowest and highest seq wanted, and whether the newest or the oldest of them come first."""

@@ -2,13 +2,17 @@
 
     base     what a store is and promises
     memory   without durability, for tests
-    sqlite   the embedded default; beside it its schema, files, rows, and message_index
+    sqlite   the embedded default; beside it
+             directory, files, schema              what it finds and creates at the start
+             readers, rows, *_rows, members        its connections and statements
+             message_index, watch, wal             what it looks after while it runs
 
 Knows nothing of sessions or protocols: takes and returns batches of plain Structs.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from logging import getLogger
 from pathlib import Path
 from typing import Literal
 
@@ -16,6 +20,8 @@ import trio
 
 from .base import Store
 from .memory import MemoryStore
+
+log = getLogger(__name__)
 
 CLOSE_TIMEOUT_S = 10.0
 
@@ -38,7 +44,25 @@ async def open_store(data_dir: Path | None, *, synchronous: Literal["full", "nor
 
     store = await trio.to_thread.run_sync(SQLiteStore.open, data_dir, synchronous)
     try:
-        yield store
+        async with _beside(store.run):
+            yield store
     finally:
-        with trio.move_on_after(CLOSE_TIMEOUT_S, shield=True):
+        with trio.move_on_after(CLOSE_TIMEOUT_S, shield=True) as scope:
             await store.aclose()
+        if scope.cancelled_caught:
+            log.error("the store was not closed within %g s; the next start brings in what is left", CLOSE_TIMEOUT_S)
+
+
+@asynccontextmanager
+async def _beside(run: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
+    """Runs a task beside a `with` block. Errors of the block are raised as they are, not in a group."""
+    failure: BaseException | None = None
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(run)
+        try:
+            yield
+        except BaseException as error:
+            failure = error
+        nursery.cancel_scope.cancel()
+    if failure is not None:
+        raise failure

@@ -3,7 +3,8 @@
 Promises of every implementation:
 
 * Writes happen one after another, in the order in which the calls were made, and each call is one transaction:
-  all of it or nothing.
+  all of it or nothing. One exception: a change of very many members is carried out in parts, so that messages need not
+  wait for it, see `change_channel`.
 * When a write returns, its effect is durable (as far as the store promises durability at all) and seen by every
   read that starts later.
 * A write that has begun is finished even if the caller is cancelled.
@@ -11,12 +12,20 @@ Promises of every implementation:
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from enum import Enum
+from itertools import islice
+from typing import Final
 
 from msgspec import Struct
 
+from ..errors import ConfigError
 from ..model import ChannelFlags, ChannelKey, Device, Message
+
+MAX_MESSAGE_ID: Final = 2**53 - 1
+"""The largest integer that JavaScript reads exactly. A durable store takes no higher id: later ones have to exceed it,
+so it would have them for ever."""
 
 
 class MemberList(Enum):
@@ -80,8 +89,45 @@ class SentMark(Struct, frozen=True, gc=False):
     message_id: int
 
 
+class Page(Struct, frozen=True):
+    """Part of a history, ascending; `more` tells whether the window holds further messages."""
+
+    messages: list[Message]
+    more: bool
+
+
+def first_of(messages: Iterable[Message], limit: int, max_bytes: int) -> list[Message]:
+    """As many of these messages as make a page; none is taken from the iterator after the first that does not fit."""
+    taken: list[Message] = []
+    size = 0
+    for message in islice(messages, limit):
+        size += len(message.payload)
+        if taken and size > max_bytes:
+            break
+        taken.append(message)
+    return taken
+
+
 class Store(ABC):
     """Durable state. Get one from `open_store`."""
+
+    _claimed = False
+
+    @contextmanager
+    def claim(self) -> Iterator[None]:
+        """Makes the caller the one who writes messages, for the length of a `with` block: he alone knows the ids and
+        numbers that come next.
+
+        Raises:
+            ConfigError: somebody else has claimed it.
+        """
+        if self._claimed:
+            raise ConfigError("store: another server is using it; give each server a store of its own")
+        self._claimed = True
+        try:
+            yield
+        finally:
+            self._claimed = False
 
     @abstractmethod
     async def append_messages(self, messages: Sequence[Message]) -> None:
@@ -109,9 +155,10 @@ class Store(ABC):
 
     @abstractmethod
     async def messages_between(
-        self, key: ChannelKey, low: int, high: int, limit: int, *, newest: bool
-    ) -> list[Message]:
-        """Messages with low <= message_seq <= high, ascending; if more than `limit`, the newest or the oldest."""
+        self, key: ChannelKey, low: int, high: int, limit: int, *, newest: bool, max_bytes: int
+    ) -> Page:
+        """Messages with low <= message_seq <= high: the newest or the oldest of them, at most `limit`, and no more than
+        have `max_bytes` of payload together. The first one counts whatever its size. What is beyond is not read."""
 
     @abstractmethod
     async def load_channels(self, keys: Sequence[ChannelKey]) -> list[ChannelRecord]:
@@ -119,7 +166,12 @@ class Store(ABC):
 
     @abstractmethod
     async def change_channel(self, change: ChannelChange) -> None:
-        """Carries out the change in one transaction."""
+        """Carries out the change in one transaction; in several if it concerns many thousand members.
+
+        Then each uid changes once, from what it was to what it shall be, and the call returns when all have. If it
+        fails, some have changed and others have not; making the same call again completes it. Like any other write it
+        is finished though its caller is cancelled. Changes of channels do not overtake each other.
+        """
 
     @abstractmethod
     async def load_logins(self, keys: Sequence[tuple[str, int]]) -> list[Login]:

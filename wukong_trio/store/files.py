@@ -1,6 +1,5 @@
-"""The files of a database: creating, locking, checking and migrating them before the store uses them."""
+"""The files of a database: creating, checking and migrating them before the store uses them."""
 
-import fcntl
 import os
 import sqlite3
 from pathlib import Path
@@ -8,16 +7,17 @@ from typing import Literal
 
 from ..errors import StoreOpenError
 from . import schema
+from .base import MAX_MESSAGE_ID
+from .directory import DataDirectory
 
 Synchronous = Literal["full", "normal"]
 
 DATABASE = "wukong.db"
-LOCK = "lock"
 _CHECKED_BYTES = 32 * 1024 * 1024
 """Databases up to this size are checked whole at the start, which takes some tenths of a second."""
 _WAL_PAGES = 4000
-_WAL_KEPT_BYTES = 64 * 1024 * 1024
-_BUSY_TIMEOUT_S = 5.0
+_WAL_KEPT_BYTES = 32 * 1024 * 1024
+BUSY_TIMEOUT_S = 5.0
 
 
 class DatabaseFiles:
@@ -31,31 +31,16 @@ class DatabaseFiles:
         """
         self.path = directory / DATABASE
         self._synchronous = synchronous
+        self._directory = DataDirectory(directory)
         try:
-            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._lock = os.open(directory / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            raise StoreOpenError(
-                f"dataDir = '{directory}': {error.strerror}; name a directory that this user may write to"
-            ) from None
-        try:
-            self._take_lock(directory)
             self._prepare()
         except BaseException:
-            os.close(self._lock)
+            self._directory.release()
             raise
-
-    def _take_lock(self, directory: Path) -> None:
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise StoreOpenError(
-                f"dataDir = '{directory}': another server is using it; stop that one or name another directory"
-            ) from None
 
     def release(self) -> None:
         """Gives the directory up. The connections have to be closed before."""
-        os.close(self._lock)
+        self._directory.release()
 
     def _prepare(self) -> None:
         try:
@@ -65,6 +50,7 @@ class DatabaseFiles:
                 self._check_and_migrate(connection)
             finally:
                 connection.close()
+            self._directory.sync()
         except sqlite3.DatabaseError as error:
             raise self.damaged(error) from None
         except OSError as error:
@@ -92,6 +78,13 @@ class DatabaseFiles:
             )
         if version < schema.VERSION:
             self._migrate(connection, version)
+        [newest_id] = connection.execute("SELECT coalesce(max(message_id), 0) FROM message").fetchone()
+        if newest_id > MAX_MESSAGE_ID:
+            raise StoreOpenError(
+                f"{self.path}: holds message ids above 2^53, which clients cannot read and all later ids would have to "
+                "exceed; the clock was once beyond 2089. Restore a backup from before, or remove these messages as "
+                "docs/operating.md says"
+            )
         for table in schema.TABLES:
             connection.execute(f"SELECT * FROM {table} LIMIT 1").fetchone()
         if self.path.stat().st_size <= _CHECKED_BYTES:
@@ -128,7 +121,7 @@ class DatabaseFiles:
         return sqlite3.connect(
             f"{self.path.absolute().as_uri()}?mode={mode}",
             uri=True,
-            timeout=_BUSY_TIMEOUT_S,
+            timeout=BUSY_TIMEOUT_S,
             isolation_level=None,
             check_same_thread=False,
             cached_statements=256,

@@ -6,7 +6,17 @@ import trio
 
 from ..errors import StoreError
 from ..model import ChannelFlags, ChannelKey, ChannelType, Device, Message
-from .base import ChannelChange, ChannelRecord, Login, MemberChange, MemberList, SentMark, Store
+from .base import (
+    ChannelChange,
+    ChannelRecord,
+    Login,
+    MemberChange,
+    MemberList,
+    Page,
+    SentMark,
+    Store,
+    first_of,
+)
 
 
 class MemoryStore(Store):
@@ -53,11 +63,13 @@ class MemoryStore(Store):
         return [self._messages[id_] for id_ in dict.fromkeys(message_ids) if id_ in self._messages]
 
     async def messages_between(
-        self, key: ChannelKey, low: int, high: int, limit: int, *, newest: bool
-    ) -> list[Message]:
+        self, key: ChannelKey, low: int, high: int, limit: int, *, newest: bool, max_bytes: int
+    ) -> Page:
         await trio.lowlevel.checkpoint()
         window = self._channels.get(key, [])[max(low, 1) - 1 : max(high, 0)]
-        return window[max(len(window) - limit, 0) :] if newest else window[:limit]
+        messages = first_of(reversed(window) if newest else window, limit, max_bytes)
+        more = len(messages) < len(window)
+        return Page(messages[::-1] if newest else messages, more)
 
     async def load_channels(self, keys: Sequence[ChannelKey]) -> list[ChannelRecord]:
         await trio.lowlevel.checkpoint()

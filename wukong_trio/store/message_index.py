@@ -79,11 +79,12 @@ class MessageIndex:
         """A transaction has succeeded: enters its messages (channel, message_seq, message_id), in order."""
         with self._lock:
             self._add(entries)
-        self._slice = []
-        if self._completes_chunk:
-            self._completes_chunk = False
-            self._frozen = {}
-            self.chunks_moved += 1
+            self._slice = []
+            if self._completes_chunk:
+                # In one step for those who look: who does not find a channel here any more sees that a chunk has moved.
+                self._completes_chunk = False
+                self._frozen = {}
+                self.chunks_moved += 1
 
     def _add(self, entries: Iterable[tuple[int, int, int]]) -> None:
         for channel, message_seq, message_id in entries:

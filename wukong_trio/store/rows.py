@@ -1,13 +1,17 @@
-"""Inserting many rows with few statements.
+"""Writing and reading many rows with few statements.
 
 `executemany` gives the GIL away and takes it back for every row, which costs a switch interval each while the event
 loop is busy. A statement for 512 rows does it once.
 """
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
-from typing import Any, Final
+from typing import Any, Final, TypeVar
+
+import msgspec
+
+T = TypeVar("T")
 
 _MOST_ROWS: Final = 512
 
@@ -36,3 +40,20 @@ def insert_rows(
         connection.execute(_statement(table, columns, rows, skip_known), values[start:stop])
         start = stop
         left -= rows
+
+
+def marks(count: int, mark: str = "?") -> str:
+    """So many placeholders for a statement."""
+    return ",".join([mark] * count)
+
+
+def chunks(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    """A sequence in pieces that are not larger than `size`."""
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
+
+
+def load_json(connection: sqlite3.Connection, query: str, values: Sequence[Any]) -> list[Any]:
+    """The rows of a query that returns them all in one JSON array."""
+    rows: list[Any] = msgspec.json.decode(connection.execute(query, values).fetchone()[0])
+    return rows

@@ -61,16 +61,17 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
 VERSION: Final = len(MIGRATIONS)
 TABLES: Final = ("channel", "message", "message_index", "indexed", "member", "device", "system_uid")
 
-READ_MESSAGE: Final = """
+READ_MESSAGES: Final = """
     SELECT message_id, message_seq, channel_id, channel_type, from_uid, client_msg_no, timestamp, payload,
            message.flags, setting, expire, topic, stream_no
-    FROM message JOIN channel ON number = channel
+    FROM json_each(?) AS wanted CROSS JOIN message ON message_id = wanted.value JOIN channel ON number = channel
 """
+"""In the order of the ids in a JSON array, each found when it is fetched: nothing is read that nobody fetches."""
 MESSAGE_FIELDS: Final = (
     *("message_id", "message_seq", "channel_id", "channel_type", "from_uid", "client_msg_no", "timestamp", "payload"),
     *("flags", "setting", "expire", "topic", "stream_no"),
 )
-"""The columns of READ_MESSAGE as fields of a `Message`."""
+"""The columns of READ_MESSAGES as fields of a `Message`."""
 UNINDEXED: Final = """
     SELECT message_id, channel, message_seq FROM message
     WHERE message_id > (SELECT message_id FROM indexed) ORDER BY message_id
@@ -86,6 +87,8 @@ LOAD_CHANNELS: Final = """
     WITH wanted (place, id, type) AS (VALUES {})
     SELECT json_group_array(json_array(place, number, flags, (
         SELECT coalesce(max(message_seq), 0) FROM message_index WHERE channel = number
+    ), (
+        SELECT count(*) FROM (SELECT 1 FROM member WHERE channel = number LIMIT ?)
     )))
     FROM wanted CROSS JOIN channel ON channel_id = id AND channel_type = type
 """
@@ -94,6 +97,12 @@ LOAD_MEMBERS: Final = """
         SELECT channel, list, json_group_array(uid) AS uids FROM member WHERE channel IN ({}) GROUP BY channel, list
     )
 """
+LIST_PIECE: Final = """
+    SELECT json_group_array(uid) FROM (
+        SELECT uid FROM member WHERE channel = ? AND list = ? AND uid >= ? ORDER BY uid LIMIT ?
+    )
+"""
+REMOVE_MEMBERS: Final = "DELETE FROM member WHERE channel = ? AND list = ? AND uid IN ({})"
 LOAD_LOGINS: Final = """
     WITH wanted (uid, flag) AS (VALUES {})
     SELECT json_group_array(json_array(wanted.uid, flag, token, level, flags, registered)) FROM (

@@ -6,32 +6,39 @@ own.
 
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
+from logging import getLogger
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, Final, Self, TypeVar
 
-import msgspec
 import trio
 
-from ..errors import StoreError
-from ..model import ChannelFlags, ChannelKey, Device, DeviceLevel, Message
+from ..errors import StoreError, StoreOpenError
+from ..model import ChannelKey, Device, DeviceLevel, Message
 from . import schema
-from .base import ChannelChange, ChannelRecord, Login, MemberChange, MemberList, SentMark, Store
+from .base import MAX_MESSAGE_ID, ChannelChange, ChannelRecord, Login, Page, SentMark, Store
+from .channel_rows import flag_bits, flags_of, load_channels
 from .files import DatabaseFiles, Synchronous
+from .members import change_members
 from .message_index import MessageIndex
-from .rows import insert_rows
+from .message_rows import last_message_id, messages_between, messages_by_id, recent_marks
+from .readers import ReaderPool
+from .rows import chunks, insert_rows, load_json, marks
+from .wal import LogKeeper
+from .watch import FileWatch
+
+log = getLogger(__name__)
 
 T = TypeVar("T")
 
-READERS = 2
-_IN_STATEMENT = 4000
-"""Values bound in one statement at most; SQLite takes 32766."""
-_HEADS_CACHED = 200_000
-_NO_LOGIN = Login()
-_FLAG_BITS = {"large": 1, "ban": 2, "disband": 4, "send_ban": 8, "allow_stranger": 16}
-
-
-_MESSAGE_COLUMNS = 12
+TEND_INTERVAL_S: Final = 1.0
+_LOGINS_IN_STATEMENT: Final = 2000
+_HEADS_CACHED: Final = 200_000
+_NO_LOGIN: Final = Login()
+_MESSAGE_COLUMNS: Final = 12
+_DATA_VERSION: Final = "PRAGMA data_version"
+"""Changes when another connection has written."""
+_SMALL_WRITE: Final = "UPDATE indexed SET message_id = message_id"
 
 
 class _Head:
@@ -44,18 +51,32 @@ class _Head:
         self.last_seq = last_seq
 
 
+class _VanishedError(Exception):
+    """The files are not where they belong."""
+
+
 class SQLiteStore(Store):
     """Messages and all other state in one database file."""
 
     def __init__(self, files: DatabaseFiles) -> None:
         self._files = files
-        self._writer = files.open_writer()
         self._writing = trio.CapacityLimiter(1)
-        self._readers = [files.open_reader() for _ in range(READERS)]
-        self._reading = trio.CapacityLimiter(READERS)
-        self._index = MessageIndex(self._writer)
+        self._changing = trio.Lock()
+        with ExitStack() as opened:
+            self._writer = opened.enter_context(closing(files.open_writer()))
+            # Who connects never waits for a large channel, and neither of them for history.
+            self._logins, self._look_ups, self._history = self._pools = tuple(
+                opened.enter_context(closing(ReaderPool(files, size))) for size in (1, 2, 2)
+            )
+            self._index = MessageIndex(self._writer)
+            self._data_version = self._writer.execute(_DATA_VERSION).fetchone()
+            self._watch = FileWatch(files.path)
+            opened.pop_all()
+        self._log_keeper = LogKeeper(files.path)
         self._heads: dict[tuple[str, int], _Head] = {}
         self._failure = ""
+        self._vanished = False
+        self._closed = False
 
     @classmethod
     def open(cls, directory: Path, synchronous: Synchronous) -> Self:
@@ -70,26 +91,69 @@ class SQLiteStore(Store):
         except sqlite3.DatabaseError as error:
             files.release()
             raise files.damaged(error) from None
+        except OSError as error:
+            files.release()
+            raise StoreOpenError(f"{error.filename}: {error.strerror}; start the server again") from None
+
+    async def run(self) -> None:
+        """Looks after the files until cancelled: notices when they are gone, keeps the log short, and tries again after
+        a failure. `open_store` does that."""
+        while True:
+            await trio.sleep(TEND_INTERVAL_S)
+            await trio.to_thread.run_sync(self._tend, limiter=self._writing, abandon_on_cancel=True)
+
+    def _tend(self) -> None:
+        if self._watch.thorough_problem() or self._failure:
+            with suppress(StoreError):
+                self._transact(lambda writer: writer.execute(_SMALL_WRITE))
+        else:
+            self._log_keeper.tend(self._writer)
 
     # Running
 
-    async def _write(self, work: Callable[[sqlite3.Connection], None]) -> None:
-        await trio.to_thread.run_sync(self._transact, work, limiter=self._writing)
+    async def _write(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        return await trio.to_thread.run_sync(self._transact, work, limiter=self._writing)
 
-    def _transact(self, work: Callable[[sqlite3.Connection], None]) -> None:
+    def _transact(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        if self._closed:
+            raise StoreError(f"{self._files.path}: the store is closed")
         if len(self._heads) > _HEADS_CACHED:
             self._heads.clear()
         try:
+            self._check_files()
             with self._transaction():
-                work(self._writer)
+                result = work(self._writer)
         except BaseException as error:
             # Whatever went wrong, a value that SQLite does not take included: what was rolled back is not there.
             self._heads.clear()
-            if not isinstance(error, sqlite3.Error):
+            if not isinstance(error, sqlite3.Error | _VanishedError):
                 raise
-            self._failure = f"{self._files.path}: {error}"
+            self._note(str(error) if isinstance(error, _VanishedError) else f"{self._files.path}: {error}")
             raise StoreError(self._failure) from error
-        self._failure = ""
+        if self._failure:
+            self._note("")
+        return result
+
+    def _check_files(self) -> None:
+        """Stops a write into a file that nobody will find again."""
+        if problem := self._watch.problem():
+            self._vanished = True
+            raise _VanishedError(problem)
+        if self._vanished:
+            # Sequence numbers and the newest messages are in memory.
+            if self._writer.execute(_DATA_VERSION).fetchone() != self._data_version:
+                raise _VanishedError(
+                    f"{self._files.path}: another program has changed it meanwhile; restart the server"
+                )
+            self._vanished = False
+
+    def _note(self, failure: str) -> None:
+        """Remembers how the last write went, and says so when that is news."""
+        if failure and failure != self._failure:
+            log.error("nothing can be stored: %s", failure)
+        elif self._failure and not failure:
+            log.warning("messages are stored again")
+        self._failure = failure
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -104,28 +168,25 @@ class SQLiteStore(Store):
                     self._writer.execute("ROLLBACK")
             raise
 
-    async def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        def run() -> T:
-            connection = self._readers.pop()
-            try:
-                return work(connection)
-            except sqlite3.Error as error:
-                raise StoreError(f"{self._files.path}: {error}") from error
-            finally:
-                self._readers.append(connection)
-
-        return await trio.to_thread.run_sync(run, limiter=self._reading, abandon_on_cancel=True)
-
     async def aclose(self) -> None:
-        """Waits for running calls, brings the WAL into the database and closes it. Bound it."""
-        async with self._writing:
+        """Waits for running writes, interrupts reads, brings the WAL into the database and closes it. Bound it.
+
+        Later calls raise StoreError. Closing it again does nothing.
+        """
+        async with self._changing, self._writing:
+            if self._closed:
+                return
+            self._closed = True
+            for pool in self._pools:
+                await pool.idle()
             await trio.to_thread.run_sync(self._close, abandon_on_cancel=True)
 
     def _close(self) -> None:
+        for pool in self._pools:
+            pool.close()
         with suppress(sqlite3.Error):
             self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        for connection in (*self._readers, self._writer):
-            connection.close()
+        self._writer.close()
         self._files.release()
 
     @property
@@ -163,6 +224,8 @@ class SQLiteStore(Store):
                 m.message_id, head.number, m.message_seq, m.from_uid, m.client_msg_no,
                 m.timestamp, m.flags, m.setting, m.expire, m.topic, m.stream_no, m.payload,
             )  # fmt: skip
+        if newest_id > MAX_MESSAGE_ID:
+            raise StoreError("the clock is beyond 2089: message ids exceed 2^53; set it right and restart the server")
         insert_rows(writer, "message", _MESSAGE_COLUMNS, values)
 
     def _head_of(self, channel_id: str, channel_type: int) -> _Head:
@@ -183,100 +246,46 @@ class SQLiteStore(Store):
         return self._index.last_seq(number) or int(connection.execute(schema.LAST_INDEXED, (number,)).fetchone()[0])
 
     async def last_message_id(self) -> int:
-        def read(reader: sqlite3.Connection) -> int:
-            return int(reader.execute("SELECT coalesce(max(message_id), 0) FROM message").fetchone()[0])
-
-        return await self._read(read)
+        return await self._look_ups.read(last_message_id)
 
     async def recent_marks(self, since_message_id: int, limit: int) -> list[SentMark]:
-        def read(reader: sqlite3.Connection) -> list[SentMark]:
-            rows = reader.execute(schema.RECENT_MARKS, (since_message_id, limit)).fetchall()
-            return [
-                SentMark(ChannelKey(id_, type_), uid, no, message_id) for id_, type_, uid, no, message_id in rows[::-1]
-            ]
-
-        return await self._read(read)
+        return await self._look_ups.read(lambda reader: recent_marks(reader, since_message_id, limit))
 
     async def messages_by_id(self, message_ids: Sequence[int]) -> list[Message]:
-        return await self._read(lambda reader: _messages(reader, list(dict.fromkeys(message_ids))))
+        ids = list(dict.fromkeys(message_ids))
+        return await self._look_ups.read(lambda reader: list(messages_by_id(reader, ids)))
 
     async def messages_between(
-        self, key: ChannelKey, low: int, high: int, limit: int, *, newest: bool
-    ) -> list[Message]:
-        def read(reader: sqlite3.Connection) -> list[Message]:
-            found = self._ids_between(reader, key, low, high, limit, newest)
-            seqs = sorted(found)
-            wanted = seqs[max(len(seqs) - limit, 0) :] if newest else seqs[:limit]
-            return sorted(_messages(reader, [found[seq] for seq in wanted]), key=_seq_of)
+        self, key: ChannelKey, low: int, high: int, limit: int, *, newest: bool, max_bytes: int
+    ) -> Page:
+        def read(reader: sqlite3.Connection) -> Page:
+            return messages_between(reader, self._index, key, low, high, limit, newest=newest, max_bytes=max_bytes)
 
-        return await self._read(read)
-
-    def _ids_between(
-        self, reader: sqlite3.Connection, key: ChannelKey, low: int, high: int, limit: int, newest: bool
-    ) -> dict[int, int]:
-        """The ids of at least the wanted messages by their sequence numbers."""
-        row = reader.execute("SELECT number FROM channel WHERE channel_id = ? AND channel_type = ?", key).fetchone()
-        if row is None:
-            return {}
-        # First the part in memory, then the table: what moves in between is found twice, not missed.
-        found = self._index.between(row[0], low, high, limit, newest=newest)
-        query = schema.INDEXED_BETWEEN.format(order="DESC" if newest else "ASC")
-        return found | dict(reader.execute(query, (row[0], low, high, limit)))
+        return await self._history.read(read)
 
     # Channels
 
     async def load_channels(self, keys: Sequence[ChannelKey]) -> list[ChannelRecord]:
-        return await self._read(lambda reader: self._load(reader, keys))
-
-    def _load(self, reader: sqlite3.Connection, keys: Sequence[ChannelKey]) -> list[ChannelRecord]:
-        found = self._load_heads(reader, keys)
-        members: dict[int, dict[int, list[str]]] = {}
-        for chunk in _chunks([number for number, _, _ in found.values()], _IN_STATEMENT):
-            for number, name, uids in _load_json(reader, schema.LOAD_MEMBERS.format(_marks(len(chunk))), chunk):
-                members.setdefault(number, {})[name] = uids
-        records = []
-        for place, key in enumerate(keys):
-            number, flags, last_seq = found.get(place, (0, None, 0))
-            lists = members.get(number, {})
-            records.append(
-                ChannelRecord(
-                    key=key,
-                    flags=_flags(flags),
-                    subscribers=frozenset(lists.get(MemberList.SUBSCRIBERS.value, ())),
-                    denied=frozenset(lists.get(MemberList.DENIED.value, ())),
-                    allowed=frozenset(lists.get(MemberList.ALLOWED.value, ())),
-                    last_seq=last_seq,
-                )
-            )
-        return records
-
-    def _load_heads(
-        self, reader: sqlite3.Connection, keys: Sequence[ChannelKey]
-    ) -> dict[int, tuple[int, int | None, int]]:
-        """Number, flags and last sequence number of those channels that exist, by their place in `keys`."""
-        found: dict[int, tuple[int, int | None, int]] = {}
-        for chunk in _chunks(list(enumerate(keys)), _IN_STATEMENT // 3):
-            query = schema.LOAD_CHANNELS.format(_marks(len(chunk), "(?,?,?)"))
-            values = [value for place, key in chunk for value in (place, *key)]
-            moved = -1
-            # Once more if entries went from memory to the table in between: they may have been in neither.
-            while moved != self._index.chunks_moved:
-                moved = self._index.chunks_moved
-                for place, number, flags, indexed in _load_json(reader, query, values):
-                    found[place] = (number, flags, self._index.last_seq(number) or indexed)
-        return found
+        return await self._look_ups.read(lambda reader: load_channels(reader, self._index, keys))
 
     async def change_channel(self, change: ChannelChange) -> None:
-        await self._write(lambda writer: self._change(writer, change))
+        async with self._changing:
+            parts = self._change(change)
+            # What has begun is finished. Between two parts other writes get their turn.
+            with trio.CancelScope(shield=True):
+                while not await self._write(lambda _: next(parts, True)):
+                    pass
 
-    def _change(self, writer: sqlite3.Connection, change: ChannelChange) -> None:
-        number = self._head_of(*change.key).number
+    def _change(self, change: ChannelChange) -> Iterator[bool]:
+        """Carries out a change in the writer's thread; yields False wherever its transaction may end."""
+        writer, number = self._writer, self._head_of(*change.key).number
         if change.flags is not None:
-            writer.execute("UPDATE channel SET flags = ? WHERE number = ?", (_flag_bits(change.flags), number))
+            writer.execute("UPDATE channel SET flags = ? WHERE number = ?", (flag_bits(change.flags), number))
         elif change.create:
             writer.execute("UPDATE channel SET flags = 0 WHERE number = ? AND flags IS NULL", (number,))
         for members in change.members:
-            _change_members(writer, number, members)
+            for _ in change_members(writer, number, members):
+                yield False
 
     # Users
 
@@ -284,13 +293,13 @@ class SQLiteStore(Store):
         def read(reader: sqlite3.Connection) -> list[Login]:
             logins: dict[tuple[str, int], Login] = {}
             # One statement for many keys: each statement locks the database anew.
-            for chunk in _chunks(keys, _IN_STATEMENT // 2):
-                query = schema.LOAD_LOGINS.format(_marks(len(chunk), "(?,?)"))
-                for uid, flag, *row in _load_json(reader, query, [value for key in chunk for value in key]):
+            for chunk in chunks(keys, _LOGINS_IN_STATEMENT):
+                query = schema.LOAD_LOGINS.format(marks(len(chunk), "(?,?)"))
+                for uid, flag, *row in load_json(reader, query, [value for key in chunk for value in key]):
                     logins[uid, flag] = _login(uid, flag, *row)
             return [logins.get(key, _NO_LOGIN) for key in keys]
 
-        return await self._read(read)
+        return await self._logins.read(read)
 
     async def put_device(self, device: Device) -> None:
         row = (device.uid, device.device_flag, device.token, int(device.level))
@@ -311,7 +320,7 @@ class SQLiteStore(Store):
         def read(reader: sqlite3.Connection) -> list[str]:
             return [uid for (uid,) in reader.execute("SELECT uid FROM system_uid ORDER BY uid")]
 
-        return await self._read(read)
+        return await self._look_ups.read(read)
 
     async def change_system_uids(self, *, add: Sequence[str] = (), remove: Sequence[str] = ()) -> None:
         def write(writer: sqlite3.Connection) -> None:
@@ -323,62 +332,8 @@ class SQLiteStore(Store):
         await self._write(write)
 
 
-def _change_members(writer: sqlite3.Connection, number: int, change: MemberChange) -> None:
-    name = change.list.value
-    if change.reset:
-        writer.execute("DELETE FROM member WHERE channel = ? AND list = ?", (number, name))
-    for chunk in _chunks(change.remove, _IN_STATEMENT):
-        writer.execute(
-            f"DELETE FROM member WHERE channel = ? AND list = ? AND uid IN ({_marks(len(chunk))})",
-            (number, name, *chunk),
-        )
-    insert_rows(writer, "member", 3, [value for uid in change.add for value in (number, name, uid)], skip_known=True)
-
-
-def _marks(count: int, mark: str = "?") -> str:
-    return ",".join([mark] * count)
-
-
-def _load_json(reader: sqlite3.Connection, query: str, values: Sequence[Any]) -> list[list[Any]]:
-    """The rows of a query that returns them all in one JSON array."""
-    rows: list[list[Any]] = msgspec.json.decode(reader.execute(query, values).fetchone()[0])
-    return rows
-
-
-def _chunks(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
-    for start in range(0, len(items), size):
-        yield items[start : start + size]
-
-
-def _messages(reader: sqlite3.Connection, message_ids: Sequence[int]) -> list[Message]:
-    """Messages by their ids, in no particular order."""
-    found: list[Message] = []
-    for chunk in _chunks(message_ids, _IN_STATEMENT):
-        query = f"{schema.READ_MESSAGE} WHERE message_id IN ({_marks(len(chunk))})"
-        found += map(_message, reader.execute(query, chunk))
-    return found
-
-
-def _seq_of(message: Message) -> int:
-    return message.message_seq
-
-
 def _login(uid: str, device_flag: int, token: str | None, level: int, flags: int | None, registered: int) -> Login:
     device = None
     if token is not None:
         device = Device(uid=uid, device_flag=device_flag, token=token, level=DeviceLevel(level))
-    return Login(device, _flags(flags), bool(registered))
-
-
-def _message(row: tuple[Any, ...]) -> Message:
-    return Message(**dict(zip(schema.MESSAGE_FIELDS, row, strict=True)))
-
-
-def _flag_bits(flags: ChannelFlags) -> int:
-    return sum(bit for name, bit in _FLAG_BITS.items() if getattr(flags, name))
-
-
-def _flags(bits: int | None) -> ChannelFlags | None:
-    if bits is None:
-        return None
-    return ChannelFlags(**{name: bits & bit != 0 for name, bit in _FLAG_BITS.items()})
+    return Login(device, flags_of(flags), bool(registered))

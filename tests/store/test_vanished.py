@@ -1,0 +1,182 @@
+"""The files of an open database are deleted, moved or replaced: nothing is acknowledged into them."""
+
+import logging
+import shutil
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from samples import GROUP, between, message, until
+
+from wukong_trio import StoreError, StoreOpenError, open_store
+from wukong_trio.store import sqlite
+from wukong_trio.store.base import Store
+
+
+def rename_directory(data: Path) -> None:
+    data.rename(data.with_name("moved"))
+
+
+def put_directory_back(data: Path) -> None:
+    data.with_name("moved").rename(data)
+
+
+def replace_directory(data: Path) -> None:
+    rename_directory(data)
+    shutil.copytree(data.with_name("moved"), data)
+
+
+def put_old_directory_back(data: Path) -> None:
+    shutil.rmtree(data)
+    put_directory_back(data)
+
+
+def rename(name: str) -> Callable[[Path], None]:
+    return lambda data: (data / name).rename(data / "moved") and None
+
+
+def replace(name: str) -> Callable[[Path], None]:
+    def do(data: Path) -> None:
+        rename(name)(data)
+        shutil.copy(data / "moved", data / name)
+
+    return do
+
+
+def put_back(name: str) -> Callable[[Path], None]:
+    return lambda data: (data / "moved").replace(data / name) and None
+
+
+async def refused(store: Store, names: str) -> None:
+    last_seq = (await store.load_channels([GROUP]))[0].last_seq
+    for _ in range(3):
+        with pytest.raises(StoreError, match=names):
+            await store.append_messages([message(last_seq + 1, last_seq + 1)])
+    assert names in store.failure
+
+
+@pytest.mark.parametrize(
+    ("harm", "mend", "names"),
+    [
+        (rename_directory, put_directory_back, "/data: deleted or moved"),
+        (replace_directory, put_old_directory_back, "wukong.db: replaced"),
+        (rename("wukong.db"), put_back("wukong.db"), "wukong.db: deleted or moved"),
+        (replace("wukong.db"), put_back("wukong.db"), "wukong.db: replaced"),
+        (rename("wukong.db-wal"), put_back("wukong.db-wal"), "wukong.db-wal: deleted or moved"),
+        (replace("wukong.db-wal"), put_back("wukong.db-wal"), "wukong.db-wal: replaced"),
+        (rename("wukong.db-shm"), put_back("wukong.db-shm"), "wukong.db-shm: deleted or moved"),
+    ],
+)
+async def test_sends_are_refused_until_the_same_file_is_back(
+    tmp_path: Path, harm: Callable[[Path], None], mend: Callable[[Path], None], names: str
+) -> None:
+    data = tmp_path / "data"
+    async with open_store(data) as store:
+        await store.append_messages([message(1, 1)])
+        harm(data)
+        await refused(store, names)
+        mend(data)
+        await store.append_messages([message(2, 2)])
+        assert store.failure == ""
+    async with open_store(data) as store:
+        assert len(await between(store, GROUP, 1, 9, 9, newest=True)) == 2
+
+
+async def test_a_deleted_directory_is_never_acknowledged_into(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    async with open_store(data) as store:
+        await store.append_messages([message(1, 1)])
+        shutil.rmtree(data)
+        await refused(store, "/data: deleted or moved")
+        async with open_store(data) as another:
+            await another.append_messages([message(1, 1)])
+        await refused(store, "wukong.db")
+    async with open_store(data) as store:
+        assert (await store.load_channels([GROUP]))[0].last_seq == 1, "the end of the first harms nothing here"
+
+
+async def test_what_a_deleted_log_held_is_there_after_a_stop(tmp_path: Path) -> None:
+    async with open_store(tmp_path) as store:
+        await store.append_messages([message(n, n) for n in range(1, 100)])
+        (tmp_path / "wukong.db-wal").unlink()
+        await refused(store, "wukong.db-wal")
+    async with open_store(tmp_path) as store:
+        assert (await store.load_channels([GROUP]))[0].last_seq == 99
+
+
+async def test_what_another_program_has_changed_meanwhile_is_not_taken_back(tmp_path: Path) -> None:
+    data, moved = tmp_path / "data", tmp_path / "moved"
+    async with open_store(data) as store:
+        await store.append_messages([message(1, 1)])
+        data.rename(moved)
+        await refused(store, "deleted or moved")
+        database = sqlite3.connect(moved / "wukong.db")
+        database.execute("INSERT INTO system_uid VALUES ('x')")
+        database.commit()
+        database.close()
+        moved.rename(data)
+        await refused(store, "another program has changed it")
+
+
+async def test_the_lock_goes_where_the_directory_goes(tmp_path: Path) -> None:
+    data, moved = tmp_path / "data", tmp_path / "moved"
+    async with open_store(data):
+        for file in data.iterdir():
+            assert file.name.startswith("wukong.db"), "there is no lock file that could be deleted"
+        data.rename(moved)
+        with pytest.raises(StoreOpenError, match="another server"):
+            async with open_store(moved):
+                pass
+        async with open_store(data):
+            pass
+    async with open_store(moved):
+        pass
+
+
+async def test_an_idle_store_notices_and_says_so_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(sqlite, "TEND_INTERVAL_S", 0.01)
+    caplog.set_level(logging.INFO)
+    data = tmp_path / "data"
+    async with open_store(data) as store:
+        for _ in range(2):
+            caplog.clear()
+            rename_directory(data)
+            await until(lambda: bool(store.failure))
+            await refused(store, "deleted or moved")
+            put_directory_back(data)
+            await until(lambda: not store.failure)
+            assert [record.levelname for record in caplog.records] == ["ERROR", "WARNING"]
+            assert str(data) in caplog.text
+
+
+async def test_a_failed_store_recovers_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sqlite, "TEND_INTERVAL_S", 0.01)
+    async with open_store(tmp_path) as store:
+        assert isinstance(store, sqlite.SQLiteStore)
+        [pages] = store._writer.execute("PRAGMA page_count").fetchone()
+        store._writer.execute(f"PRAGMA max_page_count = {pages}")
+        with pytest.raises(StoreError, match="full"):
+            await store.append_messages([message(1, 1, payload=bytes(100_000))])
+        await until(lambda: not store.failure)
+
+
+async def test_new_directories_are_made_durable_with_their_parents(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: set[tuple[int, int]] = set()
+
+    def fsync(descriptor: int) -> None:
+        found = sqlite_os.fstat(descriptor)
+        synced.add((found.st_dev, found.st_ino))
+
+    from wukong_trio.store import directory
+
+    sqlite_os = directory.os
+    monkeypatch.setattr(directory.os, "fsync", fsync)
+    async with open_store(tmp_path / "a" / "b" / "data"):
+        pass
+    for path in (tmp_path, tmp_path / "a", tmp_path / "a" / "b", tmp_path / "a" / "b" / "data"):
+        assert (path.stat().st_dev, path.stat().st_ino) in synced, path

@@ -12,7 +12,8 @@ from msgspec.structs import replace
 
 from wukong_trio.config import Address, Auth, Config, Limits, Listeners
 from wukong_trio.errors import ConfigError
-from wukong_trio.setting_kinds import MAX_SECONDS, is_loopback, parse_address, parse_duration, write_duration
+from wukong_trio.hosts import is_loopback
+from wukong_trio.setting_kinds import MAX_SECONDS, parse_address, parse_duration, write_duration
 from wukong_trio.settings import KEYS, UNSUPPORTED, Loaded, Settings, check, load, to_mapping
 
 

@@ -76,12 +76,15 @@ async def test_h010_h011_the_manager_token(open_server: OpenServer) -> None:
     with trio.fail_after(10):
         async with open_server(auth={"manager_token": "k"}) as server, Api(server) as api:
             for headers in ({}, {"token": "x"}, {"token": ""}, {"Authorization": "Bearer k"}, {"token": "é"}):
-                answer = await api.http.get("/route", headers=[(n, v.encode()) for n, v in headers.items()])
+                answer = await api.http.get("/user/systemuids", headers=[(n, v.encode()) for n, v in headers.items()])
                 assert (answer.status_code, answer.content) == (401, b"")
-            assert (await api.http.get("/route?token=k")).status_code == 401
+                # Clients ask where to connect; they have no such token.
+                assert (await api.http.get("/route", headers=[(n, v.encode()) for n, v in headers.items()])).is_success
+            assert (await api.http.get("/user/systemuids?token=k")).status_code == 401
             assert (await api.http.get("/nope")).status_code == 401
+            assert (await api.http.post("/route/batch", json=[])).status_code == 401
             for name in ("token", "TOKEN"):
-                assert (await api.http.get("/route", headers={name: "k"})).status_code == 200
+                assert (await api.http.get("/user/systemuids", headers={name: "k"})).status_code == 200
             assert (await api.http.options("/route")).status_code == 204
             for path in ("/health", "/healthz", "/readyz"):
                 assert (await api.http.get(path)).status_code == 200

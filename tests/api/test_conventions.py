@@ -8,7 +8,7 @@ import trio
 from api_calls import OK, Api, OpenServer
 
 from wukong_trio import Address, Listeners, RouteAddresses, StoreError
-from wukong_trio.api.addresses import private_ipv4
+from wukong_trio.api.machine import own_address
 from wukong_trio.model import Message
 from wukong_trio.store.memory import MemoryStore
 
@@ -119,8 +119,8 @@ async def test_route_of_a_server_that_listens_everywhere(open_server: OpenServer
         async with open_server(listeners=listeners) as server, Api(server) as api:
             port = server.endpoints.ws.rpartition(":")[2]
             assert await api.get("/route") == {
-                "tcp_addr": f"{private_ipv4()}:5100",
-                "ws_addr": f"ws://{private_ipv4()}:{port}",
+                "tcp_addr": f"{own_address(4)}:5100",
+                "ws_addr": f"ws://{own_address(4)}:{port}",
                 "wss_addr": "",
             }
 

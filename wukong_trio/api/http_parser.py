@@ -23,7 +23,6 @@ _CHUNKED: Final = -1
 _NEEDS_REFERENCE: Final = frozenset({b"upgrade", b"expect", b"http2-settings"})
 _TLS: Final = b"\x16\x03"
 """A client that greets in TLS."""
-_BLANK_LINE: Final = re.compile(rb"\n\r?\n")
 _HOST: Final = re.compile(rb"[a-zA-Z0-9.:_\[\]-]+")
 _REQUEST_LINE: Final = re.compile(rb"(?P<method>[A-Z]+) (?P<path>/[!->@-~]*)(?:\?(?P<query>[!-~]*))? HTTP/1\.1\r\n")
 
@@ -225,7 +224,7 @@ def _hopeless(part: bytes) -> HandOver | Refusal | None:
     """What the beginning of a head, without its end, is already known to be; None if it may become a request."""
     if part.startswith(_TLS):
         return Refusal(400, is_tls=True)
-    known = len(part) > HEAD_LIMIT_BYTES or not part[:1].isupper() or _BLANK_LINE.search(part) is not None
+    known = len(part) > HEAD_LIMIT_BYTES or not part[:1].isupper() or b"\n\n" in part or b"\n\r\n" in part
     return HandOver(part) if known else None
 
 

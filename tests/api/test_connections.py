@@ -9,6 +9,7 @@ from api_calls import Api, OpenServer
 
 from wukong_trio import Server
 from wukong_trio.api import time_limits
+from wukong_trio.testing import open_test_server
 
 GET = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n%b\r\n"
 
@@ -117,6 +118,25 @@ async def test_unfinished_requests_do_not_hold_up_the_end(
                     await answer(other)
                 start = trio.current_time()
             assert trio.current_time() - start < 2
+
+
+async def test_what_nobody_is_at_work_on_is_ended_at_once() -> None:
+    parts = (
+        b"",
+        b"GET /healthz HT",
+        GET[:-6],
+        b"POST /channel HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n{",
+    )
+    with trio.fail_after(10):
+        async with AsyncExitStack() as outliving:
+            async with open_test_server(engine="native") as server:
+                streams = [await outliving.enter_async_context(connection(server)) for _ in parts]
+                for stream, part in zip(streams, parts, strict=True):
+                    await stream.send_all(part or GET % b"")
+                await answer(streams[0])
+                start = trio.current_time()
+            # Far less than what requests under way may take.
+            assert trio.current_time() - start < time_limits.GRACEFUL_S / 3
 
 
 @pytest.mark.parametrize(

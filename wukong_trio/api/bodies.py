@@ -23,6 +23,8 @@ SLICE_BYTES: Final = 128 * 1024
 SLICE_ITEMS: Final = 4096
 MAX_ITEMS: Final = 2_000_000
 """Entries in the lists of one body."""
+MAX_BRACKETS: Final = 1000
+"""Lists in a large body. Requests have one."""
 
 _TRAILING: Final = re.compile(r"trailing characters \(byte (\d+)\)")
 """What msgspec says of them; the number is one beyond the last byte that was read."""
@@ -145,15 +147,16 @@ async def _cut_lists(body: bytes | bytearray) -> tuple[bytes, list[list[str]]]:
     """The body with each list of strings replaced by one that holds its number, and these lists."""
     rest = bytearray()
     lists: list[list[str]] = []
-    items_left = MAX_ITEMS
+    items_left, brackets_left = MAX_ITEMS, MAX_BRACKETS
     position = 0
     while position < len(body):
         await trio.lowlevel.checkpoint()
         end = _end(_NO_LIST, body, position)
-        rest += body[position:end]
+        rest += body[position:end].strip() or b" "
         if body[end : end + 1] == b"[":
             strings, position = await _read_strings(body, end + 1, items_left)
             items_left -= len(strings or ())
+            brackets_left -= 1
             rest += b"[" if strings is None else b'["%d"]' % len(lists) if strings else b"[]"
             if strings:
                 lists.append(strings)
@@ -161,7 +164,7 @@ async def _cut_lists(body: bytes | bytearray) -> tuple[bytes, list[list[str]]]:
             position = end
         else:
             raise BodyError  # a string without an end, or one that is longer than a slice
-        if len(rest) > LARGE_BYTES:
+        if len(rest) > LARGE_BYTES or brackets_left < 0:
             raise BodyError
     return bytes(rest), lists
 
@@ -170,18 +173,21 @@ async def _read_strings(body: bytes | bytearray, start: int, limit: int) -> tupl
     """The strings of a list that begins before `start`, and its end; None and `start` if it holds something else."""
     strings: list[str] = []
     position = start
-    while (end := _end(_STRINGS, body, position)) > position:
+    while (end := _end(_STRINGS, body, position)) > position and len(strings) <= limit:
         strings += _decoded(body[position:end].rstrip().removesuffix(b","))
-        if len(strings) > limit:
-            raise TooManyItems
         position = end
         await trio.lowlevel.checkpoint()
     end = _end(_LAST_STRING, body, position)
-    if end == position and not strings:
-        return None, start
     if end == position:
-        raise BodyError
-    return strings + _decoded(body[position : end - 1]), end
+        if len(strings) > limit:
+            raise TooManyItems
+        if strings or body[start : start + SLICE_BYTES].lstrip()[:1] in (b"", b'"'):
+            raise BodyError
+        return None, start
+    strings += _decoded(body[position : end - 1])
+    if len(strings) > limit:
+        raise TooManyItems
+    return strings, end
 
 
 def _end(pattern: re.Pattern[bytes], body: bytes | bytearray, position: int) -> int:

@@ -91,7 +91,10 @@ def _forms(token: str) -> tuple[bytes, ...]:
     """The bytes with which programs write a token in a header: UTF-8, but some take Latin-1 where that is possible."""
     if not token:
         return ()
-    return tuple({token.encode(), token.encode("latin-1", "ignore") or token.encode()})
+    try:
+        return (token.encode(), token.encode("latin-1"))
+    except UnicodeEncodeError:
+        return (token.encode(),)
 
 
 def _names(addresses: RouteAddresses) -> set[str]:

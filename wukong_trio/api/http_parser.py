@@ -83,6 +83,7 @@ class RequestReader:
         "_peer",
         "_position",
         "_reading_body",
+        "_searched",
     )
 
     def __init__(self, paths: Collection[bytes], admit: Admit, budget: BodyBudget, peer: str) -> None:
@@ -100,6 +101,7 @@ class RequestReader:
         self._peer = peer
         self._data = b""
         self._position = 0
+        self._searched = 0
         # Clients repeat their heads, so the last one that was admitted is kept with its meaning, which depends on
         # nothing else.
         self._head_bytes = b""
@@ -121,9 +123,12 @@ class RequestReader:
         return self._reading_body
 
     def receive(self, data: bytes) -> None:
-        """Takes bytes as they come from the socket."""
-        self._data = data if self._position == len(self._data) else self._data[self._position :] + data
+        """Takes bytes as they come from the socket, once `take` has returned None."""
+        left = self._data[self._position :]
+        self._data = left + data if left else data
         self._position = 0
+        # No head has ended in what was left; its last bytes may begin the end.
+        self._searched = max(0, len(left) - 3)
 
     def release(self) -> None:
         """The last body, or what has come of it, is not held any more."""
@@ -145,9 +150,10 @@ class RequestReader:
         if start == len(data):
             self._data, self._position = b"", 0
             return None
-        end = data.find(b"\r\n\r\n", start) + 4
+        unsearched = max(start, self._searched)
+        end = data.find(b"\r\n\r\n", unsearched) + 4
         if end == 3:
-            return _hopeless(data[start:])
+            return _hopeless(data, start, unsearched)
         head_bytes = data[start:end]
         if head_bytes != self._head_bytes:
             refused = self._read_head(head_bytes)
@@ -220,12 +226,15 @@ class RequestReader:
         return held
 
 
-def _hopeless(part: bytes) -> HandOver | Refusal | None:
+def _hopeless(data: bytes, start: int, unsearched: int) -> HandOver | Refusal | None:
     """What the beginning of a head, without its end, is already known to be; None if it may become a request."""
-    if part.startswith(_TLS):
+    if data.startswith(_TLS, start):
         return Refusal(400, is_tls=True)
-    known = len(part) > HEAD_LIMIT_BYTES or not part[:1].isupper() or b"\n\n" in part or b"\n\r\n" in part
-    return HandOver(part) if known else None
+    is_long = len(data) - start > HEAD_LIMIT_BYTES
+    ends_oddly = data.find(b"\n\n", unsearched) >= 0 or data.find(b"\n\r\n", unsearched) >= 0
+    if is_long or ends_oddly or not data[start : start + 1].isupper():
+        return HandOver(data[start:])
+    return None
 
 
 def read_head(data: bytes, paths: Collection[bytes], peer: str) -> ParsedHead | None:

@@ -124,11 +124,14 @@ class RequestReader:
 
     def receive(self, data: bytes) -> None:
         """Takes bytes as they come from the socket, once `take` has returned None."""
-        left = self._data[self._position :]
-        self._data = left + data if left else data
+        if self._position == len(self._data):
+            self._data, self._searched = data, 0
+        else:
+            left = self._data[self._position :]
+            self._data = left + data
+            # No head has ended in what was left; its last bytes may begin the end.
+            self._searched = max(0, len(left) - 3)
         self._position = 0
-        # No head has ended in what was left; its last bytes may begin the end.
-        self._searched = max(0, len(left) - 3)
 
     def release(self) -> None:
         """The last body, or what has come of it, is not held any more."""
@@ -139,7 +142,8 @@ class RequestReader:
     def take(self) -> Request | HandOver | Refusal | None:
         """The next request, None until more bytes come. After a hand-over or a refusal the reader is of no more use."""
         if not self._reading_body:
-            self.release()
+            if self._held_bytes:
+                self.release()
             outcome = self._take_head()
             if outcome is not None or not self._reading_body:
                 return outcome
@@ -150,7 +154,7 @@ class RequestReader:
         if start == len(data):
             self._data, self._position = b"", 0
             return None
-        unsearched = max(start, self._searched)
+        unsearched = start if start > self._searched else self._searched
         end = data.find(b"\r\n\r\n", unsearched) + 4
         if end == 3:
             return _hopeless(data, start, unsearched)
@@ -167,7 +171,7 @@ class RequestReader:
             return Refusal(413, self._limit_bytes)
         self._position = end
         if parsed.body_bytes == 0:
-            return Request(parsed, b"")
+            return Request(parsed, b"", None)
         self._reading_body = True
         if parsed.body_bytes == _CHUNKED:
             self._chunks = ChunkedBody(limit_bytes=self._limit_bytes)

@@ -54,7 +54,7 @@ class Auth(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     auth_timeout_s: float = 2.0
     """From the WebSocket handshake to the answered `connect`, absolute."""
     manager_token: str = ""
-    """Required in the header `token` of every HTTP request; empty: no check."""
+    """Required in the header `token` of HTTP requests, except `GET /route` and probes; empty: no check."""
     manager_uid: str = "____manager"
     allow_open_api: bool = False
     """Lets the HTTP listener bind to a non-loopback address without a manager token."""

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wukong_trio.api import bodies
-from wukong_trio.api.bodies import BodyError, BodyReader, TooManyItems, encode_list
+from wukong_trio.api.bodies import BodyError, BodyReader, TooManyItemsError, encode_list
 from wukong_trio.api.channels import SubscribersRequest
 from wukong_trio.api.checks import clean_uids
 from wukong_trio.api.messages import SendHeader, SendRequest
@@ -76,11 +76,11 @@ async def test_damaged_bodies_are_never_read_differently_in_slices(monkeypatch: 
 async def test_the_limit_of_entries(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bodies, "MAX_ITEMS", 10)
     assert len(await LIST.read_in_slices(json.dumps(["a"] * 10).encode())) == 10
-    with pytest.raises(TooManyItems):
+    with pytest.raises(TooManyItemsError):
         await LIST.read_in_slices(json.dumps(["a"] * 11).encode())
     two = {"subscribers": ["a"] * 6, "x": ["a"] * 4}
     assert len((await STRUCT.read_in_slices(json.dumps(two).encode())).subscribers) == 6
-    with pytest.raises(TooManyItems):
+    with pytest.raises(TooManyItemsError):
         await STRUCT.read_in_slices(json.dumps(two | {"y": ["a"]}).encode())
 
 

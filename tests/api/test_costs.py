@@ -8,7 +8,7 @@ from contextlib import suppress
 import pytest
 import trio
 
-from wukong_trio.api.bodies import BodyError, BodyReader, TooManyItems
+from wukong_trio.api.bodies import BodyError, BodyReader, TooManyItemsError
 from wukong_trio.api.channels import ChannelRequest, SubscribersRequest
 from wukong_trio.api.framing import ChunkedBody, is_ambiguous
 from wukong_trio.api.guard import Guard, Head
@@ -27,7 +27,7 @@ SEND = BodyReader(SendRequest)
 
 def tolerant(read: Callable[[bytes], object]) -> Callable[[bytes], None]:
     def run(body: bytes) -> None:
-        with suppress(BodyError, TooManyItems, PayloadError):
+        with suppress(BodyError, TooManyItemsError, PayloadError):
             read(body)
 
     return run

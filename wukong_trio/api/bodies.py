@@ -42,7 +42,7 @@ class BodyError(Exception):
     """A body that is not what the endpoint takes."""
 
 
-class TooManyItems(BodyError):  # noqa: N818 - what it is
+class TooManyItemsError(BodyError):
     """The lists of the body have more than MAX_ITEMS entries."""
 
 
@@ -87,7 +87,7 @@ class BodyReader(Generic[T]):
 
         Raises:
             BodyError: it is none, or has more beside its lists than a body usually has at all.
-            TooManyItems: its lists are too long.
+            TooManyItemsError: its lists are too long.
         """
         rest, lists = await _cut_lists(body)
         request = self.read(rest)
@@ -137,10 +137,8 @@ def _without_nulls(value: Any, type_: Any) -> Any:
     """A value of `_with_nulls(type_)` as one of `type_`."""
     if not _is_struct(type_):
         return [] if value is None else value
-    given = {
-        field.name: (getattr(value, field.encode_name, None), field.type) for field in msgspec.structs.fields(type_)
-    }
-    return type_(**{name: _without_nulls(part, kind) for name, (part, kind) in given.items() if part is not None})
+    parts = [(field, getattr(value, field.name)) for field in msgspec.structs.fields(type_)]
+    return type_(**{field.name: _without_nulls(part, field.type) for field, part in parts if part is not None})
 
 
 async def _cut_lists(body: bytes | bytearray) -> tuple[bytes, list[list[str]]]:
@@ -152,7 +150,8 @@ async def _cut_lists(body: bytes | bytearray) -> tuple[bytes, list[list[str]]]:
     while position < len(body):
         await trio.lowlevel.checkpoint()
         end = _end(_NO_LIST, body, position)
-        rest += body[position:end].strip() or b" "
+        part = body[position:end]
+        rest += b" " if part.isspace() else part
         if body[end : end + 1] == b"[":
             strings, position = await _read_strings(body, end + 1, items_left)
             items_left -= len(strings or ())
@@ -180,13 +179,13 @@ async def _read_strings(body: bytes | bytearray, start: int, limit: int) -> tupl
     end = _end(_LAST_STRING, body, position)
     if end == position:
         if len(strings) > limit:
-            raise TooManyItems
+            raise TooManyItemsError
         if strings or body[start : start + SLICE_BYTES].lstrip()[:1] in (b"", b'"'):
             raise BodyError
         return None, start
     strings += _decoded(body[position : end - 1])
     if len(strings) > limit:
-        raise TooManyItems
+        raise TooManyItemsError
     return strings, end
 
 

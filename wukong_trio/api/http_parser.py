@@ -138,6 +138,7 @@ class RequestReader:
         if self._held_bytes:
             self._budget.give_back(self._held_bytes)
             self._held_bytes = 0
+            self._body = self._chunks = None
 
     def take(self) -> Request | HandOver | Refusal | None:
         """The next request, None until more bytes come. After a hand-over or a refusal the reader is of no more use."""

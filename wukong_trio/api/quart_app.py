@@ -106,7 +106,7 @@ def _response(answer: HttpAnswer) -> Response:
     response = Response(answer.body, answer.status, dict(CORS_HEADERS), content_type=answer.content_type or None)
     if not answer.content_type:
         del response.headers["Content-Type"]
-    if answer.close:
+    if answer.close and request.http_version.startswith("1"):
         response.headers["Connection"] = "close"
     return response
 

@@ -16,7 +16,7 @@ import trio
 from msgspec import Struct
 
 from ..errors import StoreError
-from .bodies import LARGE_BYTES, MAX_ITEMS, BodyError, BodyReader, TooManyItems
+from .bodies import LARGE_BYTES, MAX_ITEMS, BodyError, BodyReader, TooManyItemsError
 from .context import ApiContext
 from .guard import Guard, Head
 from .journal import Journal
@@ -244,7 +244,7 @@ class ApiTable:
     def _failure(self, endpoint: Endpoint[Any], error: Exception) -> HttpAnswer:
         if isinstance(error, ApiError):
             return _error(error.http_status, error.message)
-        if isinstance(error, TooManyItems):
+        if isinstance(error, TooManyItemsError):
             return _error(413, f"the lists have more than {MAX_ITEMS} entries; send them in several calls")
         if isinstance(error, BodyError):
             return _error(400, BAD_BODY)

@@ -13,9 +13,12 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeGuard, TypeVar
 
 from .config import Address
+from .hosts import is_address
 
 MAX_SECONDS = 3650 * 86400.0
 SWITCHED_OFF = "off"
+ALL = "*"
+"""In a list: whatever it is."""
 
 _DURATION_PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h|d)", re.ASCII)
 _PLAIN_NUMBER = re.compile(r"\d+(?:\.\d*)?|\.\d+", re.ASCII)
@@ -98,20 +101,12 @@ def parse_address(text: str, scheme: str = "") -> Address:
     return Address(host or "0.0.0.0", int(port))
 
 
-def is_loopback(host: str) -> bool:
-    """Whether a listener on this host is out of reach for other machines. In doubt it is not."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host.lower() == "localhost"
-
-
 def text() -> Kind:
     return Kind("give text in UTF-8 without line ends and other control characters", "TEXT", _same, _is_text)
 
 
 def texts(item: re.Pattern[str], expected: str, metavar: str) -> Kind:
-    """Several texts, lower case, each of which matches `item`."""
+    """Several texts, lower case, each of which matches `item` or is `*`."""
 
     def parse(listed: str) -> tuple[str, ...]:
         return tuple(text for part in listed.split(",") if (text := part.strip().lower()))
@@ -120,17 +115,37 @@ def texts(item: re.Pattern[str], expected: str, metavar: str) -> Kind:
         return isinstance(value, tuple) and all(map(is_item, value))
 
     def is_item(text: object) -> bool:
-        return isinstance(text, str) and bool(item.fullmatch(text)) and text == text.lower()
+        return isinstance(text, str) and (text == ALL or (bool(item.fullmatch(text)) and text == text.lower()))
 
     return Kind(expected, metavar, parse, valid, list, many=True)
 
 
 def origins() -> Kind:
-    return texts(_ORIGIN, "give origins as browsers send them, for example https://chat.example.org", "ORIGIN,…")
+    return texts(
+        _ORIGIN, "give origins as browsers send them, for example https://chat.example.org, or * for all", "ORIGIN,…"
+    )
 
 
 def host_names() -> Kind:
-    return texts(_HOST_NAME, "give names of hosts in lower case without a port, for example im.example.org", "HOST,…")
+    return texts(
+        _HOST_NAME,
+        "give names of hosts in lower case without a port, for example im.example.org, or * for all",
+        "HOST,…",
+    )
+
+
+def host() -> Kind:
+    """The name or the address of a machine, without a port; empty for none."""
+
+    def parse(given: str) -> str:
+        return given[1:-1] if given.startswith("[") and given.endswith("]") and ":" in given else given
+
+    def valid(value: object) -> bool:
+        return isinstance(value, str) and (not value or bool(_HOST_NAME.fullmatch(value)) or is_address(value))
+
+    return Kind(
+        "give a host name or an IP address without scheme and port, for example im.example.org", "HOST", parse, valid
+    )
 
 
 def boolean(*, inverted: bool = False) -> Kind:

@@ -19,6 +19,7 @@ from msgspec.structs import replace
 from . import setting_kinds as kinds
 from .config import Config
 from .errors import ConfigError
+from .hosts import is_loopback
 from .setting_kinds import Kind
 
 DEFAULT_FILE = "wk.yaml"
@@ -62,6 +63,7 @@ def env_name(key: str) -> str:
 
 
 _TEXT = kinds.text()
+_HOST = kinds.host()
 _BOOLEAN = kinds.boolean()
 _PATH = kinds.path()
 _DURATION = kinds.duration()
@@ -107,11 +109,11 @@ KEYS: tuple[Key, ...] = (
     Key("authTimeout", "auth.auth_timeout_s", _DURATION),
     Key("whitelistOffOfPerson", "whitelist_off_of_person", _BOOLEAN),
     Key("message.person_whitelist_enabled", "whitelist_off_of_person", kinds.boolean(inverted=True), alias=True),
-    Key("external.ip", "external.ip", _TEXT),
+    Key("external.ip", "external.ip", _HOST),
     Key("external.tcpAddr", "external.tcp_addr", _TEXT),
     Key("external.wsAddr", "external.ws_addr", _TEXT),
     Key("external.wssAddr", "external.wss_addr", _TEXT),
-    Key("intranet.ip", "intranet.ip", _TEXT),
+    Key("intranet.ip", "intranet.ip", _HOST),
     Key("intranet.tcpAddr", "intranet.tcp_addr", _TEXT),
     Key("intranet.wsAddr", "intranet.ws_addr", _TEXT),
     Key("intranet.wssAddr", "intranet.wss_addr", _TEXT),
@@ -216,7 +218,7 @@ def check(config: Config) -> None:
             _check_value(key, _get(config, key.field))
     listeners = config.listeners
     protected = config.auth.manager_token or config.auth.allow_open_api
-    if listeners.http and not protected and not kinds.is_loopback(listeners.http.host):
+    if listeners.http and not protected and not is_loopback(listeners.http.host):
         raise ConfigError(
             f"httpAddr = '{listeners.http}': other machines could use the API without a password; set managerToken, "
             "listen on 127.0.0.1, or set allowOpenApi: true if only trusted machines reach this address"
@@ -269,7 +271,7 @@ def _risks(settings: Settings) -> Iterator[str]:
     open_to_all = [
         f"{name} = '{address}'"
         for name, address in (("wsAddr", listeners.ws), ("wssAddr", listeners.wss))
-        if address and not kinds.is_loopback(address.host)
+        if address and not is_loopback(address.host)
     ]
     if open_to_all and token_auth != "on":
         whom = "any user" if token_auth == "off" else "any user for whom no token is stored"

@@ -23,11 +23,12 @@ from quart.typing import ResponseTypes
 from quart.wrappers import BaseRequestWebsocket
 from quart_trio import QuartTrio
 from quart_trio.asgi import TrioASGIHTTPConnection
-from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+from werkzeug.exceptions import HTTPException
 from werkzeug.routing import MapAdapter
 
 from ..net import API_SPARE, accept_connections
 from . import time_limits
+from .guard import Head
 from .strict_h11 import StrictConnection
 from .table import CORS_HEADERS, ApiTable, HttpAnswer
 
@@ -72,20 +73,16 @@ def create_app(table: ApiTable) -> QuartTrio:
     """The app that answers by the table, whatever the path."""
     app = _App("wukong_trio", static_folder=None)
     app.asgi_http_class = _Connection
-    app.config["MAX_CONTENT_LENGTH"] = table.body_limit_bytes
+    app.config["MAX_CONTENT_LENGTH"] = None  # the table counts
     app.url_map.merge_slashes = False
 
     async def answer(path: str = "") -> Response:
-        try:
-            body = await request.body
-        except RequestEntityTooLarge:
-            return _response(table.too_large())
-        query = request.query_string.decode("latin-1")
-        token = request.headers.get("token", "")
-        return _response(await table.dispatch(request.method, request.path, query, token, body))
+        headers = request.headers
+        announced_bytes = -1 if "Transfer-Encoding" in headers else request.content_length or 0
+        return _response(await table.dispatch(_head(request.method, request.path), announced_bytes, request.body))
 
     async def refused(error: HTTPException) -> Response:
-        return _response(await table.dispatch("", "", "", request.headers.get("token", ""), b""))
+        return _response(await table.dispatch(_head("", ""), 0, request.body))
 
     app.add_url_rule("/", "root", answer, methods=METHODS, provide_automatic_options=False)
     app.add_url_rule("/<path:path>", "any", answer, methods=METHODS, provide_automatic_options=False)
@@ -94,10 +91,25 @@ def create_app(table: ApiTable) -> QuartTrio:
     return app
 
 
+def _head(method: str, path: str) -> Head:
+    headers = request.headers
+    return Head(
+        method,
+        path,
+        request.query_string.decode("latin-1"),
+        headers.get("Token", "").encode("latin-1"),
+        headers.get("Host", ""),
+        headers.get("Origin", ""),
+        request.remote_addr or "",
+    )
+
+
 def _response(answer: HttpAnswer) -> Response:
     response = Response(answer.body, answer.status, dict(CORS_HEADERS), content_type=answer.content_type or None)
     if not answer.content_type:
         del response.headers["Content-Type"]
+    if answer.close and request.http_version.startswith("1"):
+        response.headers["Connection"] = "close"
     return response
 
 

@@ -24,6 +24,7 @@ from .delivery.hooks import SessionClosed as SessionClosed
 from .delivery.hooks import SessionOpened as SessionOpened
 from .errors import ConfigError as ConfigError
 from .errors import ConnectionClosed as ConnectionClosed
+from .errors import MessagesMissed as MessagesMissed
 from .errors import RequestError as RequestError
 from .errors import StoreError as StoreError
 from .errors import StoreOpenError as StoreOpenError

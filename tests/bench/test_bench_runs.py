@@ -46,6 +46,7 @@ def where(server: Server, scenario: str) -> list[str]:
         ("send", "--connections", "10", "--processes", "2"),
         ("send", "--connections", "10", "--rate", "200", "--payload-bytes", "5000"),
         ("group", "--members", "12", "--online", "6", "--senders", "2", "--processes", "2", "--messages", "60"),
+        ("group", "--members", "12", "--online", "6", "--senders", "2", "--no-recvack", "--messages", "60"),
         ("connect", "--connections", "4", "--messages", "40"),
         ("idle", "--connections", "30", "--ping-seconds", "1"),
         ("ping", "--connections", "5", "--rate", "200"),

@@ -111,6 +111,7 @@ def send(connections: int, **options: Any) -> int:
     click.option("--members", type=int, default=100, show_default=True, help="Of the group."),
     click.option("--online", type=int, help="How many of them are connected.  [default: all]"),
     click.option("--senders", type=int, default=1, show_default=True, help="How many of those send."),
+    click.option("--recvack/--no-recvack", default=True, show_default=True, help="Acknowledge what is received."),
     _in_flight(8),
     _rate,
     _messages,

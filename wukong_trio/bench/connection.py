@@ -28,6 +28,9 @@ class Owner(Protocol):
     def on_open(self, connection: "Connection") -> None:
         """It is authenticated."""
 
+    def on_data(self, connection: "Connection", data: memoryview, at_us: int) -> int:
+        """Bytes have arrived, beginning with a frame; returns how many of them need not be looked at any more."""
+
     def on_messages(self, connection: "Connection", messages: list[tuple[int, memoryview]], at_us: int) -> None:
         """Text messages have arrived; what is offered now is written when this returns."""
 
@@ -87,6 +90,11 @@ class Connection:
     def offer(self, message: bytes) -> None:
         """Queues a text message."""
         self._out.append(self._masker.text(message))
+
+    def offer_frames(self, data: bytes) -> None:
+        """Queues frames that are masked already."""
+        if data:
+            self._out.append(data)
 
     def flush(self) -> None:
         """Writes what was offered; what the socket does not take follows when it can."""
@@ -181,8 +189,10 @@ class Connection:
                 return
             frames.check_upgrade(head)
             self._state = _GREETING
-            self.offer(frames.connect_request(self._plan.uid(self.member), self._plan.token, f"d{self.member}"))
+            self.offer(self._connect_request())
             data = memoryview(rest)
+        elif self._state == _OPEN:
+            data = data[self._owner.on_data(self, data, at_us) :]
         messages = self._reader.feed(data)
         if len(self._reader.rest) >= len(self._swarm.buffer) // 2:
             raise ProtocolError("a message larger than any that was sent")
@@ -194,6 +204,10 @@ class Connection:
         if len(texts) != len(messages):
             for opcode, payload in messages:
                 self._control(opcode, payload)
+
+    def _connect_request(self) -> bytes:
+        uid, device_id = self._plan.uid(self.member), f"d{self.member}"
+        return frames.connect_request(uid, self._plan.token, device_id, acknowledges=self._plan.recvack)
 
     def _greet(self, text: memoryview) -> None:
         answer = frames.decode(text)

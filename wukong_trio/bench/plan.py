@@ -103,6 +103,8 @@ class Plan(Struct, frozen=True, kw_only=True):
     settle_s: float = 5.0
     """How long to wait at the end for what is missing."""
     payload_bytes: int = 64
+    recvack: bool = True
+    """Whether those who receive acknowledge."""
     members: int = 0
     """Of a group: all members, online or not."""
     http_path: str = ""

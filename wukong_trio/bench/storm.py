@@ -35,6 +35,10 @@ class Storm:
         self._under_way[connection] = 0
         connection.say_goodbye()
 
+    def on_data(self, connection: Connection, data: memoryview, at_us: int) -> int:
+        """Part of `Owner`."""
+        return 0
+
     def on_messages(self, connection: Connection, messages: list[tuple[int, memoryview]], at_us: int) -> None:
         """Part of `Owner`: nothing is expected."""
 

@@ -141,9 +141,30 @@ async def test_without_a_server_it_fails_with_one_line() -> None:
 
 
 def test_the_command_line_leaves_the_heavy_libraries_alone() -> None:
-    code = "import sys, wukong_trio.cli; print(*{'rich', 'plotly', 'http.client'} & set(sys.modules))"
+    code = (
+        "import sys, wukong_trio.cli; print(*{'rich', 'plotly', 'http.client', 'wukong_trio.bench'} & set(sys.modules))"
+    )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.split() == []
+
+
+@pytest.mark.parametrize(
+    ("missing", "options"),
+    [("rich", ["send"]), ("plotly", ["send", "--report", "unused"])],
+)
+def test_a_missing_library_is_one_line_and_help_works_without(missing: str, options: list[str], tmp_path: Path) -> None:
+    code = f"import sys; sys.modules[{missing!r}] = None; from wukong_trio.cli import main; main()"
+
+    def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
+        command = [sys.executable, "-c", code, "bench", *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+
+    done = run(*options)
+    assert done.returncode == 2
+    assert f"pip install {missing}" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert not list(tmp_path.iterdir())
+    assert "Messages between pairs" in run("--help").stdout
 
 
 async def test_an_unknown_process_is_named() -> None:

@@ -234,6 +234,7 @@ def _conduct(
         target = target or _web_socket(url, api_target, allow_remote=allow_remote)
         plan = Plan(scenario=scenario, target=target, crowd=crowd, prefix=prefix or random_prefix(), **options)
         plan.check()
+        _check_libraries(report_dir)
         _check_output(json_file, report_dir)
         if scenario in ("group", "mixed") and api_target is not None:
             make_groups(plan, api_target)
@@ -252,6 +253,17 @@ def _web_socket(url: str | None, api: Target | None, *, allow_remote: bool) -> T
     return read_target(url or (discover(api) if api else DEFAULT_URL), "ws", allow_remote=allow_remote)
 
 
+def _check_libraries(report_dir: Path | None) -> None:
+    """Finds out before a long run whether what shows its result is installed.
+
+    Raises:
+        PlanError: it is not.
+    """
+    for needed, name, user in ((True, "rich", "bench"), (report_dir is not None, "plotly", "--report")):
+        if needed and find_spec(name) is None:
+            raise PlanError(f"{user} needs {name}: pip install {name}")
+
+
 def _check_output(json_file: Path | None, report_dir: Path | None) -> None:
     """Finds out before a long run whether its result can be written.
 
@@ -265,8 +277,6 @@ def _check_output(json_file: Path | None, report_dir: Path | None) -> None:
             report_dir.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise PlanError(f"{error.filename}: {error.strerror}") from None
-    if report_dir is not None and find_spec("plotly") is None:
-        raise PlanError("--report needs plotly: pip install 'wukong-trio[report]'")
 
 
 def _run_shown(plan: Plan, pid: int | None) -> "Outcome":

@@ -54,13 +54,15 @@ class Connection:
         "_sock",
         "_state",
         "_swarm",
-        "began_us",
         "member",
+        "server_version",
     )
 
     def __init__(self, owner: Owner, swarm: Swarm, plan: Plan, masker: Masker, member: int) -> None:
         self._owner, self._swarm, self._plan, self._masker = owner, swarm, plan, masker
         self.member = member
+        self.server_version = 0
+        """Of the protocol, as the server names it in its answer to `connect`; 0 if it does not."""
         self._reader = FrameReader()
         self._out: list[bytes] = []
         self._state = _DIALING
@@ -106,7 +108,7 @@ class Connection:
         except BlockingIOError:
             taken = 0
         except OSError as error:
-            self._end(RESET if isinstance(error, ConnectionError) else words(error))
+            self._broke(error)
             return
         if taken == len(data):
             self._out.clear()
@@ -167,7 +169,7 @@ class Connection:
         except BlockingIOError:
             return
         except OSError as error:
-            self._end(RESET if isinstance(error, ConnectionError) else words(error))
+            self._broke(error)
             return
         if not size:
             self._end(RESET)
@@ -214,6 +216,7 @@ class Connection:
         if not answer.succeeded:
             raise ProtocolError(f"the server refused {self._plan.uid(self.member)}: {bytes(text).decode()}")
         self._state = _OPEN
+        self.server_version = answer.result.server_version if answer.result else 0
         self._owner.on_open(self)
 
     def _control(self, opcode: int, payload: memoryview) -> None:
@@ -221,6 +224,9 @@ class Connection:
             self._out.append(self._masker.control(frames.PONG, bytes(payload)))
         elif opcode == frames.CLOSE:
             self._end(str(frames.close_code(payload)))
+
+    def _broke(self, error: OSError) -> None:
+        self._end(RESET if isinstance(error, ConnectionError) else words(error))
 
     def _end(self, why: str) -> None:
         if self._state != _CLOSED:

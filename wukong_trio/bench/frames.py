@@ -176,6 +176,7 @@ class Push(Struct, gc=False, rename="camel"):
 
 class _Result(Struct, gc=False, rename="camel"):
     reason_code: int = 1
+    server_version: int = 0
 
 
 class _Error(Struct, gc=False):

@@ -56,6 +56,7 @@ class Member:
     def on_open(self, connection: Connection) -> None:
         """Part of `Owner`."""
         self._traffic.opener.open += 1
+        self._traffic.books.server_version = connection.server_version
 
     def on_data(self, connection: Connection, data: memoryview, at_us: int) -> int:
         """Part of `Owner`: counts and acknowledges what others in the room have got already."""

@@ -91,7 +91,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     connections: int
     crowd: Crowd
     prefix: str
-    """Uids are this and a number."""
+    """Every uid is this and a number, every group this and `room` and a number."""
     token: str = ""
     in_flight: int = 1
     """Closed loop: requests of each sender that wait for an answer."""
@@ -204,5 +204,5 @@ def read_target(url: str, scheme: Literal["ws", "http"], *, allow_remote: bool) 
 
 
 def random_prefix() -> str:
-    """Uids that no other run uses."""
-    return f"b{os.urandom(4).hex()}-"
+    """The beginning of uids and groups that no other run uses, and that tells where they come from."""
+    return f"bench-{os.urandom(4).hex()}-"

@@ -54,7 +54,6 @@ def where(server: Server, scenario: str) -> list[str]:
         ("ping", "--connections", "5", "--rate", "200"),
         ("http", "--connections", "3"),
         ("http", "--path", "/message/send", "--connections", "2", "--rate", "50"),
-        (*MIXED, "--slow", "1", "--rate", "800", "--payload-bytes", "40000"),
         (*MIXED, "--slow", "0", "--rate", "100"),
     ],
     ids=" ".join,
@@ -100,6 +99,15 @@ async def test_a_run_whose_event_did_not_happen_is_not_green(
     page = (tmp_path / "index.html").read_text()
     assert '<span class="badge warn">' in page
     assert '<li class="good">' not in page
+
+
+async def test_a_slow_reader_who_was_closed_is_what_mixed_is_about() -> None:
+    # 32 MiB for each member: more than a server and two sockets keep for somebody who does not read.
+    options = (*MIXED, "--slow", "1", "--payload-bytes", "50000", "--messages", "500", "--seconds", "20")
+    async with open_test_server() as server:
+        code, output, errors = await bench(*options, *where(server, "mixed"))
+    assert code == 0, output + errors
+    assert "of 1 slow readers the server closed: 1 (" in " ".join(output.split())
 
 
 async def test_the_table_names_its_units_and_fits_a_terminal() -> None:

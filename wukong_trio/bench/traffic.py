@@ -74,7 +74,8 @@ class Member:
 
     def on_messages(self, connection: Connection, messages: list[tuple[int, memoryview]], at_us: int) -> None:
         """Part of `Owner`: counts and checks what came, acknowledges it, goes on sending."""
-        if self.slow:
+        if self.slow:  # reads on at the end only, to see whether the server has closed it
+            self.alive_due &= not any(frames.decode(text).id == "alive" for _, text in messages)
             return
         for _, text in messages:
             message = frames.decode(text)
@@ -123,9 +124,9 @@ class Member:
         self._traffic.ended(self, why)
 
     def missing(self, totals: dict[int, Sent]) -> int:
-        """How many answers and deliveries have not come."""
+        """How many answers and deliveries have not come; of a slow reader, whether it does not know yet how it is."""
         if self.slow:
-            return 0
+            return int(self.alive_due and self.connection.is_open)
         return len(self.requests.due_us) + self.alive_due + self._listener.missing(totals)
 
     def finish(self, totals: dict[int, Sent]) -> None:
@@ -253,7 +254,7 @@ class Traffic:
         for member in self._members:
             if member.slow:
                 member.connection.read_on()
-            elif not member.requests.sent.last:
+            if member.slow or not member.requests.sent.last:
                 member.ask_alive()
         return {sender.connection.member: sender.requests.sent for sender in self._senders}
 

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import pytest
 
-from wukong_trio.bench import frames
 from wukong_trio.bench.chorus import Chorus, Delivery, Listener
 from wukong_trio.bench.frames import Stamp
 from wukong_trio.bench.verify import Faults, Sent
@@ -13,9 +12,9 @@ SENDERS = frozenset({1})
 
 
 def delivery(number: int, *, seq: int | None = None, sender: int = 1, repeated: bool = False) -> Delivery:
-    frame = frames.server_frame(memoryview(b"%d from %d %d" % (number, sender, repeated)))
+    text = memoryview(b"%d from %d %d" % (number, sender, repeated))
     stamp = Stamp(sender, number, 10 * number)
-    return Delivery(stamp, number if seq is None else seq, repeated, frame, b"<%d>" % number)
+    return Delivery(stamp, number if seq is None else seq, repeated, text, b"<%d>" % number)
 
 
 class Member:

@@ -11,7 +11,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from .frames import Stamp
+from .frames import Stamp, server_frame
 from .verify import Faults, Receiver, Sent
 
 KEPT_BYTES: Final = 16 * 1024 * 1024
@@ -25,10 +25,15 @@ class Delivery(NamedTuple):
     message_seq: int
     repeated: bool
     """The server marks it as sent before."""
-    frame: bytes
-    """As it came."""
+    text: memoryview
+    """What was decoded."""
     receipt: bytes
     """The frame that acknowledges it; empty if nothing is acknowledged."""
+
+    @property
+    def frame(self) -> bytes:
+        """As it came."""
+        return server_frame(self.text)
 
 
 class Heard(NamedTuple):

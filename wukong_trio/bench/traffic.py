@@ -114,7 +114,7 @@ class Member:
         except ValueError:
             books.faults.foreign += 1
             return
-        delivery = Delivery(stamp, push.message_seq, push.header.dup, frames.server_frame(text), receipt)
+        delivery = Delivery(stamp, push.message_seq, push.header.dup, text, receipt)
         if self._listener.receive(delivery):
             books.tick.delivered += 1
             books.tick.delivery_us.record(at_us - stamp.due_us)

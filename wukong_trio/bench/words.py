@@ -66,12 +66,12 @@ COLUMNS = ("count", "per s", "p50 ms", "p90 ms", "p99 ms", "p99.9 ms", "max ms")
 
 def rows(outcome: Outcome) -> list[tuple[str, ...]]:
     """What happened how often and how fast: a name, then what `COLUMNS` names. Empty if nothing was sent."""
+    if not outcome.sent:
+        return []
     kinds = [(REQUESTS[outcome.scenario], outcome.answered, outcome.answered_per_s, outcome.answer)]
     if outcome.plan.crowd.receivers_of_each > 0:
         kinds.append(("deliveries", outcome.delivered, outcome.delivered_per_s, outcome.delivery))
-    return [
-        (name, f"{count:,}", f"{rate:,.0f}", *_percentiles(latency)) for name, count, rate, latency in kinds
-    ] * bool(outcome.sent)
+    return [(name, f"{count:,}", f"{rate:,.0f}", *_percentiles(latency)) for name, count, rate, latency in kinds]
 
 
 def findings(outcome: Outcome) -> list[str]:

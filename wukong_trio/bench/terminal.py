@@ -91,7 +91,7 @@ def show(outcome: Outcome, console: Console) -> None:
     rows.add_row("checked", Text("\n".join(words.findings(outcome)), style="" if outcome.passed else style))
     if outcome.opened and outcome.scenario != "http":
         rows.add_row("opened", f"{outcome.opened:,} connections, {outcome.opened_per_s:,.0f}/s")
-    rows.add_row("server", words.identity_line(outcome))
+    rows.add_row("server", Text(words.identity_line(outcome)))
     if server := words.server_line(outcome):
         rows.add_row("", server)
     rows.add_row("load", words.load_line(outcome))

@@ -109,11 +109,10 @@ def server_line(outcome: Outcome) -> str:
         cost.append(f"{server.cpu_us_per_delivery:,.1f} µs per delivery")
     cpu = f"CPU {server.cpu_share:.1%} of a core" + (f" = {', '.join(cost)}" if cost else "")
     memory = f"memory {megabytes(server.rss_before_bytes)} → {megabytes(server.rss_after_bytes)}"
-    if server.written_bytes is not None:
-        memory += f"; {megabytes(server.written_bytes)} written to disk"
     if outcome.scenario == "idle":
         memory += f", {server.rss_bytes_per_connection / 1024:,.1f} KiB per connection"
-    return f"{cpu}; {memory}"
+    written = "" if server.written_bytes is None else f"; {megabytes(server.written_bytes)} written to disk"
+    return f"{cpu}; {memory}{written}"
 
 
 def identity_line(outcome: Outcome) -> str:

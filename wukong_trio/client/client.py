@@ -25,7 +25,7 @@ from . import jsonrpc
 from .inbox import Inbox
 from .jsonrpc import Answer, Push
 from .outbox import Outbox
-from .wire import Wire, read_url, run_wire
+from .wire import CLOSE_TIMEOUT_S, Wire, read_url, run_wire
 
 PING_INTERVAL_S = 25.0
 PING_TIMEOUT_S = 10.0
@@ -167,6 +167,12 @@ class Client:
             self._finish(ConnectionClosed(1006, "the client was cancelled"))
             await self._wire.aclose()
 
+    async def _leave(self) -> None:
+        """Ends it from this side. Acknowledgements go out before, or the server would repeat those messages."""
+        with trio.move_on_after(CLOSE_TIMEOUT_S):
+            await self._outbox.drain()
+        self._finish(ConnectionClosed(1000, "the block of open_client has ended"))
+
     async def _until_closed(self, task: Callable[[], Awaitable[None]]) -> None:
         try:
             await task()
@@ -200,7 +206,9 @@ class Client:
 
     async def _write(self) -> None:
         while True:
-            await self._wire.write(await self._outbox.take())
+            frame = await self._outbox.take()
+            await self._wire.write(frame)
+            self._outbox.written(frame)
 
     async def _keep_alive(self) -> None:
         """Pings now and then; a server that does not answer is given up."""
@@ -249,4 +257,4 @@ async def open_client(
             if patience.cancelled_caught:
                 raise place.closed(f"{steps[-1]} ({connect_timeout_s:g} s)")
             yield client
-            client._finish(ConnectionClosed(1000, "the block of open_client has ended"))
+            await client._leave()

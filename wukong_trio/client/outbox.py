@@ -21,6 +21,7 @@ class Outbox:
     def __init__(self) -> None:
         self._frames: deque[str] = deque()
         self._bytes = 0
+        """Of frames that are not written yet."""
         self._closed = False
         self._writer = trio.lowlevel.ParkingLot()
         self._callers = trio.lowlevel.ParkingLot()
@@ -45,13 +46,20 @@ class Outbox:
         self._callers.unpark_all()
 
     async def take(self) -> str:
-        """The next frame, for the one task that writes."""
+        """The next frame, for the one task that writes; it says `written` afterwards."""
         while not self._frames:
             await self._writer.park()
-        frame = self._frames.popleft()
+        return self._frames.popleft()
+
+    def written(self, frame: str) -> None:
+        """A frame that was taken is with the server."""
         self._bytes -= len(frame)
         self._callers.unpark_all()
-        return frame
+
+    async def drain(self) -> None:
+        """Returns when everything is written, or nothing will be any more."""
+        while self._bytes and not self._closed:
+            await self._callers.park()
 
     def _add(self, frame: str) -> None:
         if not self._closed:

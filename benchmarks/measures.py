@@ -15,6 +15,8 @@ class Result(NamedTuple):
 
     ours: float
     peer: float | None = None
+    load_busy: float = 0.0
+    """The share of its core that the busiest load process used; 0 where that is not measured."""
 
 
 Run: TypeAlias = Callable[[float], Awaitable[Result]]
@@ -50,9 +52,13 @@ def _rates(
             theirs = await bench(target, *load, *other_options, complete=complete)
         async with ours() as target:
             mine = await bench(target, *load)
-        return Result(mine["answered_per_s"], theirs["answered_per_s"])
+        return Result(mine["answered_per_s"], theirs["answered_per_s"], max(_busy(mine), _busy(theirs)))
 
     return run
+
+
+def _busy(measured: dict[str, Any]) -> float:
+    return float(max(measured["load"]["busy"]))
 
 
 def _send(in_flight: int, target: str, peer_name: str = "trio_websocket_echo") -> Measure:
@@ -65,35 +71,51 @@ def _send(in_flight: int, target: str, peer_name: str = "trio_websocket_echo") -
 
 
 def _group(name: str, target: str, *load: str) -> Measure:
+    what = f"group of 1,000 online, {' '.join(load).removeprefix('--rate ') + ' messages/s' if load else 'saturated'}"
+    return Measure(name, what, _CPU, target, _deliveries(_CPU, *load))
+
+
+def _beyond(name: str, unit: str, target: str, *load: str) -> Measure:
+    """More than the server can take: a message to 1,000 members 300 times a second."""
+    what = f"group of 1,000 online, offered 300 messages/s, {'not acknowledged' if load else 'acknowledged'}"
+    return Measure(name, what, unit, target, _deliveries(unit, "--rate", "300", "--settle", "30", *load))
+
+
+_CPU = "µs CPU per delivery"
+_PER_S = "deliveries/s"
+
+
+def _deliveries(unit: str, *load: str) -> Run:
     async def run(seconds: float) -> Result:
         async with ours() as server:
             measured = await bench(server, "group", "--members", "1000", *load, "--seconds", str(seconds))
-        return Result(measured["server"]["cpu_us_per_delivery"])
+        figure = measured["delivered_per_s"] if unit == _PER_S else measured["server"]["cpu_us_per_delivery"]
+        return Result(figure, load_busy=_busy(measured))
 
-    what = f"group of 1,000 online, {' '.join(load).removeprefix('--rate ') + ' messages/s' if load else 'saturated'}"
-    return Measure(name, what, "µs CPU per delivery", target, run)
+    return run
 
 
 async def _idle(seconds: float) -> Result:
     async with ours() as server:
         measured = await bench(server, "idle", "--connections", "8000", "--seconds", str(seconds))
-    return Result(measured["server"]["rss_bytes_per_connection"])
+    return Result(measured["server"]["rss_bytes_per_connection"], load_busy=_busy(measured))
 
 
 async def _latency(seconds: float) -> Result:
     async with ours() as server:
         measured = await bench(server, "send", "--connections", "100", "--rate", "2000", "--seconds", str(seconds))
-    return Result(measured["answer"]["p99_us"] / 1000)
+    return Result(measured["answer"]["p99_us"] / 1000, load_busy=_busy(measured))
 
 
 async def _stalled_rate(seconds: float) -> Result:
     beside, without = await scale.stalled(seconds)
-    return Result(beside["answered_per_s"], without["answered_per_s"])
+    return Result(beside["answered_per_s"], without["answered_per_s"], max(_busy(beside), _busy(without)))
 
 
 async def _stalled_p99(seconds: float) -> Result:
     beside, without = await scale.stalled(seconds)
-    return Result(beside["answer"]["p99_us"] / 1000, without["answer"]["p99_us"] / 1000)
+    figures = (measured["answer"]["p99_us"] / 1000 for measured in (beside, without))
+    return Result(*figures, load_busy=max(_busy(beside), _busy(without)))
 
 
 def _scale(name: str, what: str, run: Callable[[], Awaitable[tuple[float, float]]]) -> Measure:
@@ -127,6 +149,11 @@ MEASURES: tuple[Measure, ...] = (
     Measure("ping", "ping, 100 × 16, against picows + uvloop echo", "/s", ">= 1.2", _PING),
     _group("group", "<= 13"),
     _group("group_slow", "<= 24", "--rate", "5"),
+    _group("group_40", "<= 16", "--rate", "40"),
+    _beyond("beyond", _PER_S, ">= 220000"),
+    _beyond("beyond_cpu", _CPU, "<= 5"),
+    _beyond("beyond_noack", _PER_S, ">= 280000", "--no-recvack"),
+    _beyond("beyond_noack_cpu", _CPU, "<= 3.5", "--no-recvack"),
     Measure("idle", "memory per idle authenticated connection, 8,000", "bytes", "<= 3277", _idle),
     Measure("connect", "connect, authenticate, close, against trio-websocket answering", "/s", ">= 3.5", _CONNECT),
     Measure("route", "GET /route, 32 connections, against Quart-Trio on Hypercorn", "/s", ">= 25", _ROUTE),
@@ -140,6 +167,16 @@ MEASURES: tuple[Measure, ...] = (
     _stall("stall_group", "longest turn: group of 50,000, 2,000 online, written to", stalls.group),
     _stall("stall_ready", "longest turn: 8,000 sockets ready at once", stalls.ready),
 )
+
+
+LOAD_LIMIT = 0.95
+"""From this share of its core on, a load process may have been slower than the server."""
+
+
+def load_remark(results: list[Result]) -> str:
+    """A warning if the load process was at its limit in any round; empty if it was not."""
+    busy = max(result.load_busy for result in results)
+    return f"load was at its limit, {busy:.0%} of its core" if busy >= LOAD_LIMIT else ""
 
 
 def reading(result: Result) -> float:

@@ -9,7 +9,7 @@ from pathlib import Path
 from statistics import median
 
 import trio
-from measures import MEASURES, Measure, Result, meets, reading
+from measures import MEASURES, Measure, Result, load_remark, meets, reading
 from rich.console import Console
 from rich.table import Table
 from servers import PINNED
@@ -25,12 +25,13 @@ def spread(values: list[float], digits: int) -> str:
 
 def row(measure: Measure, results: list[Result]) -> list[str]:
     """A row of the table."""
-    digits = 0 if measure.unit in ("/s", "bytes") else 1
+    digits = 0 if measure.unit in ("/s", "deliveries/s", "bytes") else 1
     mine = f"{spread([result.ours for result in results], digits)} {measure.unit}"
     readings = [reading(result) for result in results]
     peers = [result.peer for result in results if result.peer is not None]
     theirs, ratio = (f"{spread(peers, digits)}", spread(readings, 2)) if peers else ("", "")
-    return [measure.what, mine, theirs, ratio, measure.target, meets(measure, median(readings))]
+    verdict = "; ".join(filter(None, (meets(measure, median(readings)), load_remark(results))))
+    return [measure.what, mine, theirs, ratio, measure.target, verdict]
 
 
 def markdown(rows: list[list[str]]) -> str:

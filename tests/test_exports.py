@@ -19,8 +19,8 @@ def test_the_package_exports_what_is_documented() -> None:
     assert public(wukong_trio) == {
         "Address", "Auth", "ChannelKey", "ChannelType", "Client", "Config", "ConfigError", "ConnectInfo",
         "ConnectionClosed", "DeviceLevel", "Endpoints", "Event", "Idempotency", "InternalError", "InvalidCommandError",
-        "Limits", "Listeners", "Message", "MessageAccepted", "MessageRetry", "ReasonCode", "RequestError",
-        "RouteAddresses", "SendCommand", "SendRefusedError",
+        "Limits", "Listeners", "Message", "MessageAccepted", "MessageRetry", "MessagesMissed", "ReasonCode",
+        "RequestError", "RouteAddresses", "SendCommand", "SendRefusedError",
         "SendResult", "Server", "ServerStatistics", "SessionClosed", "SessionOpened", "StoreError",
         "StoreOpenError", "WukongError", "open_client", "open_server", "open_store", "serve",
     }  # fmt: skip
@@ -33,7 +33,7 @@ def test_the_test_helpers_export_what_is_documented() -> None:
 
 
 def test_importing_the_package_leaves_the_heavy_libraries_alone() -> None:
-    heavy = {"quart", "hypercorn", "structlog", "yaml", "sqlite3"}
+    heavy = {"quart", "hypercorn", "structlog", "yaml", "sqlite3", "rich", "plotly", "wukong_trio.bench"}
     code = f"import sys, wukong_trio; print(*{heavy} & set(sys.modules))"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.split() == []

@@ -26,6 +26,7 @@ from .errors import ConfigError as ConfigError
 from .errors import ConnectionClosed as ConnectionClosed
 from .errors import InternalError as InternalError
 from .errors import InvalidCommandError as InvalidCommandError
+from .errors import MessagesMissed as MessagesMissed
 from .errors import RequestError as RequestError
 from .errors import SendRefusedError as SendRefusedError
 from .errors import StoreError as StoreError

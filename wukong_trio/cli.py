@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from . import __version__
-from .bench.commands import bench
 from .errors import ConfigError, StoreError, StoreOpenError, WukongError
 from .settings import DEFAULT_FILE, KEYS, Loaded, Settings, differences, load, to_mapping
 
@@ -53,13 +52,24 @@ def main() -> None:
     sys.exit(code)
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+class _Commands(click.Group):
+    """With `bench`, which is imported when somebody asks for it: a server needs none of it."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted([*super().list_commands(ctx), "bench"])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name != "bench":
+            return super().get_command(ctx, cmd_name)
+        from .bench.commands import bench
+
+        return bench
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
 @click.version_option(__version__, message="%(prog)s %(version)s")
 def commands() -> None:
     """An instant-messaging server that speaks WuKongIM's protocols."""
-
-
-commands.add_command(bench)
 
 
 def setting_options(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -8,7 +8,8 @@ WukongError
 ├── InvalidCommandError a program wants something sent that cannot be sent as it is; also a ValueError
 ├── SendRefusedError    a message of a program may not be sent; carries the reason code
 ├── RequestError        a request of a client was refused; carries the protocol's code
-└── ConnectionClosed    the client's connection has ended; carries close code and reason
+├── ConnectionClosed    the client's connection has ended; carries close code and reason
+└── MessagesMissed      a client did not take its messages in time; carries how many are gone
 """
 
 
@@ -84,11 +85,31 @@ class ConnectionClosed(WukongError):  # noqa: N818 - named like trio's and webso
     """The connection is over.
 
     Attributes:
-        code: the WebSocket close code, 1006 if the peer sent none.
+        code: the WebSocket close code, 1006 if the peer sent none, 1015 if TLS could not be had.
         reason: the peer's words, perhaps empty.
+        reason_code: WuKongIM's reason code from the notice that a kick sends ahead, 0 if there was none.
     """
 
-    def __init__(self, code: int, reason: str = "") -> None:
+    def __init__(self, code: int, reason: str = "", reason_code: int = 0) -> None:
         super().__init__(f"connection closed: {code} {reason}".rstrip())
         self.code = code
         self.reason = reason
+        self.reason_code = reason_code
+
+    def again(self) -> "ConnectionClosed":
+        """The same to raise for one more caller: an exception that is raised twice gathers tracebacks."""
+        return ConnectionClosed(self.code, self.reason, self.reason_code)
+
+
+class MessagesMissed(WukongError):  # noqa: N818 - it tells what happened, like ConnectionClosed
+    """A program took its messages too slowly, and the oldest of those that waited were given up.
+
+    Iterating again goes on with the next one. What the server stores can be read from its history.
+
+    Attributes:
+        count: how many.
+    """
+
+    def __init__(self, count: int) -> None:
+        super().__init__(f"{count:,} messages were not taken in time and given up; iterate faster, or read the history")
+        self.count = count

@@ -9,6 +9,7 @@ from faulty_server import open_faulty_server
 
 from wukong_trio.bench.coordinator import Run
 from wukong_trio.bench.crew import BenchError
+from wukong_trio.bench.identity import Identity
 from wukong_trio.bench.outcome import Collection, Outcome
 from wukong_trio.bench.plan import Crowd, Plan, read_target
 
@@ -46,7 +47,7 @@ def pairs(url: str, *, messages: int | None = 20, seconds: float = 5.0) -> Plan:
 
 async def outcome_of(plan: Plan) -> Outcome:
     with trio.fail_after(20):
-        return await Run(plan, Unwatched(), pid=None, command="").run()
+        return await Run(plan, Unwatched(), identity=Identity(), pid=None, command="").run()
 
 
 async def test_without_faults_it_passes() -> None:
@@ -82,7 +83,8 @@ async def test_a_stopped_run_gives_what_was_measured() -> None:
     watcher = Unwatched()
     with trio.fail_after(20):
         async with open_faulty_server("") as url:
-            watcher.run = Run(pairs(url, messages=None, seconds=3600), watcher, pid=None, command="")
+            plan = pairs(url, messages=None, seconds=3600)
+            watcher.run = Run(plan, watcher, identity=Identity(), pid=None, command="")
             outcome = await watcher.run.run()
     assert outcome.passed
     assert outcome.interrupted

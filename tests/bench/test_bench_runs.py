@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 from functools import partial
@@ -19,6 +20,7 @@ from wukong_trio.cli import commands
 from wukong_trio.testing import open_test_server
 
 SECONDS = ("--seconds", "0.4")
+MIXED = ("mixed", "--connections", "60", "--groups", "1")
 
 
 async def bench(*options: str) -> tuple[int, str, str]:
@@ -46,12 +48,13 @@ def where(server: Server, scenario: str) -> list[str]:
         ("send", "--connections", "10", "--processes", "2"),
         ("send", "--connections", "10", "--rate", "200", "--payload-bytes", "5000"),
         ("group", "--members", "12", "--online", "6", "--senders", "2", "--processes", "2", "--messages", "60"),
+        ("group", "--members", "12", "--online", "6", "--senders", "2", "--no-recvack", "--messages", "60"),
         ("connect", "--connections", "4", "--messages", "40"),
         ("idle", "--connections", "30", "--ping-seconds", "1"),
         ("ping", "--connections", "5", "--rate", "200"),
         ("http", "--connections", "3"),
         ("http", "--path", "/message/send", "--connections", "2", "--rate", "50"),
-        ("mixed", "--connections", "60", "--groups", "1", "--slow", "1", "--rate", "100"),
+        (*MIXED, "--slow", "0", "--rate", "100"),
     ],
     ids=" ".join,
 )
@@ -72,6 +75,94 @@ async def test_scenarios_pass_and_say_so(options: tuple[str, ...], tmp_path: Pat
         assert outcome["delivery"]["count"] == outcome["sent"]
     if options[0] == "group":
         assert (outcome["sent"], outcome["delivered"]) == (60, 60 * 5)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ((*MIXED, "--slow", "1", "--rate", "20"), "no slow reader was closed"),
+        (("send", "--rate", "0.5"), "nothing was due"),
+        (("http", "--rate", "0.5"), "nothing was due"),
+    ],
+)
+async def test_a_run_whose_event_did_not_happen_is_not_green(
+    options: tuple[str, ...], words: str, tmp_path: Path
+) -> None:
+    result = tmp_path / "result.json"
+    async with open_test_server() as server:
+        extra = (*SECONDS, "--json", str(result), "--report", str(tmp_path))
+        code, output, errors = await bench(*options, *where(server, options[0]), *extra)
+    assert code == 3, output + errors
+    assert output.strip().startswith("NOTHING SHOWN")
+    assert words in " ".join(output.split())
+    assert not json.loads(result.read_text())["passed"]
+    page = (tmp_path / "index.html").read_text()
+    assert '<span class="badge warn">' in page
+    assert '<li class="good">' not in page
+
+
+async def test_a_slow_reader_who_was_closed_is_what_mixed_is_about() -> None:
+    # 32 MiB for each member: more than a server and two sockets keep for somebody who does not read.
+    options = (*MIXED, "--slow", "1", "--payload-bytes", "50000", "--messages", "500", "--seconds", "20")
+    async with open_test_server() as server:
+        code, output, errors = await bench(*options, *where(server, "mixed"))
+    assert code == 0, output + errors
+    assert "of 1 slow readers the server closed: 1 (" in " ".join(output.split())
+
+
+async def test_the_table_names_its_units_and_fits_a_terminal() -> None:
+    async with open_test_server() as server:
+        process = await trio.run_process(
+            [sys.executable, "-m", "wukong_trio", "bench", "send", "--url", server.endpoints.ws, *SECONDS],
+            capture_stdout=True,
+            env={**os.environ, "COLUMNS": "80"},
+        )
+    lines = process.stdout.decode().splitlines()
+    (header,) = (line for line in lines if "count" in line)
+    assert " ".join(header.split()) == "count per s p50 ms p90 ms p99 ms p99.9 ms max ms"
+    assert "…" not in process.stdout.decode()
+
+
+async def test_the_server_is_named_as_far_as_it_is_known(tmp_path: Path) -> None:
+    result = tmp_path / "result.json"
+    async with open_test_server(data_dir=tmp_path) as server:
+        options = ("--url", server.endpoints.ws, "--pid", str(os.getpid()), "--json", str(result))
+        code, output, errors = await bench("ping", *options, *SECONDS)
+    assert code == 0, output + errors
+    identity = json.loads(result.read_text())["identity"]
+    assert identity["protocol"] == 5
+    assert identity["version"] == "unknown"
+    assert "wukong.db" in identity["durability"]
+    assert "version unknown, protocol 5" in " ".join(output.split())
+
+
+async def test_what_a_run_leaves_behind_begins_with_its_prefix_and_can_be_removed(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "benchmarking.md").read_text()
+    statements = [line.strip() for line in page.splitlines() if line.startswith("    DELETE FROM ")]
+    async with open_test_server(data_dir=tmp_path) as server:
+        for scenario in ("group", "send"):
+            options = (*where(server, scenario), "--messages", "10", *SECONDS)
+            code, output, errors = await bench(scenario, *options)
+            assert code == 0, output + errors
+            assert "every id begins with bench-" in " ".join(output.split())
+            await server.send(SendCommand(from_uid="ann", channel_id="bob", channel_type=1, payload=b"{}"))
+    database = sqlite3.connect(tmp_path / "wukong.db")
+    channels = {name for (name,) in database.execute("SELECT channel_id FROM channel")}
+    assert {name.startswith("bench-") for name in channels} == {True, False}
+    prefix = next(name for name in channels if name.startswith("bench-"))[: len("bench-1a2b3c4d-")]
+    prefixes = {name[: len(prefix)] for name in channels if name.startswith("bench-")}
+    assert len(prefixes) == 2
+    with database:
+        for statement in statements:
+            database.execute(statement.replace("bench-1a2b3c4d-*", "bench-*"))
+    tables = ("channel", "member", "message", "message_index")
+    left = [database.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in tables]
+    assert left[0] == len(channels) - sum(1 for name in channels if name.startswith("bench-"))
+    assert left[1:3] == [0, 2]
+    database.close()
+    async with open_test_server(data_dir=tmp_path) as server:
+        again = await server.send(SendCommand(from_uid="ann", channel_id="bob", channel_type=1, payload=b"{}"))
+        assert again.message_seq == 3
 
 
 async def test_the_servers_process_is_watched(tmp_path: Path) -> None:
@@ -110,6 +201,19 @@ async def test_a_report_is_one_page_without_the_network(tmp_path: Path) -> None:
     assert "<script src" not in page
     assert "--token &#x27;***&#x27;" in page
     assert "secret" not in page.partition("<script>")[0]
+    plots = json.loads(page.partition("const plots = ")[2].partition(";\n")[0])
+    assert len(plots) >= 4
+    for plot in plots:
+        lines = plot["data"]
+        for looks in (
+            {line["line"]["color"] for line in lines},
+            {line["line"]["dash"] for line in lines},
+            {line["marker"]["symbol"] for line in lines},
+        ):
+            assert len(looks) == len(lines), f"curves of {plot['layout']['title']} look alike"
+    assert "every id begins with bench-" in page
+    assert "version unknown, protocol 5" in page
+    assert "@media (max-width: 560px)" in page
 
 
 @pytest.mark.parametrize(
@@ -140,9 +244,30 @@ async def test_without_a_server_it_fails_with_one_line() -> None:
 
 
 def test_the_command_line_leaves_the_heavy_libraries_alone() -> None:
-    code = "import sys, wukong_trio.cli; print(*{'rich', 'plotly', 'http.client'} & set(sys.modules))"
+    code = (
+        "import sys, wukong_trio.cli; print(*{'rich', 'plotly', 'http.client', 'wukong_trio.bench'} & set(sys.modules))"
+    )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.split() == []
+
+
+@pytest.mark.parametrize(
+    ("missing", "options"),
+    [("rich", ["send"]), ("plotly", ["send", "--report", "unused"])],
+)
+def test_a_missing_library_is_one_line_and_help_works_without(missing: str, options: list[str], tmp_path: Path) -> None:
+    code = f"import sys; sys.modules[{missing!r}] = None; from wukong_trio.cli import main; main()"
+
+    def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
+        command = [sys.executable, "-c", code, "bench", *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+
+    done = run(*options)
+    assert done.returncode == 2
+    assert f"pip install {missing}" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert not list(tmp_path.iterdir())
+    assert "Messages between pairs" in run("--help").stdout
 
 
 async def test_an_unknown_process_is_named() -> None:

@@ -25,6 +25,17 @@ def test_a_measure_gives_a_row(tmp_path: Path) -> None:
     assert ">= 25" in row
 
 
+def test_load_at_its_limit_is_said_in_the_row() -> None:
+    code = (
+        f"import sys; sys.path.insert(0, {str(BENCHMARKS)!r})\n"
+        "from measures import MEASURES, Result\n"
+        "from run import row\n"
+        "for busy in (0.94, 0.95): print(row(MEASURES[0], [Result(2.0, 1.0, 0.1), Result(2.0, 1.0, busy)])[-1])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.splitlines() == ["yes", "yes; load was at its limit, 95% of its core"]
+
+
 @pytest.mark.parametrize("script", ["bench_codec.py", "bench_frames.py"])
 def test_micro_benchmarks(script: str) -> None:
     lines = run(f"micro/{script}").splitlines()

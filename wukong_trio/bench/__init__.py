@@ -6,7 +6,8 @@
                             ▼
                         outcome ─► table, JSON, report
 
-The server is a black box: nothing of it is imported. A worker is one plain loop around one epoll set, without tasks:
+The server is a black box: nothing of it is imported; `identity` is what it says of itself. What a room is sent alike is
+decoded once and compared for the others (`chorus`). A worker is one plain loop around one epoll set, without tasks:
 waking a task costs more than a message, and Trio's timers, like epoll's, are no finer than a millisecond. Around the
 workers everything is Trio.
 """

@@ -1,7 +1,8 @@
 """The command line of `wukong-trio bench`. Imports little; what carries out a run is imported when there is one.
 
 Exit codes: 0 if everything was as it should be, 1 if something was lost, doubled, out of order or broke, or if the run
-could not be carried out, 2 for unusable options.
+could not be carried out, 2 for unusable options, 3 if nothing went wrong, but what the scenario is about did not
+happen.
 """
 
 import shlex
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     import trio
 
     from .coordinator import Run
+    from .identity import Identity
     from .outcome import Outcome
 
 DEFAULT_URL = "ws://127.0.0.1:5200"
@@ -70,7 +72,7 @@ _api = click.option(
 _http = click.option("--route", "api", default=DEFAULT_API, show_default=True, help="The server's HTTP API.")
 _manager_token = click.option("--manager-token", default="", metavar="TEXT", help="For the HTTP API, if it wants one.")
 _token = click.option("--token", default="", metavar="TEXT", help="With which clients connect.")
-_prefix = click.option("--prefix", help="Uids are this and a number.  [default: random]")
+_prefix = click.option("--prefix", help="Of every uid and group.  [default: bench-RANDOM-]")
 _rate = click.option(
     "--rate", "rate_per_s", type=float, metavar="PER_SECOND", help="Open loop: requests per second, of all together."
 )
@@ -111,6 +113,7 @@ def send(connections: int, **options: Any) -> int:
     click.option("--members", type=int, default=100, show_default=True, help="Of the group."),
     click.option("--online", type=int, help="How many of them are connected.  [default: all]"),
     click.option("--senders", type=int, default=1, show_default=True, help="How many of those send."),
+    click.option("--recvack/--no-recvack", default=True, show_default=True, help="Acknowledge what is received."),
     _in_flight(8),
     _rate,
     _messages,
@@ -225,6 +228,8 @@ def _conduct(
     **options: Any,
 ) -> int:
     """Carries out a run and shows what it gave; returns the exit code."""
+    from . import words
+    from .identity import identify
     from .preparation import make_groups
 
     try:
@@ -233,22 +238,34 @@ def _conduct(
         target = target or _web_socket(url, api_target, allow_remote=allow_remote)
         plan = Plan(scenario=scenario, target=target, crowd=crowd, prefix=prefix or random_prefix(), **options)
         plan.check()
+        _check_libraries(report_dir)
         _check_output(json_file, report_dir)
         if scenario in ("group", "mixed") and api_target is not None:
             make_groups(plan, api_target)
-        outcome = _run_shown(plan, pid)
+        outcome = _run_shown(plan, pid, identify(api_target, plan.manager_token, pid))
     except PlanError as error:
         raise _Unusable(str(error)) from None
     except WukongError as error:
         raise click.ClickException(str(error)) from None
     _write(outcome, json_file, report_dir)
-    return 0 if outcome.passed else 1
+    return {"good": 0, "bad": 1, "warn": 3}[words.mood(outcome)]
 
 
 def _web_socket(url: str | None, api: Target | None, *, allow_remote: bool) -> Target:
     from .preparation import discover
 
     return read_target(url or (discover(api) if api else DEFAULT_URL), "ws", allow_remote=allow_remote)
+
+
+def _check_libraries(report_dir: Path | None) -> None:
+    """Finds out before a long run whether what shows its result is installed.
+
+    Raises:
+        PlanError: it is not.
+    """
+    for needed, name, user in ((True, "rich", "bench"), (report_dir is not None, "plotly", "--report")):
+        if needed and find_spec(name) is None:
+            raise PlanError(f"{user} needs {name}: pip install {name}")
 
 
 def _check_output(json_file: Path | None, report_dir: Path | None) -> None:
@@ -264,11 +281,9 @@ def _check_output(json_file: Path | None, report_dir: Path | None) -> None:
             report_dir.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise PlanError(f"{error.filename}: {error.strerror}") from None
-    if report_dir is not None and find_spec("plotly") is None:
-        raise PlanError("--report needs plotly: pip install 'wukong-trio[report]'")
 
 
-def _run_shown(plan: Plan, pid: int | None) -> "Outcome":
+def _run_shown(plan: Plan, pid: int | None, identity: "Identity") -> "Outcome":
     import trio
     from rich.console import Console
 
@@ -277,7 +292,7 @@ def _run_shown(plan: Plan, pid: int | None) -> "Outcome":
     from .terminal import Bars, show
 
     with Bars(Console(stderr=True), plan.seconds) as bars, single_error():
-        run = Run(plan, bars, pid=pid, command=_command_line(sys.argv[1:]))
+        run = Run(plan, bars, identity=identity, pid=pid, command=_command_line(sys.argv[1:]))
         outcome = trio.run(_run_interruptibly, run)
     show(outcome, Console())
     return outcome

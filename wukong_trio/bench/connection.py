@@ -28,6 +28,9 @@ class Owner(Protocol):
     def on_open(self, connection: "Connection") -> None:
         """It is authenticated."""
 
+    def on_data(self, connection: "Connection", data: memoryview, at_us: int) -> int:
+        """Bytes have arrived, beginning with a frame; returns how many of them need not be looked at any more."""
+
     def on_messages(self, connection: "Connection", messages: list[tuple[int, memoryview]], at_us: int) -> None:
         """Text messages have arrived; what is offered now is written when this returns."""
 
@@ -51,13 +54,15 @@ class Connection:
         "_sock",
         "_state",
         "_swarm",
-        "began_us",
         "member",
+        "server_version",
     )
 
     def __init__(self, owner: Owner, swarm: Swarm, plan: Plan, masker: Masker, member: int) -> None:
         self._owner, self._swarm, self._plan, self._masker = owner, swarm, plan, masker
         self.member = member
+        self.server_version = 0
+        """Of the protocol, as the server names it in its answer to `connect`; 0 if it does not."""
         self._reader = FrameReader()
         self._out: list[bytes] = []
         self._state = _DIALING
@@ -88,6 +93,11 @@ class Connection:
         """Queues a text message."""
         self._out.append(self._masker.text(message))
 
+    def offer_frames(self, data: bytes) -> None:
+        """Queues frames that are masked already."""
+        if data:
+            self._out.append(data)
+
     def flush(self) -> None:
         """Writes what was offered; what the socket does not take follows when it can."""
         if not self._out or self._state in (_DIALING, _CLOSED):
@@ -98,7 +108,7 @@ class Connection:
         except BlockingIOError:
             taken = 0
         except OSError as error:
-            self._end(RESET if isinstance(error, ConnectionError) else words(error))
+            self._broke(error)
             return
         if taken == len(data):
             self._out.clear()
@@ -159,7 +169,7 @@ class Connection:
         except BlockingIOError:
             return
         except OSError as error:
-            self._end(RESET if isinstance(error, ConnectionError) else words(error))
+            self._broke(error)
             return
         if not size:
             self._end(RESET)
@@ -181,8 +191,10 @@ class Connection:
                 return
             frames.check_upgrade(head)
             self._state = _GREETING
-            self.offer(frames.connect_request(self._plan.uid(self.member), self._plan.token, f"d{self.member}"))
+            self.offer(self._connect_request())
             data = memoryview(rest)
+        elif self._state == _OPEN:
+            data = data[self._owner.on_data(self, data, at_us) :]
         messages = self._reader.feed(data)
         if len(self._reader.rest) >= len(self._swarm.buffer) // 2:
             raise ProtocolError("a message larger than any that was sent")
@@ -195,11 +207,16 @@ class Connection:
             for opcode, payload in messages:
                 self._control(opcode, payload)
 
+    def _connect_request(self) -> bytes:
+        uid, device_id = self._plan.uid(self.member), f"d{self.member}"
+        return frames.connect_request(uid, self._plan.token, device_id, acknowledges=self._plan.recvack)
+
     def _greet(self, text: memoryview) -> None:
         answer = frames.decode(text)
         if not answer.succeeded:
             raise ProtocolError(f"the server refused {self._plan.uid(self.member)}: {bytes(text).decode()}")
         self._state = _OPEN
+        self.server_version = answer.result.server_version if answer.result else 0
         self._owner.on_open(self)
 
     def _control(self, opcode: int, payload: memoryview) -> None:
@@ -207,6 +224,9 @@ class Connection:
             self._out.append(self._masker.control(frames.PONG, bytes(payload)))
         elif opcode == frames.CLOSE:
             self._end(str(frames.close_code(payload)))
+
+    def _broke(self, error: OSError) -> None:
+        self._end(RESET if isinstance(error, ConnectionError) else words(error))
 
     def _end(self, why: str) -> None:
         if self._state != _CLOSED:

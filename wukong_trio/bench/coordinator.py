@@ -9,7 +9,8 @@ import trio
 
 from . import procfs
 from .crew import BenchError, Crew, open_crew
-from .outcome import Collection, Outcome, ServerSample, ServerUse, environment, judge_load, latency_of
+from .identity import Identity
+from .outcome import Collection, Outcome, ServerSample, ServerUse, environment, judge_load, latency_of, missing_event
 from .plan import Plan
 from .verify import Faults, Sent
 from .wire import Done, Opening, Ready, Report, Settle, Start, Stop, Stopped, Tick
@@ -94,11 +95,12 @@ def _patience(seconds: float) -> Iterator[None]:
 class Run:
     """One run. `stop` may be called at any time and ends it early, with what was measured."""
 
-    def __init__(self, plan: Plan, watcher: Watcher, *, pid: int | None, command: str) -> None:
+    def __init__(self, plan: Plan, watcher: Watcher, *, identity: Identity, pid: int | None, command: str) -> None:
         """Raises:
         BenchError: there is no process `pid`.
         """
         self._plan = plan
+        self._identity = identity
         self._watcher = watcher
         self._command = command
         self._server = _ServerWatch(pid)
@@ -220,6 +222,8 @@ class Run:
             for why, count in done.slow_closed.items():
                 slow_closed[why] = slow_closed.get(why, 0) + count
         described = faults.describe()
+        self._identity.protocol = max(done.server_version for done in self._done)
+        unproven = "" if described else missing_event(plan, sums.sent, slow_closed)
         details = [problem for done in self._done for problem in done.problems]
         server = self._server_use(before, ready, after, begin_s) if before and ready and after else None
         return Outcome(
@@ -227,7 +231,9 @@ class Run:
             command=self._command,
             environment=environment(),
             plan=plan,
-            passed=not described,
+            identity=self._identity,
+            passed=not described and not unproven,
+            unproven=unproven,
             interrupted=self._interrupted,
             faults=faults,
             problems=described + details[:_PROBLEMS_SHOWN] if described else [],
@@ -265,5 +271,10 @@ class Run:
             rss_open_bytes=ready.usage.rss_bytes,
             rss_after_bytes=after.usage.rss_bytes,
             rss_bytes_per_connection=round(grown_bytes / opened, 1) if opened else 0.0,
+            written_bytes=_difference(ready.usage.written_bytes, after.usage.written_bytes),
             samples=self._server.samples(begin_s),
         )
+
+
+def _difference(before: int | None, after: int | None) -> int | None:
+    return None if before is None or after is None else after - before

@@ -54,6 +54,16 @@ def check_upgrade(head: bytes) -> None:
         raise ProtocolError(f"the server refused the WebSocket: {status.decode(errors='replace')}")
 
 
+def server_frame(payload: memoryview) -> bytes:
+    """The frame in which a server sends a text, if it writes the length as briefly as it should."""
+    size = len(payload)
+    if size < 126:
+        return bytes((0x81, size)) + payload
+    if size < 65536:
+        return b"\x81\x7e" + size.to_bytes(2, "big") + payload
+    return b"\x81\x7f" + size.to_bytes(8, "big") + payload
+
+
 class Masker:
     """Makes the frames of one process, all with the same random key.
 
@@ -166,6 +176,7 @@ class Push(Struct, gc=False, rename="camel"):
 
 class _Result(Struct, gc=False, rename="camel"):
     reason_code: int = 1
+    server_version: int = 0
 
 
 class _Error(Struct, gc=False):
@@ -192,9 +203,15 @@ decode: Final = msgspec.json.Decoder(Incoming).decode
 """Raises `msgspec.MsgspecError` for anything that is not JSON-RPC."""
 
 
-def connect_request(uid: str, token: str, device_id: str) -> bytes:
-    """As the SDKs send it: with these parameters servers answer in the SDKs' dialect, and wait for `recvack`s."""
-    params = {"uid": uid, "token": token, "deviceId": device_id, "deviceFlag": 1, "clientTimestamp": 0}
+def connect_request(uid: str, token: str, device_id: str, *, acknowledges: bool = True) -> bytes:
+    """As the SDKs send it: with these parameters servers answer in the SDKs' dialect, and wait for `recvack`s.
+
+    Args:
+        acknowledges: False leaves out what makes a client an SDK, so that servers do not wait.
+    """
+    params = {"uid": uid, "token": token, "deviceId": device_id, "deviceFlag": 1}
+    if acknowledges:
+        params["clientTimestamp"] = 0
     return msgspec.json.encode({"jsonrpc": "2.0", "method": "connect", "params": params, "id": "0"})
 
 

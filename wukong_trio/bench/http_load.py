@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from .plan import Plan
-from .scenario import Books, Opener, Schedule
+from .scenario import Opener, Places
 from .swarm import Swarm, dial, now_us, words
 from .verify import Sent
 
@@ -107,23 +107,18 @@ class HttpConnection:
         self._load.ended(self, why)
 
 
-class HttpLoad:
+class HttpLoad(Places):
     """The connections of one process."""
 
     def __init__(self, plan: Plan, swarm: Swarm) -> None:
-        self._plan = plan
-        self.books = Books()
+        super().__init__(plan)
         self._request = _request(plan)
         self._sends = plan.http_path == "/message/send"
         self._ids: set[int | str] = set()
         """Of the messages that the server has accepted: none may come twice."""
         self._connections = [HttpConnection(self, swarm, plan) for _ in plan.own_members()]
         self._free: deque[HttpConnection] = deque()
-        self._due: deque[int] = deque()
-        """Due times of requests that have no connection yet."""
         self.opener = Opener(self._connections)
-        self._schedule = Schedule(plan, 0, own_senders=0, all_senders=0)
-        self._sending = False
 
     def opened(self, connection: HttpConnection) -> None:
         """A connection is there."""
@@ -141,11 +136,11 @@ class HttpLoad:
 
     def answered(self, connection: HttpConnection, due_us: int, status: int, body: bytes) -> None:
         """An answer has come."""
-        books = self.books
+        books, at_us = self.books, now_us()
         if not due_us:
             books.faults.answered_twice += 1
             return
-        books.tick.answer_us.record(now_us() - due_us)
+        books.tick.answer_us.record(at_us - due_us)
         if status != 200:
             books.faults.refused += 1
             books.note(f"status {status}: {body[:200].decode(errors='replace')}")
@@ -154,8 +149,8 @@ class HttpLoad:
             books.note(f"no new message: {body[:200].decode(errors='replace')}")
         else:
             books.tick.answered += 1
-        if self._sending and self._schedule.take():
-            self._send(connection, now_us())
+        if self._schedule.take():
+            self._send(connection, at_us)
         else:
             self._free.append(connection)
 
@@ -169,51 +164,27 @@ class HttpLoad:
         self._ids.add(message_id)
         return True
 
+    @property
+    def under_way(self) -> int:
+        """Part of `Places`."""
+        return sum(1 for connection in self._connections if connection.due_us)
+
+    @property
+    def free(self) -> int:
+        """Part of `Places`."""
+        return len(self._free)
+
+    def make(self, due_us: int) -> None:
+        """Part of `Places`."""
+        self._send(self._free.popleft(), due_us)
+
     def _send(self, connection: HttpConnection, due_us: int) -> None:
         self.books.tick.sent += 1
         connection.request(self._request, due_us)
 
-    def begin(self, at_us: int) -> None:
-        """Part of `Scenario`."""
-        own, everybody = len(self._connections), self._plan.connections
-        self._schedule = Schedule(self._plan, at_us, own_senders=own, all_senders=everybody)
-        self._sending = True
-        while self._free and self._schedule.take():
-            self._send(self._free.popleft(), now_us())
-
-    def work(self, at_us: int) -> int:
-        """Part of `Scenario`."""
-        if self._schedule.open_loop:
-            for due_us in self._schedule.due(at_us):
-                self._due.append(due_us)
-                self.books.tick.late_us.record(at_us - due_us)
-        while self._due and self._free:
-            self._send(self._free.popleft(), self._due.popleft())
-        return self._schedule.next_us
-
-    @property
-    def exhausted(self) -> bool:
-        """Part of `Scenario`."""
-        return not self._schedule.left and not self._under_way and not self._due
-
-    @property
-    def _under_way(self) -> int:
-        return sum(1 for connection in self._connections if connection.due_us)
-
-    def stop(self) -> dict[int, Sent]:
-        """Part of `Scenario`."""
-        self._sending = False
-        self._schedule.left = 0
-        return {}
-
-    def settled(self, totals: dict[int, Sent]) -> bool:
-        """Part of `Scenario`."""
-        self.work(now_us())
-        return not self._under_way and not self._due
-
     def finish(self, totals: dict[int, Sent]) -> None:
         """Part of `Scenario`."""
-        self.books.faults.unanswered += self._under_way
+        self.books.faults.unanswered += self.under_way
         self.books.unmade += len(self._due)
         for connection in self._connections:
             connection.drop()

@@ -8,6 +8,7 @@ import time
 from msgspec import Struct, field
 
 from .histogram import Histogram
+from .identity import Identity
 from .plan import Plan
 from .verify import Faults
 from .wire import Tick
@@ -74,6 +75,8 @@ class ServerUse(Struct, kw_only=True):
     """With all connections, before the measurement."""
     rss_after_bytes: int
     rss_bytes_per_connection: float
+    written_bytes: int | None
+    """To files during the measurement, None if it may not be seen."""
     samples: list[ServerSample]
 
 
@@ -105,7 +108,11 @@ class Outcome(Struct, kw_only=True):
     command: str
     environment: Environment
     plan: Plan
+    identity: Identity
     passed: bool
+    """Nothing went wrong, and what the scenario is about did happen."""
+    unproven: str
+    """Why a run in which nothing went wrong shows nothing: what it is about did not happen. Else empty."""
     interrupted: bool
     faults: Faults
     problems: list[str]
@@ -132,6 +139,18 @@ class Outcome(Struct, kw_only=True):
     slow_readers: int
     slow_closed: dict[str, int]
     moments: list[Moment]
+
+
+def missing_event(plan: Plan, sent: int, slow_closed: dict[str, int]) -> str:
+    """Why a run shows nothing although nothing went wrong; empty if it shows what it is about."""
+    if plan.scenario != "idle" and not sent:
+        return "nothing was due in this time: make it longer, or raise --rate"
+    if plan.crowd.slow and not slow_closed:
+        return (
+            "no slow reader was closed, so it is not shown what one does to the others: they got too little in this "
+            "time (raise --rate, --payload-bytes or --seconds), or the server lets its buffers grow"
+        )
+    return ""
 
 
 class Collection(Struct):

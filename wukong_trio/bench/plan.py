@@ -91,7 +91,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     connections: int
     crowd: Crowd
     prefix: str
-    """Uids are this and a number."""
+    """Every uid is this and a number, every group this and `room` and a number."""
     token: str = ""
     in_flight: int = 1
     """Closed loop: requests of each sender that wait for an answer."""
@@ -103,6 +103,8 @@ class Plan(Struct, frozen=True, kw_only=True):
     settle_s: float = 5.0
     """How long to wait at the end for what is missing."""
     payload_bytes: int = 64
+    recvack: bool = True
+    """Whether those who receive acknowledge."""
     members: int = 0
     """Of a group: all members, online or not."""
     http_path: str = ""
@@ -202,5 +204,5 @@ def read_target(url: str, scheme: Literal["ws", "http"], *, allow_remote: bool) 
 
 
 def random_prefix() -> str:
-    """Uids that no other run uses."""
-    return f"b{os.urandom(4).hex()}-"
+    """The beginning of uids and groups that no other run uses, and that tells where they come from."""
+    return f"bench-{os.urandom(4).hex()}-"

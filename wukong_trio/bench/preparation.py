@@ -23,6 +23,16 @@ def discover(api: Target) -> str:
     return address
 
 
+def read_health(api: Target, manager_token: str) -> tuple[str, dict[str, Any]]:
+    """The `Server` header of an HTTP API and what its `/health` says; both are empty if it says nothing."""
+    try:
+        answer, data = _exchange(api, "GET", "/health", None, manager_token)
+        health = json.loads(data)
+    except (OSError, http.client.HTTPException, ValueError):
+        return "", {}
+    return answer.getheader("Server", ""), health if isinstance(health, dict) else {}
+
+
 def make_groups(plan: Plan, api: Target) -> None:
     """Creates the channels of a plan's rooms.
 
@@ -44,17 +54,24 @@ def make_groups(plan: Plan, api: Target) -> None:
 
 
 def _call(api: Target, method: str, path: str, body: dict[str, Any] | None, manager_token: str) -> dict[str, Any]:
-    connection = http.client.HTTPConnection(api.host, api.port, timeout=_TIMEOUT_S)
-    headers = {"Content-Type": "application/json", **({"token": manager_token} if manager_token else {})}
     try:
-        connection.request(method, api.path + path, json.dumps(body) if body is not None else None, headers)
-        answer = connection.getresponse()
-        data = answer.read()
+        answer, data = _exchange(api, method, path, body, manager_token)
         if answer.status != 200:
             raise BenchError(f"{path} answered {answer.status}: {data[:200].decode(errors='replace')}")
         result = json.loads(data)
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise BenchError(f"{path} of {api.netloc}: {error}") from None
+    return result if isinstance(result, dict) else {}
+
+
+def _exchange(
+    api: Target, method: str, path: str, body: dict[str, Any] | None, manager_token: str
+) -> tuple[http.client.HTTPResponse, bytes]:
+    connection = http.client.HTTPConnection(api.host, api.port, timeout=_TIMEOUT_S)
+    headers = {"Content-Type": "application/json", **({"token": manager_token} if manager_token else {})}
+    try:
+        connection.request(method, api.path + path, json.dumps(body) if body is not None else None, headers)
+        answer = connection.getresponse()
+        return answer, answer.read()
     finally:
         connection.close()
-    return result if isinstance(result, dict) else {}

@@ -14,6 +14,8 @@ class Usage(NamedTuple):
     cpu_s: float
     """User and system time of all its threads, to 10 ms."""
     rss_bytes: int
+    written_bytes: int | None
+    """To files, None if it may not be seen."""
 
 
 def usage_of(pid: int) -> Usage | None:
@@ -24,7 +26,16 @@ def usage_of(pid: int) -> Usage | None:
     except (OSError, IndexError):
         return None
     fields = stat[stat.rindex(")") + 2 :].split()  # the name before it may hold blanks
-    return Usage((int(fields[11]) + int(fields[12])) / _TICKS_PER_S, pages * _PAGE_BYTES)
+    cpu_s = (int(fields[11]) + int(fields[12])) / _TICKS_PER_S
+    return Usage(cpu_s, pages * _PAGE_BYTES, _written_bytes(pid))
+
+
+def _written_bytes(pid: int) -> int | None:
+    try:
+        lines = Path(f"/proc/{pid}/io").read_text().splitlines()
+    except OSError:
+        return None
+    return next((int(line.split()[1]) for line in lines if line.startswith("write_bytes:")), None)
 
 
 class MachineTime(NamedTuple):

@@ -11,7 +11,17 @@ from . import words
 from .outcome import Latency, Moment, Outcome
 
 _PAGE = Path(__file__).with_name("report.html")
-_COLOURS = ("#3b82f6", "#f59e0b", "#ef4444", "#10b981", "#8b5cf6")
+_STYLES = (
+    ("#3b82f6", "solid", "circle"),
+    ("#10b981", "dot", "square-open"),
+    ("#ef4444", "dash", "triangle-up-open"),
+    ("#f59e0b", "dashdot", "diamond-open"),
+    ("#8b5cf6", "longdash", "cross-thin-open"),
+    ("#64748b", "longdashdot", "star-open"),
+)
+"""Colour, dashes and markers: curves of one plot differ in all three, so that one is seen through the other."""
+_MARKED_POINTS = 60
+"""With more points than this, markers would be a smear."""
 _Plot = dict[str, Any]
 
 
@@ -29,8 +39,8 @@ def write_report(outcome: Outcome, directory: Path) -> Path:
         scenario=html.escape(outcome.scenario),
         title=html.escape(words.title(outcome)),
         verdict=html.escape(words.verdict(outcome)),
-        verdict_class="good" if outcome.passed else "bad",
-        findings=_items(words.findings(outcome), "good" if outcome.passed else "bad"),
+        verdict_class=words.mood(outcome),
+        findings=_items(words.findings(outcome), words.mood(outcome)),
         remarks=_items(words.remarks(outcome), "warn"),
         tiles="".join(_tile(*tile) for tile in _tiles(outcome)),
         latencies=_latencies(outcome),
@@ -74,28 +84,22 @@ def _tiles(outcome: Outcome) -> list[tuple[str, str, str]]:
 
 
 def _latencies(outcome: Outcome) -> str:
-    if not outcome.sent:
+    rows = words.rows(outcome)
+    if not rows:
         return ""
-    rows = [(words.REQUESTS[outcome.scenario], outcome.answered, outcome.answered_per_s, outcome.answer)]
-    if outcome.delivered:
-        rows.append(("deliveries", outcome.delivered, outcome.delivered_per_s, outcome.delivery))
-    names = ("", "count", "per second", "p50", "p90", "p99", "p99.9", "max ms")
-    head = "".join(f"<th>{name}</th>" for name in names)
-    body = "".join(
-        f"<tr><th>{name}</th>"
-        + "".join(f"<td>{text}</td>" for text in (f"{count:,}", f"{rate:,.0f}", *words.percentiles(latency)))
-        + "</tr>"
-        for name, count, rate, latency in rows
-    )
+    head = "".join(f"<th>{name}</th>" for name in ("", *words.COLUMNS))
+    body = "".join(f"<tr><th>{name}</th>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>" for name, *cells in rows)
     return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
 def _facts(outcome: Outcome) -> list[tuple[str, str]]:
     where = outcome.environment
     return [
-        ("Server", words.server_line(outcome)),
+        ("Server", words.identity_line(outcome)),
+        ("Cost", words.server_line(outcome)),
         ("Load generator", words.load_line(outcome)),
         ("Machine", f"{where.cpus} CPUs, {where.kernel}, {where.python}"),
+        ("Left behind", words.leftovers(outcome)),
         ("Date", where.date),
     ]
 
@@ -104,10 +108,17 @@ def _plots(outcome: Outcome) -> list[_Plot]:
     return [_throughput(outcome), *_latency_plots(outcome), _distribution(outcome), _cpu(outcome), _memory(outcome)]
 
 
-def _line(name: str, x: list[float], y: list[float], colour: str, **style: Any) -> _Plot:
-    mode = "lines" if len(x) > 2 else "lines+markers"
-    line = {"color": colour, "width": 2, **style}
-    return {"type": "scatter", "mode": mode, "name": name, "x": x, "y": y, "line": line}
+def _line(name: str, x: list[float], y: list[float], style: int, **more: Any) -> _Plot:
+    colour, dash, symbol = _STYLES[style % len(_STYLES)]
+    return {
+        "type": "scatter",
+        "mode": "lines+markers" if len(x) <= _MARKED_POINTS else "lines",
+        "name": name,
+        "x": x,
+        "y": y,
+        "line": {"color": colour, "width": 2, "dash": dash, **more},
+        "marker": {"symbol": symbol, "size": 6},
+    }
 
 
 def _plot(title: str, unit: str, data: list[_Plot], **layout: Any) -> _Plot:
@@ -118,11 +129,11 @@ def _plot(title: str, unit: str, data: list[_Plot], **layout: Any) -> _Plot:
 def _throughput(outcome: Outcome) -> _Plot:
     x = [moment.at_s for moment in outcome.moments]
     name = words.REQUESTS[outcome.scenario]
-    lines = [_line(name, x if outcome.sent else [], [m.answered_per_s for m in outcome.moments], _COLOURS[0])]
+    lines = [_line(name, x if outcome.sent else [], [m.answered_per_s for m in outcome.moments], 0)]
     if outcome.delivered:
-        lines.append(_line("deliveries", x, [m.delivered_per_s for m in outcome.moments], _COLOURS[3], dash="dot"))
+        lines.append(_line("deliveries", x, [m.delivered_per_s for m in outcome.moments], 1))
     if outcome.plan.rate_per_s is not None:
-        lines.append(_line("sent", x, [m.sent_per_s for m in outcome.moments], "#94a3b8", width=1))
+        lines.append(_line("sent", x, [m.sent_per_s for m in outcome.moments], 2))
     return _plot("Throughput", "per second", lines)
 
 
@@ -138,27 +149,31 @@ def _latency_plots(outcome: Outcome) -> list[_Plot]:
 def _percentile_plot(title: str, moments: list[Moment], latencies: list[Latency]) -> _Plot:
     pairs = [(moment.at_s, latency) for moment, latency in zip(moments, latencies, strict=True) if latency.count]
     x = [at_s for at_s, _ in pairs]
+    figures = {
+        "p50": [latency.p50_us for _, latency in pairs],
+        "p90": [latency.p90_us for _, latency in pairs],
+        "p99": [latency.p99_us for _, latency in pairs],
+        "p99.9": [latency.p999_us for _, latency in pairs],
+        "max": [latency.max_us for _, latency in pairs],
+    }
     lines = [
-        _line("max", x, [latency.max_us / 1000 for _, latency in pairs], "#94a3b8", width=1, dash="dot"),
-        _line("p99.9", x, [latency.p999_us / 1000 for _, latency in pairs], _COLOURS[4]),
-        _line("p99", x, [latency.p99_us / 1000 for _, latency in pairs], _COLOURS[2]),
-        _line("p90", x, [latency.p90_us / 1000 for _, latency in pairs], _COLOURS[1]),
-        _line("p50", x, [latency.p50_us / 1000 for _, latency in pairs], _COLOURS[0]),
+        _line(name, x, [value_us / 1000 for value_us in values], style)
+        for style, (name, values) in enumerate(figures.items())
     ]
     return _plot(title, "milliseconds", lines)
 
 
 def _distribution(outcome: Outcome) -> _Plot:
     """The x axis stretches the tail: each step to the right is a tenth of those before."""
-    curves = [(words.REQUESTS[outcome.scenario], outcome.answer_curve, _COLOURS[0])]
+    curves = [(words.REQUESTS[outcome.scenario], outcome.answer_curve, 0)]
     if outcome.delivered:
-        curves.append(("deliveries", outcome.delivery_curve, _COLOURS[3]))
+        curves.append(("deliveries", outcome.delivery_curve, 1))
     lines = []
-    for name, curve, colour in curves:
+    for name, curve, style in curves:
         points = [(100 / (100 - percent), value_us / 1000) for percent, value_us in curve if percent < 100]
-        lines.append(_line(name, [x for x, _ in points], [y for _, y in points], colour, shape="hv"))
-    ticks = {1: "0 %", 2: "50 %", 10: "90 %", 100: "99 %", 1000: "99.9 %", 10_000: "99.99 %", 100_000: "99.999 %"}
-    axis: _Plot = {"type": "log", "title": {"text": "share of requests that were faster"}}
+        lines.append(_line(name, [x for x, _ in points], [y for _, y in points], style, shape="hv"))
+    ticks = {1: "0", 10: "90", 100: "99", 1000: "99.9", 10_000: "99.99", 100_000: "99.999"}
+    axis: _Plot = {"type": "log", "title": {"text": "% of requests that were faster"}}
     axis |= {"tickvals": [*ticks], "ticktext": [*ticks.values()]}
     return _plot("Distribution of latency", "milliseconds", lines, xaxis=axis)
 
@@ -168,15 +183,15 @@ def _cpu(outcome: Outcome) -> _Plot:
     if outcome.server is not None:
         samples = outcome.server.samples
         x, y = [sample.at_s for sample in samples], [100 * sample.cpu_share for sample in samples]
-        lines.append(_line("server", x, y, _COLOURS[2]))
+        lines.append(_line("server", x, y, 0))
     x = [moment.at_s for moment in outcome.moments]
     for process in range(len(outcome.load.busy)):
         y = [100 * (moment.busy[process] if process < len(moment.busy) else 0.0) for moment in outcome.moments]
-        lines.append(_line(f"load {process + 1}", x, y, "#64748b", width=1.5, dash="dot"))
+        lines.append(_line(f"load {process + 1}", x, y, process + 1))
     return _plot("CPU", "% of a core", lines)
 
 
 def _memory(outcome: Outcome) -> _Plot:
     samples = outcome.server.samples if outcome.server is not None else []
     x, y = [sample.at_s for sample in samples], [sample.rss_bytes / 2**20 for sample in samples]
-    return _plot("Memory of the server", "MiB", [_line("resident", x, y, _COLOURS[4])])
+    return _plot("Memory of the server", "MiB", [_line("resident", x, y, 0)])

@@ -1,5 +1,7 @@
 """What all scenarios have in common: the books, the opening of connections, and when requests are due."""
 
+from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import Final, Protocol
 
@@ -24,6 +26,7 @@ class Books:
         self.slow_closed: dict[str, int] = {}
         self.unmade = 0
         """Requests that were due, but had no free connection until the end."""
+        self.server_version = 0
 
     def note(self, problem: str) -> None:
         """Remembers a problem in words, if it is one of the first."""
@@ -127,3 +130,63 @@ class Scenario(Protocol):
 
     def finish(self, totals: dict[int, Sent]) -> None:
         """Turns what is missing into faults and closes everything."""
+
+
+class Places(ABC):
+    """A number of places, each with one request at a time: a `Scenario` but for how requests are made."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.books = Books()
+        self._places = plan.own_share(plan.connections)
+        self._due: deque[int] = deque()
+        """Due times of requests that have no place yet."""
+        self._schedule = Schedule(plan, 0, own_senders=0, all_senders=0)
+
+    @property
+    @abstractmethod
+    def under_way(self) -> int:
+        """How many requests have no answer yet."""
+
+    @property
+    @abstractmethod
+    def free(self) -> int:
+        """How many places wait for a request."""
+
+    @abstractmethod
+    def make(self, due_us: int) -> None:
+        """Makes a request in a free place."""
+
+    def begin(self, at_us: int) -> None:
+        """Part of `Scenario`."""
+        self._schedule = Schedule(self.plan, at_us, own_senders=self._places, all_senders=self.plan.connections)
+
+    def work(self, now_us: int) -> int:
+        """Part of `Scenario`."""
+        if self._schedule.open_loop:
+            for due_us in self._schedule.due(now_us):
+                self._due.append(due_us)
+                self.books.tick.late_us.record(now_us - due_us)
+        for _ in range(self.free):
+            if self._due:
+                self.make(self._due.popleft())
+            elif self._schedule.take():
+                self.make(now_us)
+            else:
+                break
+        return self._schedule.next_us
+
+    @property
+    def exhausted(self) -> bool:
+        """Part of `Scenario`."""
+        return not self._schedule.left and not self.under_way and not self._due
+
+    def stop(self) -> dict[int, Sent]:
+        """Part of `Scenario`."""
+        self._schedule.left = 0
+        return {}
+
+    def settled(self, totals: dict[int, Sent]) -> bool:
+        """Part of `Scenario`."""
+        self.work(0)
+        return not self.under_way and not self._due

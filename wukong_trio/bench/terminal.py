@@ -12,6 +12,8 @@ from rich.text import Text
 from . import words
 from .outcome import Collection, Outcome
 
+STYLES = {"good": "green", "warn": "yellow", "bad": "red"}
+
 
 class Bars:
     """Progress bars; a `Watcher`. Use as a context manager. Shows nothing if the console is no terminal."""
@@ -79,40 +81,32 @@ def _state(collection: Collection) -> str:
 
 def show(outcome: Outcome, console: Console) -> None:
     """Prints a run's table."""
-    style = "green" if outcome.passed else "red"
+    style = STYLES[words.mood(outcome)]
     console.print()
     console.print(Text.assemble((words.verdict(outcome), f"bold {style}"), "  ", (words.title(outcome), "bold")))
     console.print(_rates(outcome) if outcome.sent else "")
     rows = Table.grid(padding=(0, 2))
     rows.add_column(style="bold", no_wrap=True)
     rows.add_column()
-    rows.add_row("checked", Text("\n".join(words.findings(outcome)), style="" if outcome.passed else "red"))
+    rows.add_row("checked", Text("\n".join(words.findings(outcome)), style="" if outcome.passed else style))
     if outcome.opened and outcome.scenario != "http":
         rows.add_row("opened", f"{outcome.opened:,} connections, {outcome.opened_per_s:,.0f}/s")
+    rows.add_row("server", Text(words.identity_line(outcome)))
     if server := words.server_line(outcome):
-        rows.add_row("server", server)
+        rows.add_row("", server)
     rows.add_row("load", words.load_line(outcome))
+    if leftovers := words.leftovers(outcome):
+        rows.add_row("left", leftovers)
     for remark in words.remarks(outcome):
         rows.add_row("note", Text(remark, style="yellow"))
     console.print(rows)
 
 
 def _rates(outcome: Outcome) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), collapse_padding=True)
     table.add_column("", no_wrap=True)
-    for name in ("count", "per second", "p50", "p90", "p99", "p99.9", "max ms"):
+    for name in words.COLUMNS:
         table.add_column(name, justify="right", no_wrap=True)
-    table.add_row(
-        words.REQUESTS[outcome.scenario],
-        f"{outcome.answered:,}",
-        f"{outcome.answered_per_s:,.0f}",
-        *words.percentiles(outcome.answer),
-    )
-    if outcome.plan.crowd.receivers_of_each > 0:
-        table.add_row(
-            "deliveries",
-            f"{outcome.delivered:,}",
-            f"{outcome.delivered_per_s:,.0f}",
-            *words.percentiles(outcome.delivery),
-        )
+    for row in words.rows(outcome):
+        table.add_row(*row)
     return table

@@ -4,12 +4,13 @@ from collections.abc import Callable
 from typing import Final
 
 from . import frames
+from .chorus import Chorus, Delivery, Listener
 from .connection import Connection
 from .frames import Masker
 from .plan import Plan
 from .scenario import Books, Opener, Schedule
 from .swarm import Swarm, now_us
-from .verify import Receiver, Requests, Sent
+from .verify import Requests, Sent
 
 _KEEP_ALIVE: Final = b'{"jsonrpc":"2.0","method":"ping","params":{},"id":"alive"}'
 
@@ -17,7 +18,7 @@ _KEEP_ALIVE: Final = b'{"jsonrpc":"2.0","method":"ping","params":{},"id":"alive"
 class Member:
     """A user with one connection."""
 
-    __slots__ = ("_receiver", "_request", "_traffic", "alive_due", "connection", "requests", "slow")
+    __slots__ = ("_listener", "_request", "_traffic", "alive_due", "connection", "requests", "slow")
 
     def __init__(self, traffic: "Traffic", member: int, request: Callable[[int, int], bytes] | None) -> None:
         """Args:
@@ -29,7 +30,7 @@ class Member:
         self.slow = crowd.is_slow(member)
         self.connection = Connection(self, traffic.swarm, traffic.plan, traffic.masker, member)
         self.requests = Requests()
-        self._receiver = Receiver(traffic.senders_heard_by(member), traffic.books.faults)
+        self._listener = traffic.listener(member)
         self.alive_due = False
         """A sign of life was asked for and has not come."""
 
@@ -55,10 +56,26 @@ class Member:
     def on_open(self, connection: Connection) -> None:
         """Part of `Owner`."""
         self._traffic.opener.open += 1
+        self._traffic.books.server_version = connection.server_version
+
+    def on_data(self, connection: Connection, data: memoryview, at_us: int) -> int:
+        """Part of `Owner`: counts and acknowledges what others in the room have got already."""
+        if self.slow:
+            return 0
+        heard = self._listener.compare(data)
+        if heard.size:
+            tick = self._traffic.books.tick
+            tick.delivered += len(heard.due_us)
+            record = tick.delivery_us.record
+            for due_us in heard.due_us:
+                record(at_us - due_us)
+            connection.offer_frames(heard.receipts)
+        return heard.size
 
     def on_messages(self, connection: Connection, messages: list[tuple[int, memoryview]], at_us: int) -> None:
         """Part of `Owner`: counts and checks what came, acknowledges it, goes on sending."""
-        if self.slow:
+        if self.slow:  # reads on at the end only, to see whether the server has closed it
+            self.alive_due &= not any(frames.decode(text).id == "alive" for _, text in messages)
             return
         for _, text in messages:
             message = frames.decode(text)
@@ -66,8 +83,7 @@ class Member:
             if message.id is not None:
                 self._answered(message, at_us)
             elif params is not None and message.method in ("recv", "message"):
-                connection.offer(frames.recvack(params))
-                self._delivered(params, at_us)
+                self._delivered(params, text, at_us)
             elif message.error is not None:
                 self._traffic.books.note(f"an error without id: {message.error.message}")
 
@@ -88,32 +104,36 @@ class Member:
         if traffic.may_send_again():
             self.begin_request(now_us())
 
-    def _delivered(self, push: frames.Push, at_us: int) -> None:
-        books = self._traffic.books
+    def _delivered(self, push: frames.Push, text: memoryview, at_us: int) -> None:
+        traffic = self._traffic
+        receipt = traffic.receipt(push)
+        self.connection.offer_frames(receipt)
+        books = traffic.books
         try:
-            sender, number, due_us = frames.read_stamp(push.payload)
+            stamp = frames.read_stamp(push.payload)
         except ValueError:
             books.faults.foreign += 1
             return
-        if self._receiver.receive(sender, number, push.message_seq, repeated=push.header.dup):
+        delivery = Delivery(stamp, push.message_seq, push.header.dup, text, receipt)
+        if self._listener.receive(delivery):
             books.tick.delivered += 1
-            books.tick.delivery_us.record(at_us - due_us)
+            books.tick.delivery_us.record(at_us - stamp.due_us)
 
     def on_end(self, connection: Connection, why: str) -> None:
         """Part of `Owner`."""
         self._traffic.ended(self, why)
 
     def missing(self, totals: dict[int, Sent]) -> int:
-        """How many answers and deliveries have not come."""
+        """How many answers and deliveries have not come; of a slow reader, whether it does not know yet how it is."""
         if self.slow:
-            return 0
-        return len(self.requests.due_us) + self.alive_due + self._receiver.missing(totals)
+            return int(self.alive_due and self.connection.is_open)
+        return len(self.requests.due_us) + self.alive_due + self._listener.missing(totals)
 
     def finish(self, totals: dict[int, Sent]) -> None:
         """Turns what is missing into faults."""
         if not self.slow:
             self._traffic.books.faults.unanswered += len(self.requests.due_us) + self.alive_due
-            self._receiver.finish(totals)
+            self._listener.finish(totals)
 
 
 class Traffic:
@@ -125,7 +145,8 @@ class Traffic:
         self.masker = Masker()
         self.books = Books()
         self._padding = frames.padding_base64(plan.payload_bytes)
-        self._heard: dict[int, frozenset[int]] = {}
+        self._choruses: dict[int, Chorus] = {}
+        """Room -> what its listeners are sent."""
         self._members = [Member(self, member, self._request_of(member)) for member in plan.own_members()]
         self._senders = [member for member in self._members if member.sends]
         self.opener = Opener(member.connection for member in self._members)
@@ -135,16 +156,22 @@ class Traffic:
         self._kept_alive = 0
         self._sending = False
 
-    def senders_heard_by(self, member: int) -> frozenset[int]:
-        """Whose messages a member should get."""
-        crowd = self.plan.crowd
+    def listener(self, member: int) -> Listener:
+        """The books of a member's deliveries. Those who only listen are sent alike."""
+        crowd, faults = self.plan.crowd, self.books.faults
         room = crowd.room_of(member)
         if room is None or self.plan.scenario == "ping":
-            return frozenset()
-        if room not in self._heard:
-            self._heard[room] = crowd.senders_in(room)
-        heard = self._heard[room]
-        return heard - {member} if member in heard else heard
+            return Listener(faults)
+        if room not in self._choruses:
+            self._choruses[room] = Chorus(crowd.senders_in(room))
+        chorus = self._choruses[room]
+        if crowd.is_sender(member):
+            return Listener(faults, senders=chorus.senders - {member})
+        return Listener(faults, chorus=chorus)
+
+    def receipt(self, push: frames.Push) -> bytes:
+        """The frame that acknowledges a push; empty if nothing shall be acknowledged."""
+        return self.masker.text(frames.recvack(push)) if self.plan.recvack else b""
 
     def may_send_again(self) -> bool:
         """Whether an answer makes room for another request."""
@@ -227,7 +254,7 @@ class Traffic:
         for member in self._members:
             if member.slow:
                 member.connection.read_on()
-            elif not member.requests.sent.last:
+            if member.slow or not member.requests.sent.last:
                 member.ask_alive()
         return {sender.connection.member: sender.requests.sent for sender in self._senders}
 

@@ -134,6 +134,21 @@ class Receiver:
         self._streams: dict[int, Stream] = {}
         self._seq = 0
 
+    def copy(self, faults: Faults) -> "Receiver":
+        """Another one with the same deliveries, which counts its faults elsewhere."""
+        twin = Receiver(self._senders, faults)
+        twin._seq = self._seq
+        for sender, stream in self._streams.items():
+            twin._streams[sender] = copy = Stream()
+            copy.last, copy.gaps = stream.last, set(stream.gaps)
+        return twin
+
+    def expects(self, sender: int, number: int, message_seq: int) -> bool:
+        """Whether a delivery would be a new one, from somebody known, and later than all before."""
+        stream = self._streams.get(sender)
+        last = stream.last if stream else 0
+        return sender in self._senders and number > last and message_seq > self._seq
+
     def receive(self, sender: int, number: int, message_seq: int, *, repeated: bool) -> bool:
         """Notes a delivery; returns whether it is a new one."""
         try:

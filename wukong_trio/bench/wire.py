@@ -79,6 +79,8 @@ class Done(Struct, tag=True):
     """How the server ended connections that did not read: close code or "reset" -> how many."""
     unmade: int = 0
     """Requests that were due, but had no free connection until the end."""
+    server_version: int = 0
+    """Of the protocol, as the server names it; 0 = it does not."""
 
 
 class Failed(Struct, tag=True):

@@ -1,5 +1,8 @@
 """Figures and verdicts in words, the same in the terminal and in the report."""
 
+from typing import Literal
+
+from .identity import UNKNOWN
 from .outcome import Latency, Outcome
 
 REQUESTS = {
@@ -50,13 +53,31 @@ def verdict(outcome: Outcome) -> str:
     """Whether it passed."""
     if outcome.passed:
         return "passed, but interrupted" if outcome.interrupted else "passed"
-    return "FAILED"
+    return "NOTHING SHOWN" if outcome.unproven else "FAILED"
+
+
+def mood(outcome: Outcome) -> Literal["good", "warn", "bad"]:
+    """The same as a colour: only what was shown is good."""
+    return "good" if outcome.passed else "warn" if outcome.unproven else "bad"
+
+
+COLUMNS = ("count", "per s", "p50 ms", "p90 ms", "p99 ms", "p99.9 ms", "max ms")
+
+
+def rows(outcome: Outcome) -> list[tuple[str, ...]]:
+    """What happened how often and how fast: a name, then what `COLUMNS` names. Empty if nothing was sent."""
+    if not outcome.sent:
+        return []
+    kinds = [(REQUESTS[outcome.scenario], outcome.answered, outcome.answered_per_s, outcome.answer)]
+    if outcome.plan.crowd.receivers_of_each > 0:
+        kinds.append(("deliveries", outcome.delivered, outcome.delivered_per_s, outcome.delivery))
+    return [(name, f"{count:,}", f"{rate:,.0f}", *_percentiles(latency)) for name, count, rate, latency in kinds]
 
 
 def findings(outcome: Outcome) -> list[str]:
     """What was checked and what it gave."""
     if not outcome.passed:
-        return outcome.problems
+        return outcome.problems or [outcome.unproven]
     plan = outcome.plan
     lines = []
     if plan.scenario == "idle":
@@ -90,7 +111,32 @@ def server_line(outcome: Outcome) -> str:
     memory = f"memory {megabytes(server.rss_before_bytes)} → {megabytes(server.rss_after_bytes)}"
     if outcome.scenario == "idle":
         memory += f", {server.rss_bytes_per_connection / 1024:,.1f} KiB per connection"
-    return f"{cpu}; {memory}"
+    written = "" if server.written_bytes is None else f"; {megabytes(server.written_bytes)} written to disk"
+    return f"{cpu}; {memory}{written}"
+
+
+def identity_line(outcome: Outcome) -> str:
+    """What is known of the server, and what is not."""
+    known = outcome.identity
+    software = f"software {known.software}" if known.software == UNKNOWN else known.software
+    protocol = known.protocol or UNKNOWN
+    return (
+        f"{software}, version {known.version}, protocol {protocol}, engine {known.engine}, "
+        f"durability {known.durability}"
+    )
+
+
+def leftovers(outcome: Outcome) -> str:
+    """What stays with the server, and how to tell it from everything else; empty if nothing does."""
+    prefix = outcome.plan.prefix
+    match outcome.scenario:
+        case "connect" | "idle" | "ping":
+            return ""
+        case "http" if outcome.plan.http_path != "/message/send":
+            return ""
+        case "group" | "mixed":
+            return f"groups, members and messages; every id begins with {prefix}"
+    return f"messages and their channels; every id begins with {prefix}"
 
 
 def load_line(outcome: Outcome) -> str:
@@ -115,7 +161,7 @@ def milliseconds(value_us: int) -> str:
     return f"{value:.2f}" if value < 10 else f"{value:.1f}" if value < 100 else f"{value:,.0f}"
 
 
-def percentiles(latency: Latency) -> list[str]:
+def _percentiles(latency: Latency) -> list[str]:
     """A distribution in milliseconds."""
     values = (latency.p50_us, latency.p90_us, latency.p99_us, latency.p999_us, latency.max_us)
     return [milliseconds(value) for value in values]

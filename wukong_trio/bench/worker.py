@@ -166,7 +166,7 @@ class Worker:
         self._report_tick(now_us(), 0, settling=True)
         scenario.finish(totals)
         books = scenario.books
-        _report(Done(books.faults, books.problems, books.slow_closed, books.unmade))
+        _report(Done(books.faults, books.problems, books.slow_closed, books.unmade, books.server_version))
 
 
 def _stuck(opened: int) -> str:

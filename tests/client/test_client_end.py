@@ -1,0 +1,236 @@
+"""Whatever ends a client's connection: every call that waits and every later one raises."""
+
+import json
+from collections.abc import Awaitable, Callable
+
+import pytest
+import trio
+from stub_server import deaf, open_port, open_stub_server, push
+from trio_websocket import WebSocketConnection
+
+from wukong_trio import Client, ConnectionClosed, RequestError, open_client
+from wukong_trio.client import client as client_module
+from wukong_trio.client import outbox
+from wukong_trio.client.client import State
+from wukong_trio.testing import open_test_server
+
+CALLS: list[Callable[[Client], Awaitable[object]]] = [
+    lambda client: client.send("bob", b"hi"),
+    lambda client: client.ping(),
+    lambda client: client.request("nonsense", {}),
+    lambda client: client.__anext__(),
+]
+
+
+async def assert_over(client: Client, code: int, words: str = "connection closed") -> None:
+    """Every later call raises, again and again."""
+    for call in CALLS * 2:
+        with pytest.raises(ConnectionClosed, match=words) as closed:
+            await call(client)
+        assert closed.value.code == code
+    assert client.state is State.CLOSED
+
+
+async def assert_all_raise(client: Client, code: int, words: str = "connection closed") -> None:
+    """Calls that wait now, and later ones."""
+
+    async def wait(call: Callable[[Client], Awaitable[object]]) -> None:
+        with pytest.raises(ConnectionClosed) as closed:
+            await call(client)
+        assert closed.value.code == code
+
+    async with trio.open_nursery() as nursery:
+        for call in CALLS:
+            nursery.start_soon(wait, call)
+    await assert_over(client, code, words)
+
+
+async def test_a_server_that_answers_no_ping_is_given_up_by_every_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client_module, "PING_INTERVAL_S", 0.05)
+    monkeypatch.setattr(client_module, "PING_TIMEOUT_S", 0.1)
+    with trio.fail_after(10):
+        async with open_stub_server(deaf) as url, open_client(url, uid="ann") as ann:
+            assert ann.state is State.OPEN
+            await assert_all_raise(ann, 1006, "does not answer pings")
+
+
+async def test_a_close_frame_ends_every_call() -> None:
+    async def close(websocket: WebSocketConnection) -> None:
+        await websocket.get_message()
+        await websocket.aclose(4005, "slow consumer")
+
+    with trio.fail_after(10):
+        async with open_stub_server(close) as url, open_client(url, uid="ann") as ann:
+            await assert_all_raise(ann, 4005, "slow consumer")
+
+
+@pytest.mark.parametrize("garbage", ["not JSON", "[1]", '{"method":"recv","params":{"messageId":"x"}}', b"\xff"])
+async def test_a_server_that_talks_nonsense_ends_every_call(garbage: str | bytes) -> None:
+    async def talk(websocket: WebSocketConnection) -> None:
+        await websocket.send_message(garbage)
+        await deaf(websocket)
+
+    with trio.fail_after(10):
+        async with open_stub_server(talk) as url, open_client(url, uid="ann") as ann:
+            await assert_all_raise(ann, 1002, "no JSON-RPC")
+
+
+async def ping_for_ever(client: Client) -> None:
+    while True:
+        await client.ping()
+
+
+async def test_a_frame_that_is_none_ends_every_call() -> None:
+    async def talk(websocket: WebSocketConnection) -> None:
+        await websocket._stream.send_all(b"\xff\xff\xff")
+        await deaf(websocket)
+
+    with trio.fail_after(10):
+        async with open_stub_server(talk) as url, open_client(url, uid="ann") as ann:
+            for _ in range(2):
+                with pytest.raises(ConnectionClosed):
+                    await ping_for_ever(ann)
+
+
+async def test_a_kick_arrives_with_its_reason() -> None:
+    with trio.fail_after(10):
+        async with open_test_server() as server, open_client(server.endpoints.ws, uid="ann") as ann:
+            server.kick("ann", reason="be nice")
+            with pytest.raises(ConnectionClosed) as closed:
+                await ann.__anext__()
+            assert (closed.value.code, closed.value.reason, closed.value.reason_code) == (4003, "be nice", 12)
+            await assert_over(ann, 4003, "be nice")
+
+
+async def test_a_notice_counts_even_if_no_close_frame_follows() -> None:
+    async def kick(websocket: WebSocketConnection) -> None:
+        notice = {"jsonrpc": "2.0", "method": "disconnect", "params": {"reasonCode": 12}}
+        await websocket.send_message(json.dumps(notice))
+        await deaf(websocket)
+
+    with trio.fail_after(10):
+        async with open_stub_server(kick) as url, open_client(url, uid="ann") as ann:
+            await assert_all_raise(ann, 4003)
+
+
+async def test_after_the_block_every_call_raises() -> None:
+    with trio.fail_after(10):
+        async with open_test_server() as server:
+            async with open_client(server.endpoints.ws, uid="ann") as ann:
+                pass
+            await assert_over(ann, 1000)
+
+
+async def test_what_was_received_is_acknowledged_before_the_client_leaves() -> None:
+    seen: list[str] = []
+
+    async def greet(websocket: WebSocketConnection) -> None:
+        await websocket.send_message(push(1))
+        seen.append(json.loads(await websocket.get_message())["method"])
+
+    with trio.fail_after(20):
+        async with open_stub_server(greet) as url:
+            for _ in range(20):  # which task runs first is chance
+                async with open_client(url, uid="ann") as ann:
+                    await ann.__anext__()
+    assert seen == ["recvack"] * 20
+
+
+async def test_a_server_that_does_not_read_holds_nobody_for_long() -> None:
+    async def deaf_and_blind(_websocket: WebSocketConnection) -> None:
+        await trio.sleep_forever()
+
+    with trio.fail_after(10):
+        async with open_stub_server(deaf_and_blind) as url, open_client(url, uid="ann") as ann:
+            with trio.move_on_after(0.1):
+                async with trio.open_nursery() as nursery:
+                    for _ in range(20):
+                        nursery.start_soon(ann.send, "bob", b"x" * 900_000)
+
+
+async def test_a_cancelled_send_leaves_the_connection_whole() -> None:
+    seen: list[str] = []
+    release = trio.Event()
+
+    async def slow(websocket: WebSocketConnection) -> None:
+        await release.wait()
+        while True:
+            frame = json.loads(await websocket.get_message())
+            seen.append(frame["method"])
+            await websocket.send_message(json.dumps({"jsonrpc": "2.0", "id": frame["id"], "result": {}}))
+
+    with trio.fail_after(10):
+        async with open_stub_server(slow) as url, open_client(url, uid="ann") as ann:
+            # Far more than the sockets take, so that some of it is being written when it is given up.
+            with trio.move_on_after(0.1):
+                async with trio.open_nursery() as nursery:
+                    for _ in range(40):
+                        nursery.start_soon(ann.send, "bob", b"x" * 500_000)
+            release.set()
+            await ann.ping()
+    assert set(seen) == {"send", "ping"}
+
+
+async def test_requests_wait_while_the_server_does_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    box = outbox.Outbox()
+    monkeypatch.setattr(outbox, "REQUEST_BYTES", 10)
+    await box.put("x" * 11)
+    with trio.move_on_after(0.01) as scope:
+        await box.put("y")
+    assert scope.cancelled_caught
+    box.written(await box.take())
+    await box.put("y")
+    monkeypatch.setattr(outbox, "RECEIPT_BYTES", 2)
+    assert [box.put_receipt("r") for _ in range(3)] == [True, True, False]
+
+
+async def test_the_reason_of_a_refusal_is_told_and_the_body_of_the_block_keeps_its_errors() -> None:
+    with trio.fail_after(10):
+        async with open_test_server(authenticate=_refuse) as server:
+            with pytest.raises(RequestError):
+                async with open_client(server.endpoints.ws, uid="ann"):
+                    pass
+        async with open_test_server() as server:
+            with pytest.raises(RequestError, match="mine"):
+                async with open_client(server.endpoints.ws, uid="ann"):
+                    raise RequestError(1, "mine")
+
+
+async def _refuse(_info: object) -> bool:
+    return False
+
+
+@pytest.mark.parametrize("error", [trio.BrokenResourceError(), OSError(), ConnectionClosed(1, "mine")])
+async def test_errors_of_the_block_pass(error: Exception) -> None:
+    with trio.fail_after(10):
+        async with open_test_server() as server:
+            with pytest.raises(type(error)):
+                async with open_client(server.endpoints.ws, uid="ann"):
+                    raise error
+
+
+async def test_a_server_that_never_answers_connect_is_named() -> None:
+    async def silent(stream: trio.SocketStream) -> None:
+        await stream.receive_some()
+        await trio.sleep_forever()
+
+    with trio.fail_after(10):
+        async with open_port(silent) as place:
+            with pytest.raises(ConnectionClosed, match=r"no WebSocket handshake \(0.1 s\)"):
+                async with open_client(f"ws://{place}", uid="ann", connect_timeout_s=0.1):
+                    pass
+
+
+async def test_many_clients_leave_no_task_behind() -> None:
+    tasks = trio.lowlevel.current_statistics().tasks_living
+    with trio.fail_after(10):
+        async with open_stub_server(deaf) as url, trio.open_nursery() as nursery:
+            for _ in range(10):
+                nursery.start_soon(_visit, url)
+    assert trio.lowlevel.current_statistics().tasks_living == tasks
+
+
+async def _visit(url: str) -> None:
+    with pytest.raises(KeyError):
+        async with open_client(url, uid="ann"):
+            raise KeyError

@@ -1,0 +1,68 @@
+"""Frames that wait to be written."""
+
+from collections import deque
+from typing import Final
+
+import trio
+
+REQUEST_BYTES: Final = 1024 * 1024
+"""While so much waits, requests wait too."""
+RECEIPT_BYTES: Final = 8 * 1024 * 1024
+"""When so much waits, there is no room for receipts either: the server does not read."""
+
+
+class Outbox:
+    """One task writes, so that a caller who is cancelled never leaves half a frame behind.
+
+    Requests wait for room. Receipts do not: the task that reads makes them, and if it waited for the server to read,
+    while the server waits for it, both would wait for ever.
+    """
+
+    def __init__(self) -> None:
+        self._frames: deque[str] = deque()
+        self._bytes = 0
+        """Of frames that are not written yet."""
+        self._closed = False
+        self._writer = trio.lowlevel.ParkingLot()
+        self._callers = trio.lowlevel.ParkingLot()
+
+    async def put(self, frame: str) -> None:
+        """Adds a request when there is room. After `close` it goes nowhere."""
+        while self._bytes > REQUEST_BYTES and not self._closed:
+            await self._callers.park()
+        self._add(frame)
+
+    def put_receipt(self, frame: str) -> bool:
+        """Adds a receipt; returns whether there was room."""
+        if self._bytes > RECEIPT_BYTES:
+            return False
+        self._add(frame)
+        return True
+
+    def close(self) -> None:
+        """Nothing more will be written; nobody waits any more."""
+        self._closed = True
+        self._frames.clear()
+        self._callers.unpark_all()
+
+    async def take(self) -> str:
+        """The next frame, for the one task that writes; it says `written` afterwards."""
+        while not self._frames:
+            await self._writer.park()
+        return self._frames.popleft()
+
+    def written(self, frame: str) -> None:
+        """A frame that was taken is with the server."""
+        self._bytes -= len(frame)
+        self._callers.unpark_all()
+
+    async def drain(self) -> None:
+        """Returns when everything is written, or nothing will be any more."""
+        while self._bytes and not self._closed:
+            await self._callers.park()
+
+    def _add(self, frame: str) -> None:
+        if not self._closed:
+            self._frames.append(frame)
+            self._bytes += len(frame)
+            self._writer.unpark()

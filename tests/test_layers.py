@@ -49,7 +49,7 @@ ONLY_IN = {
     "sqlite3": {"store/sqlite.py", "store/files.py", "store/message_index.py", "store/rows.py"},
     "quart": {"api/quart_app.py"},
     "quart_trio": {"api/quart_app.py"},
-    "hypercorn": {"api/quart_app.py"},
+    "hypercorn": {"api/quart_app.py", "api/conversation.py"},
     "trio_websocket": {"gateway/trio_websocket_engine.py", "client.py"},
     "wsproto": {"testing/raw_client.py"},
     "werkzeug": {"api/quart_app.py"},

@@ -149,6 +149,16 @@ class ApiTable:
         endpoint = self._endpoints.get((method, path))
         return endpoint is not None and endpoint.waits
 
+    def judge(self, method: str, path: str, token: str) -> HttpAnswer | None:
+        """The answer to a head whose body does not matter; None if it does."""
+        if method == "OPTIONS":
+            return HttpAnswer(204)
+        if self._token and path not in OPEN_PATHS and not compare_digest(token.encode(), self._token):
+            return HttpAnswer(401)
+        if (method, path) not in self._endpoints:
+            return HttpAnswer(404, b"" if method == "HEAD" else b"404 page not found", "text/plain")
+        return None
+
     def answer(self, method: str, path: str, query: str, token: str, body: bytes) -> HttpAnswer | Awaitable[HttpAnswer]:
         """Answers one request, at once if nothing has to be waited for. Neither raises anything but cancellation.
 
@@ -156,13 +166,10 @@ class ApiTable:
             query: what follows the `?`, undecoded.
             token: the header of that name, empty if it is missing.
         """
-        if method == "OPTIONS":
-            return HttpAnswer(204)
-        if self._token and path not in OPEN_PATHS and not compare_digest(token.encode(), self._token):
-            return HttpAnswer(401)
-        endpoint = self._endpoints.get((method, path))
-        if endpoint is None:
-            return HttpAnswer(404, b"" if method == "HEAD" else b"404 page not found", "text/plain")
+        refusal = self.judge(method, path, token)
+        if refusal is not None:
+            return refusal
+        endpoint = self._endpoints[method, path]
         try:
             result = endpoint.call(self._context, _parse_query(query), body)
             return self._wait_for(endpoint, result) if isinstance(result, CoroutineType) else _success(result)

@@ -6,7 +6,7 @@
 import socket
 from collections.abc import Sequence
 from logging import getLogger
-from typing import Final, cast
+from typing import Any, Final, cast
 
 import trio
 from hypercorn.app_wrappers import ASGIWrapper
@@ -24,7 +24,6 @@ from quart import Response, request
 from quart.wrappers import Request
 from quart.wrappers.base import BaseRequestWebsocket
 from quart_trio import QuartTrio
-from werkzeug.routing import MapAdapter
 
 from ..net import accept_connections
 from .conversation import Conversation
@@ -39,7 +38,7 @@ IGNORED_BODY_BYTES: Final = 16 * 1024
 class _App(QuartTrio):
     """Takes a request as it is. Quart looks for its Host first, and breaks at one that cannot be a name."""
 
-    def create_url_adapter(self, request: BaseRequestWebsocket | None) -> MapAdapter | None:
+    def create_url_adapter(self, request: BaseRequestWebsocket | None) -> Any:
         if request is None:
             return None
         return self.url_map.bind(

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from msgspec import Struct
 from msgspec.structs import replace
 
-from wukong_trio.config import Address, Auth, Config, Limits, Listeners
+from wukong_trio.config import Address, Auth, Config, Limits, Listeners, RouteAddresses
 from wukong_trio.errors import ConfigError
-from wukong_trio.setting_kinds import MAX_SECONDS, is_loopback, parse_address, parse_duration, write_duration
+from wukong_trio.hosts import is_loopback
+from wukong_trio.setting_kinds import MAX_SECONDS, parse_address, parse_duration, write_duration
 from wukong_trio.settings import KEYS, UNSUPPORTED, Loaded, Settings, check, load, to_mapping
 
 
@@ -219,6 +220,36 @@ def test_wrong_addresses(text: str) -> None:
         parse_address(text, "ws")
 
 
+@pytest.mark.parametrize(
+    ("text", "ip"),
+    [
+        ("im.example.org", "im.example.org"),
+        ("1.2.3.4", "1.2.3.4"),
+        ("'2001:db8::1'", "2001:db8::1"),
+        ("'[2001:db8::1]'", "2001:db8::1"),
+    ],
+)
+def test_the_host_that_route_gives_out(tmp_path: Path, text: str, ip: str) -> None:
+    assert from_yaml(tmp_path, f"external: {{ip: {text}}}\n").settings.external.ip == ip
+
+
+@pytest.mark.parametrize("text", ["1.2.3.4:5200", "ws://im.example.org", "[im]", "a b", "2001:db8::g", "[1.2.3.4]"])
+def test_wrong_hosts_for_route(tmp_path: Path, text: str) -> None:
+    for section in ("external", "intranet"):
+        message = refusal(tmp_path, f"{section}: {{ip: '{text}'}}\n")
+        assert f"{section}.ip = " in message
+        assert "without scheme and port" in message
+    with pytest.raises(ConfigError, match=r"external\.ip"):
+        check(Config(external=RouteAddresses(ip=text)))
+
+
+def test_lists_are_separated_by_commas(tmp_path: Path) -> None:
+    auth = from_yaml(tmp_path, "allowedOrigins: 'https://a, https://b ,'\nallowedHosts: im\n").settings.auth
+    assert (auth.allowed_origins, auth.allowed_hosts) == (("https://a", "https://b"), ("im",))
+    with pytest.raises(ConfigError, match="separated by commas"):
+        check(Config(auth=Auth(allowed_hosts="im")))  # type: ignore[arg-type]
+
+
 def test_listeners_can_be_switched_off(tmp_path: Path) -> None:
     listeners = from_yaml(tmp_path, "wsAddr: off\nhttpAddr: 'off'\n").settings.listeners
     assert listeners.ws is None
@@ -360,7 +391,8 @@ def test_embedders_are_checked_too(config: Config, fragment: str) -> None:
 def test_the_mapping_reads_back_as_the_same_settings(tmp_path: Path) -> None:
     text = """
         {wsAddr: off, httpAddr: "[::1]:1", tokenAuth: off, connIdleTime: 100ms, dataDir: "/d ä", logger: {level: 1},
-         limits: {rateLimit: 2.5, maxPayload: 7}, message: {person_whitelist_enabled: true}, external: {ip: "0123"}}
+         limits: {rateLimit: 2.5, maxPayload: 7}, message: {person_whitelist_enabled: true}, external: {ip: "0123"},
+         allowedHosts: "a, b"}
     """
     settings = from_yaml(tmp_path, text).settings
     assert settings.log_level == "debug"

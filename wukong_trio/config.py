@@ -54,10 +54,14 @@ class Auth(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     auth_timeout_s: float = 2.0
     """From the WebSocket handshake to the answered `connect`, absolute."""
     manager_token: str = ""
-    """Required in the header `token` of every HTTP request; empty: no check."""
+    """Required in the header `token` of HTTP requests, except `GET /route` and probes; empty: no check."""
     manager_uid: str = "____manager"
     allow_open_api: bool = False
     """Lets the HTTP listener bind to a non-loopback address without a manager token."""
+    allowed_origins: tuple[str, ...] = ()
+    """Origins, besides those of this machine, whose pages may use the HTTP API without a manager token; `*`: all."""
+    allowed_hosts: tuple[str, ...] = ()
+    """Names, besides addresses and those of `external` and `intranet`, under which that API may be called; `*`: all."""
 
     def __repr__(self) -> str:
         shown = asdict(self) | {"manager_token": "******" if self.manager_token else ""}

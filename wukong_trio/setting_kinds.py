@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeGuard, TypeVar
 
 from .config import Address
+from .hosts import is_address
 
 MAX_SECONDS = 3650 * 86400.0
 SWITCHED_OFF = "off"
@@ -93,16 +94,31 @@ def parse_address(text: str, scheme: str = "") -> Address:
     return Address(host or "0.0.0.0", int(port))
 
 
-def is_loopback(host: str) -> bool:
-    """Whether a listener on this host is out of reach for other machines. In doubt it is not."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host.lower() == "localhost"
-
-
 def text() -> Kind:
     return Kind("give text", "TEXT", _same, lambda value: isinstance(value, str))
+
+
+def words(example: str) -> Kind:
+    """Several texts, separated by commas."""
+
+    def valid(value: object) -> bool:
+        return isinstance(value, tuple) and all(isinstance(word, str) and word for word in value)
+
+    return Kind(f"give texts separated by commas, for example {example}", "LIST", _split, valid, ", ".join)
+
+
+def host() -> Kind:
+    """The name or the address of a machine, without a port; empty for none."""
+
+    def parse(given: str) -> str:
+        return given[1:-1] if given.startswith("[") and given.endswith("]") and ":" in given else given
+
+    def valid(value: object) -> bool:
+        return isinstance(value, str) and (not value or bool(_HOST_NAME.fullmatch(value)) or is_address(value))
+
+    return Kind(
+        "give a host name or an IP address without scheme and port, for example im.example.org", "HOST", parse, valid
+    )
 
 
 def boolean(*, inverted: bool = False) -> Kind:
@@ -172,6 +188,10 @@ def address(scheme: str, port: int, *, optional: bool) -> Kind:
     if optional:
         expected += f", or {SWITCHED_OFF}"
     return Kind(expected, "HOST:PORT", parse, valid, lambda value: SWITCHED_OFF if value is None else str(value))
+
+
+def _split(given: str) -> tuple[str, ...]:
+    return tuple(word for part in given.split(",") if (word := part.strip()))
 
 
 def _same(given: str) -> str:

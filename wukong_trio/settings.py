@@ -18,6 +18,7 @@ from msgspec.structs import replace
 from . import setting_kinds as kinds
 from .config import Config
 from .errors import ConfigError
+from .hosts import is_loopback
 from .setting_kinds import Kind
 
 DEFAULT_FILE = "wk.yaml"
@@ -61,6 +62,7 @@ def env_name(key: str) -> str:
 
 
 _TEXT = kinds.text()
+_HOST = kinds.host()
 _BOOLEAN = kinds.boolean()
 _PATH = kinds.path()
 _DURATION = kinds.duration()
@@ -101,14 +103,16 @@ KEYS: tuple[Key, ...] = (
     ),
     Key("managerUID", "auth.manager_uid", _TEXT),
     Key("allowOpenApi", "auth.allow_open_api", _BOOLEAN),
+    Key("allowedOrigins", "auth.allowed_origins", kinds.words("https://admin.example.org")),
+    Key("allowedHosts", "auth.allowed_hosts", kinds.words("im.example.org")),
     Key("authTimeout", "auth.auth_timeout_s", _DURATION),
     Key("whitelistOffOfPerson", "whitelist_off_of_person", _BOOLEAN),
     Key("message.person_whitelist_enabled", "whitelist_off_of_person", kinds.boolean(inverted=True), alias=True),
-    Key("external.ip", "external.ip", _TEXT),
+    Key("external.ip", "external.ip", _HOST),
     Key("external.tcpAddr", "external.tcp_addr", _TEXT),
     Key("external.wsAddr", "external.ws_addr", _TEXT),
     Key("external.wssAddr", "external.wss_addr", _TEXT),
-    Key("intranet.ip", "intranet.ip", _TEXT),
+    Key("intranet.ip", "intranet.ip", _HOST),
     Key("intranet.tcpAddr", "intranet.tcp_addr", _TEXT),
     Key("intranet.wsAddr", "intranet.ws_addr", _TEXT),
     Key("intranet.wssAddr", "intranet.wss_addr", _TEXT),
@@ -210,7 +214,7 @@ def check(config: Config) -> None:
             _check_value(key, _get(config, key.field))
     listeners = config.listeners
     protected = config.auth.manager_token or config.auth.allow_open_api
-    if listeners.http and not protected and not kinds.is_loopback(listeners.http.host):
+    if listeners.http and not protected and not is_loopback(listeners.http.host):
         raise ConfigError(
             f"httpAddr = '{listeners.http}': other machines could use the API without a password; set managerToken, "
             "listen on 127.0.0.1, or set allowOpenApi: true if only trusted machines reach this address"

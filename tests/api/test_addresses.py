@@ -1,15 +1,19 @@
 """The rules by which `/route` finds addresses."""
 
-import ipaddress
+import logging
 import socket
+import struct
+from ipaddress import ip_address
 
 import pytest
 
 from wukong_trio import Address, Config, Listeners, RouteAddresses
-from wukong_trio.api.addresses import Route, RouteTable, private_ipv4
+from wukong_trio.api import machine
+from wukong_trio.api.addresses import Route, RouteTable
+from wukong_trio.api.machine import own_address
 
 LISTENERS = Listeners(ws=Address("127.0.0.1", 0), wss=Address("127.0.0.1", 0), tcp=Address("127.0.0.1", 5100))
-EVERYWHERE = Listeners(ws=Address("0.0.0.0", 0), wss=Address("::", 0), tcp=Address("", 5100))
+EVERYWHERE = Listeners(ws=Address("0.0.0.0", 0), wss=Address("0.0.0.0", 0), tcp=Address("", 5100))
 
 
 def external(given: RouteAddresses, listeners: Listeners = LISTENERS, *, wss_port: int | None = 5210) -> Route:
@@ -47,7 +51,7 @@ def test_without_a_listener_the_address_is_empty_unless_set() -> None:
 
 
 def test_listening_everywhere_gives_this_machines_own_address() -> None:
-    here = private_ipv4()
+    here = own_address(4)
     assert external(RouteAddresses(), EVERYWHERE) == Route(f"{here}:5100", f"ws://{here}:5200", f"wss://{here}:5210")
 
 
@@ -64,20 +68,98 @@ def test_internal_and_public_addresses_are_independent() -> None:
     assert table.intranet == Route("in:5100", "ws://in:1", "wss://in:2")
 
 
-def test_the_machines_own_address_is_never_a_public_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert ipaddress.ip_address(private_ipv4()).is_private
+def test_a_listener_for_ipv6_is_reported_with_an_ipv6_address() -> None:
+    six = Listeners(ws=Address("::", 0), wss=Address("0.0.0.0", 0), tcp=Address("::", 5100))
+    here, there = own_address(6), own_address(4)
+    assert external(RouteAddresses(), six) == Route(f"[{here}]:5100", f"ws://[{here}]:5200", f"wss://{there}:5210")
 
-    class Probe(socket.socket):
-        found: str | OSError = ""
 
-        def connect(self, address: object) -> None:
-            if isinstance(self.found, OSError):
-                raise self.found
+class Machine:
+    """A machine with these interfaces, and perhaps a route to others."""
 
-        def getsockname(self) -> tuple[object, int]:
-            return self.found, 1
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, interfaces: list[str], routed: str = "") -> None:
+        class Probe(socket.socket):
+            def connect(self, address: object) -> None:
+                if not routed:
+                    raise OSError
 
-    monkeypatch.setattr(socket, "socket", Probe)
-    for found, expected in (("10.1.2.3", "10.1.2.3"), ("8.8.8.8", "127.0.0.1"), (OSError(), "127.0.0.1")):
-        Probe.found = found
-        assert private_ipv4() == expected
+            def getsockname(self) -> tuple[object, int]:
+                return routed, 1
+
+        four = [text for text in interfaces if ":" not in text]
+        six = [f"{int(ip_address(text)):032x} 04 40 20 80 eth0" for text in interfaces if ":" in text]
+
+        def ioctl(_sock: socket.socket, _request: int, argument: bytes) -> bytes:
+            (name,) = struct.unpack("256s", argument)
+            if name.startswith(b"down"):
+                raise OSError
+            return argument[:20] + socket.inet_aton(four[int(name.rstrip(b"\0"))]) + argument[24:]
+
+        class File:
+            def read_text(self) -> str:
+                return "\n".join(six)
+
+        import fcntl
+
+        monkeypatch.setattr(socket, "socket", Probe)
+        names = [(9, "down"), *((n, str(n)) for n in range(len(four)))]
+        monkeypatch.setattr(socket, "if_nameindex", lambda: names)
+        monkeypatch.setattr(fcntl, "ioctl", ioctl)
+        monkeypatch.setattr(machine, "_IPV6_INTERFACES", File())
+
+
+@pytest.mark.parametrize(
+    ("interfaces", "routed", "four", "six"),
+    [
+        (["127.0.0.1", "::1"], "", "127.0.0.1", "::1"),
+        (["127.0.0.1", "10.1.2.3"], "10.1.2.3", "10.1.2.3", "::1"),
+        # Without a route to others, an address of an own network still counts.
+        (["127.0.0.1", "192.168.7.1", "10.0.0.1"], "", "192.168.7.1", "::1"),
+        # A private address comes before a public one, and a public one before loopback.
+        (["127.0.0.1", "8.8.8.8", "172.16.0.1"], "8.8.8.8", "172.16.0.1", "::1"),
+        (["127.0.0.1", "8.8.8.8"], "8.8.8.8", "8.8.8.8", "::1"),
+        (["127.0.0.1", "169.254.1.1"], "", "127.0.0.1", "::1"),
+        # These look private and are not: shared by providers, or beyond the range.
+        (["100.64.0.1", "172.32.0.1", "10.0.0.1"], "", "10.0.0.1", "::1"),
+        (["::1", "fe80::1", "2a00::1"], "", "127.0.0.1", "2a00::1"),
+        (["::1", "fe80::1", "2a00::1", "fd00::1"], "", "127.0.0.1", "fd00::1"),
+    ],
+)
+def test_the_own_address(
+    monkeypatch: pytest.MonkeyPatch, interfaces: list[str], routed: str, four: str, six: str
+) -> None:
+    Machine(monkeypatch, interfaces, routed)
+    assert own_address(4) == four
+    if not routed:
+        assert own_address(6) == six
+
+
+@pytest.mark.parametrize(
+    ("ws", "given", "warned"),
+    [
+        ("127.0.0.1", {}, False),
+        ("localhost", {}, False),
+        ("0.0.0.0", {}, True),
+        ("0.0.0.0", {"ip": "im.example.org"}, False),
+        ("0.0.0.0", {"ip": "localhost"}, True),
+        ("0.0.0.0", {"ws_addr": "ws://127.0.0.1:5200/path"}, True),
+        ("0.0.0.0", {"ws_addr": "ws://im.example.org"}, False),
+        ("192.168.7.1", {}, False),
+        ("::", {}, True),
+        ("::", {"ip": "::"}, True),
+    ],
+)
+def test_an_address_that_others_cannot_reach_is_warned_of(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, ws: str, given: dict[str, str], warned: bool
+) -> None:
+    Machine(monkeypatch, ["127.0.0.1", "::1"])
+    config = Config(listeners=Listeners(ws=Address(ws, 0)), external=RouteAddresses(**given))
+    RouteTable(config, ws_port=5200, wss_port=None)
+    warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert len(warnings) == warned
+    assert all("external.ip" in line and "ws://" in line for line in warnings)
+
+
+def test_a_loopback_listener_behind_an_open_api_is_warned_of_too(caplog: pytest.LogCaptureFixture) -> None:
+    external(RouteAddresses(), Listeners(http=Address("0.0.0.0", 0), ws=Address("127.0.0.1", 0), wss=None))
+    assert "ws://127.0.0.1:5200, which other machines cannot reach" in caplog.text

@@ -9,8 +9,9 @@ from api_calls import Api, OpenServer
 
 from wukong_trio import Server
 from wukong_trio.api import time_limits
+from wukong_trio.testing import open_test_server
 
-GET = b"GET /healthz HTTP/1.1\r\nHost: x\r\n%b\r\n"
+GET = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n%b\r\n"
 
 
 @asynccontextmanager
@@ -63,7 +64,7 @@ async def test_an_idle_connection_does_not_delay_the_end(open_server: OpenServer
 
 
 UIDS = b'["' + b'","'.join([b"x" * 100] * 40_000) + b'"]'
-LARGE = b"POST /route/batch HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(UIDS) + UIDS
+LARGE = b"POST /route/batch HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(UIDS) + UIDS
 """A request with an answer of the same size, more than the kernel's buffers take."""
 
 
@@ -100,7 +101,7 @@ async def test_an_answer_under_way_is_finished_before_the_end(open_server: OpenS
 
 @pytest.mark.parametrize(
     "part",
-    [b"", b"GET /healthz HT", GET[:-6], b"POST /channel HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n{"],
+    [b"", b"GET /healthz HT", GET[:-6], b"POST /channel HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\n{"],
     ids=["nothing", "half a line", "half a head", "half a body"],
 )
 async def test_unfinished_requests_do_not_hold_up_the_end(
@@ -119,16 +120,35 @@ async def test_unfinished_requests_do_not_hold_up_the_end(
             assert trio.current_time() - start < 2
 
 
+async def test_what_nobody_is_at_work_on_is_ended_at_once() -> None:
+    parts = (
+        b"",
+        b"GET /healthz HT",
+        GET[:-6],
+        b"POST /channel HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n{",
+    )
+    with trio.fail_after(10):
+        async with AsyncExitStack() as outliving:
+            async with open_test_server(engine="native") as server:
+                streams = [await outliving.enter_async_context(connection(server)) for _ in parts]
+                for stream, part in zip(streams, parts, strict=True):
+                    await stream.send_all(part or GET % b"")
+                await answer(streams[0])
+                start = trio.current_time()
+            # Far less than what requests under way may take.
+            assert trio.current_time() - start < time_limits.GRACEFUL_S / 3
+
+
 @pytest.mark.parametrize(
     ("request_", "status"),
     [
         (b"rubbish\r\n\r\n", 400),
         (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400),
         (b"GET /route HTTP/1.1\r\n\r\n", 400),
-        (b"GET /route HTTP/1.1\r\nHost: x\r\nX: " + b"a" * 200_000 + b"\r\n\r\n", 431),
-        (b"POST /channel HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n", 400),
-        (b"POST /channel HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", 400),
-        (b"POST /channel HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", 400),
+        (b"GET /route HTTP/1.1\r\nHost: localhost\r\nX: " + b"a" * 200_000 + b"\r\n\r\n", 431),
+        (b"POST /channel HTTP/1.1\r\nHost: localhost\r\nContent-Length: -1\r\n\r\n", 400),
+        (b"POST /channel HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", 400),
+        (b"POST /channel HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", 400),
     ],
 )
 async def test_what_is_no_http_is_refused_and_the_connection_ended(
@@ -150,14 +170,14 @@ async def test_what_is_no_http_is_refused_and_the_connection_ended(
 
 async def test_a_body_that_is_announced_too_large_is_refused_before_it_comes(api: Api) -> None:
     async with connection(api.server) as stream:
-        await stream.send_all(b"POST /channel HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000000000\r\n\r\n")
+        await stream.send_all(b"POST /channel HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000000000\r\n\r\n")
         assert bytes(await stream.receive_some()).startswith(b"HTTP/1.1 413")
 
 
 async def test_refusals_keep_the_connection(api: Api) -> None:
     async with connection(api.server) as stream:
         for path, body, status in ((b"/nope", b"", 404), (b"/channel", b"{", 400), (b"/route/batch", b"[]", 200)):
-            head = b"POST %b HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % (path, len(body))
+            head = b"POST %b HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % (path, len(body))
             await stream.send_all(head + body)
             received = b""
             while not received.endswith((b"not found", b"}", b"}]")):

@@ -8,7 +8,7 @@ import trio
 from api_calls import OK, Api, OpenServer
 
 from wukong_trio import Address, Listeners, RouteAddresses, StoreError
-from wukong_trio.api.addresses import private_ipv4
+from wukong_trio.api.machine import own_address
 from wukong_trio.model import Message
 from wukong_trio.store.memory import MemoryStore
 
@@ -76,12 +76,15 @@ async def test_h010_h011_the_manager_token(open_server: OpenServer) -> None:
     with trio.fail_after(10):
         async with open_server(auth={"manager_token": "k"}) as server, Api(server) as api:
             for headers in ({}, {"token": "x"}, {"token": ""}, {"Authorization": "Bearer k"}, {"token": "é"}):
-                answer = await api.http.get("/route", headers=[(n, v.encode()) for n, v in headers.items()])
+                answer = await api.http.get("/user/systemuids", headers=[(n, v.encode()) for n, v in headers.items()])
                 assert (answer.status_code, answer.content) == (401, b"")
-            assert (await api.http.get("/route?token=k")).status_code == 401
+                # Clients ask where to connect; they have no such token.
+                assert (await api.http.get("/route", headers=[(n, v.encode()) for n, v in headers.items()])).is_success
+            assert (await api.http.get("/user/systemuids?token=k")).status_code == 401
             assert (await api.http.get("/nope")).status_code == 401
+            assert (await api.http.post("/route/batch", json=[])).status_code == 401
             for name in ("token", "TOKEN"):
-                assert (await api.http.get("/route", headers={name: "k"})).status_code == 200
+                assert (await api.http.get("/user/systemuids", headers={name: "k"})).status_code == 200
             assert (await api.http.options("/route")).status_code == 204
             for path in ("/health", "/healthz", "/readyz"):
                 assert (await api.http.get(path)).status_code == 200
@@ -116,8 +119,8 @@ async def test_route_of_a_server_that_listens_everywhere(open_server: OpenServer
         async with open_server(listeners=listeners) as server, Api(server) as api:
             port = server.endpoints.ws.rpartition(":")[2]
             assert await api.get("/route") == {
-                "tcp_addr": f"{private_ipv4()}:5100",
-                "ws_addr": f"ws://{private_ipv4()}:{port}",
+                "tcp_addr": f"{own_address(4)}:5100",
+                "ws_addr": f"ws://{own_address(4)}:{port}",
                 "wss_addr": "",
             }
 

@@ -17,12 +17,12 @@ SETTINGS = {
     "external": RouteAddresses(tcp_addr="a:1", ws_addr="ws://a:2", wss_addr="wss://a:3"),
     "intranet": RouteAddresses(tcp_addr="b:1", ws_addr="ws://b:2", wss_addr="wss://b:3"),
 }
-LAST = b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+LAST = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 
 
 def request(method: bytes, path: bytes, *headers: bytes, body: bytes | None = None) -> bytes:
     """A request with the manager token."""
-    lines = [b"%b %b HTTP/1.1" % (method, path), b"Host: x", b"token: k", *headers]
+    lines = [b"%b %b HTTP/1.1" % (method, path), b"Host: localhost", b"token: k", *headers]
     if body is not None:
         lines.append(b"Content-Length: %d" % len(body))
     return b"\r\n".join([*lines, b"", body or b""])
@@ -48,10 +48,10 @@ VALID = {
     "head": request(b"HEAD", b"/route"),
     "options": request(b"OPTIONS", b"/route"),
     "wrong method": request(b"PUT", b"/route"),
-    "no token": b"GET /route HTTP/1.1\r\nHost: x\r\n\r\n",
-    "two tokens": b"GET /route HTTP/1.1\r\nHost: x\r\ntoken: x\r\ntoken: k\r\n\r\n",
-    "a token with spaces": b"GET /route HTTP/1.1\r\nHost:x\r\nTOKEN:  \t k \t \r\n\r\n",
-    "probe": b"GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n",
+    "no token": b"GET /route HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "two tokens": b"GET /route HTTP/1.1\r\nHost: localhost\r\ntoken: x\r\ntoken: k\r\n\r\n",
+    "a token with spaces": b"GET /route HTTP/1.1\r\nHost:localhost\r\nTOKEN:  \t k \t \r\n\r\n",
+    "probe": b"GET /readyz HTTP/1.1\r\nHost: localhost\r\n\r\n",
     "limit": request(b"POST", b"/route/batch", body=b"[]".ljust(LIMIT_BYTES)),
     "limit in chunks": chunked(b"%x\r\n%b\r\n0\r\n\r\n" % (LIMIT_BYTES, b"[]".ljust(LIMIT_BYTES))),
     "high bytes in a header": request(b"GET", b"/route", b"X: \xe9\xff"),
@@ -63,7 +63,7 @@ VALID = {
     "asterisk": request(b"OPTIONS", b"*"),
     "unknown method": request(b"TRACE", b"/route"),
     "expects": request(b"POST", b"/route/batch", b"Expect: 100-continue", body=b"[]"),
-    "odd version": b"GET /healthz HTTP/1.9\r\nHost: x\r\n\r\n",
+    "odd version": b"GET /healthz HTTP/1.9\r\nHost: localhost\r\n\r\n",
     "empty host": b"GET /healthz HTTP/1.1\r\nHost:\r\n\r\n",
     "host without a label": b"GET /healthz HTTP/1.1\r\nHost: .x\r\n\r\n",
     "host with a long label": b"GET /nope HTTP/1.1\r\ntoken: k\r\nHost: %b\r\n\r\n" % (b"x" * 64),
@@ -81,7 +81,7 @@ REFUSED = {
     "no host": b"GET /route HTTP/1.1\r\ntoken: k\r\n\r\n",
     "two hosts": request(b"GET", b"/route", b"Host: y"),
     "no path": request(b"GET", b"?x"),
-    "two spaces": b"GET  /route HTTP/1.1\r\nHost: x\r\n\r\n",
+    "two spaces": b"GET  /route HTTP/1.1\r\nHost: localhost\r\n\r\n",
     "empty line first": b"\r\n" + request(b"GET", b"/route"),
     "space before the colon": request(b"GET", b"/route", b"X : y"),
     "NUL": request(b"GET", b"/route", b"X: \0"),
@@ -101,9 +101,9 @@ REFUSED = {
     "twice chunked": request(b"POST", b"/route/batch", *[b"Transfer-Encoding: chunked"] * 2) + b"0\r\n\r\n",
     "folded": request(b"GET", b"/route", b"X: y", b" z"),
     "folded with a tab": request(b"GET", b"/route", b"X: y", b"\tz"),
-    "folded first": b"GET /route HTTP/1.1\r\n Host: x\r\n\r\n",
+    "folded first": b"GET /route HTTP/1.1\r\n Host: localhost\r\n\r\n",
     "CR alone": request(b"GET", b"/route", b"X: y\rz"),
-    "CR alone before a line": b"GET /route HTTP/1.1\r\nHost: x\r\n\rX: y\r\n\r\n",
+    "CR alone before a line": b"GET /route HTTP/1.1\r\nHost: localhost\r\n\rX: y\r\n\r\n",
     "LF alone": request(b"GET", b"/route", b"X: y\nZ: z"),
     "only LF": b"GET /route HTTP/1.1\nHost: x\n\n",
     "LF before the blank line": b"GET /route HTTP/1.1\r\nHost: x\n\r\n",
@@ -120,15 +120,16 @@ REFUSED = {
     "folded trailer": chunked(b"2\r\n[]\r\n0\r\nX: y\r\n z\r\n\r\n"),
 }
 OFFERS = {
-    "another protocol offered": b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n",
-    "HTTP/2 offered": b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, HTTP2-Settings\r\n"
+    "another protocol offered": b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n"
+    b"Connection: Upgrade\r\nUpgrade: h2c\r\n\r\n",
+    "HTTP/2 offered": b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade, HTTP2-Settings\r\n"
     b"Upgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQCAAAAAAIAAAAA\r\n\r\n",
 }
 OTHER_VERSIONS = {
     "HTTP/2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4\0\0\0\0\0",
-    "HTTP/2 in the form of HTTP/1": b"GET /healthz HTTP/2.0\r\nHost: x\r\n\r\n",
+    "HTTP/2 in the form of HTTP/1": b"GET /healthz HTTP/2.0\r\nHost: localhost\r\n\r\n",
     "HTTP/0.9": b"GET /healthz HTTP/0.9\r\n\r\n",
-    "HTTP/3.9": b"GET /healthz HTTP/3.9\r\nHost: x\r\n\r\n",
+    "HTTP/3.9": b"GET /healthz HTTP/3.9\r\nHost: localhost\r\n\r\n",
 }
 MUTATIONS = 300
 """Ten thousands have been tried."""
@@ -157,8 +158,23 @@ async def compare(cases: dict[str, bytes]) -> dict[str, Exchange]:
                 for name in cases:
                     nursery.start_soon(ask, name, number, server)
     for name in cases:
-        assert exchanges[name, 0] == exchanges[name, 1], (name, cases[name])
+        assert _alike(exchanges[name, 0], exchanges[name, 1]), (
+            name,
+            cases[name],
+            exchanges[name, 0],
+            exchanges[name, 1],
+        )
     return {name: exchanges[name, 1] for name in cases}
+
+
+def _alike(reference: Exchange, native: Exchange) -> bool:
+    """Whether both have the same opinion. Who is refused by his head does not learn whether his body was in order; the
+    reference may have seen it by then.
+    """
+    one, other = reference.answers, native.answers
+    if reference.closed and native.closed and one and other and (one[-1].status, other[-1].status) == (400, 401):
+        return one[:-1] == other[:-1]
+    return reference == native
 
 
 async def test_valid_requests() -> None:

@@ -16,14 +16,14 @@ from wukong_trio.model import Device
 from wukong_trio.store.memory import MemoryStore
 from wukong_trio.testing import open_test_server
 
-GET = b"GET /healthz HTTP/1.1\r\nHost: x\r\n%b\r\n"
+GET = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n%b\r\n"
 LAST = GET % b"Connection: close\r\n"
-OTHER = b"GET /nope HTTP/1.1\r\nHost: x\r\n\r\n"
+OTHER = b"GET /nope HTTP/1.1\r\nHost: localhost\r\n\r\n"
 OK = b'{"status":"ok"}'
 
 
 def post(path: bytes, body: bytes, version: bytes = b"1.1") -> bytes:
-    return b"POST %b HTTP/%b\r\nHost: x\r\nContent-Length: %d\r\n\r\n%b" % (path, version, len(body), body)
+    return b"POST %b HTTP/%b\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%b" % (path, version, len(body), body)
 
 
 @pytest.fixture

@@ -17,11 +17,11 @@ from wukong_trio.store.memory import MemoryStore
 from wukong_trio.testing import RawClient, open_raw_client
 
 UIDS = b'["' + b'","'.join([b"x" * 100] * 40_000) + b'"]'
-GET = b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+GET = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 
 
 def post(path: bytes, body: bytes) -> bytes:
-    return b"POST %b HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%b" % (path, len(body), body)
+    return b"POST %b HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%b" % (path, len(body), body)
 
 
 async def connect(server: Server) -> trio.SocketStream:
@@ -163,5 +163,7 @@ async def test_a_system_account_counts_though_the_caller_left(open_server: OpenS
             received = b""
             while b'["ann"]' not in received:
                 async with await connect(server) as stream:
-                    await stream.send_all(b"GET /user/systemuids HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+                    await stream.send_all(
+                        b"GET /user/systemuids HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+                    )
                     received = b"".join([bytes(part) async for part in stream])

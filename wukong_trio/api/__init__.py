@@ -1,7 +1,11 @@
 """The HTTP side, for business back-ends and for clients that ask where to connect.
 
     endpoints   the one table: method, path, request type, handler
-    table       answers requests by that table: token, CORS, decoding, error bodies; knows no HTTP framework
+    table       answers requests by that table: limits, CORS, error bodies; knows no HTTP framework
+    guard       who may call, judged by the head of a request alone
+    bodies      JSON bodies and lists, read and written so that large ones let others have their turn
+    journal     what the operator is told: changes, refusals, failures
+    addresses   what `/route` gives out (machine: the addresses of this one)
     users, channels, messages, route, health   the handlers, one file per family
     serving     how an engine begins and ends; which one it is
     native      the native engine: a task per connection on a raw socket (http_parser, http_answers)

@@ -1,11 +1,14 @@
 """Which addresses `/route` gives to clients: those of the settings, else derived from the listeners."""
 
-import ipaddress
-import socket
+from logging import getLogger
 
 from msgspec import Struct
 
 from ..config import Address, Config, RouteAddresses
+from ..hosts import host_name, is_loopback
+from .machine import is_local_only, own_address
+
+log = getLogger(__name__)
 
 
 class Route(Struct, frozen=True):
@@ -23,7 +26,7 @@ class RouteTable:
     """The two answers of `/route`."""
 
     def __init__(self, config: Config, *, ws_port: int | None, wss_port: int | None) -> None:
-        """Derives the addresses.
+        """Derives the addresses, and warns of those that nobody will reach.
 
         Args:
             ws_port, wss_port: where the listeners are really bound; None where there is none.
@@ -33,6 +36,7 @@ class RouteTable:
         self._wss_port = wss_port
         self.external = self._route(config.external)
         self.intranet = self._route(config.intranet)
+        self._warn()
 
     def _route(self, given: RouteAddresses) -> Route:
         listeners = self._config.listeners
@@ -41,6 +45,21 @@ class RouteTable:
             given.ws_addr or _url("ws", given.ip, listeners.ws, self._ws_port),
             given.wss_addr or _url("wss", given.ip, listeners.wss, self._wss_port),
         )
+
+    def _warn(self) -> None:
+        """`tcp_addr` does not count: nothing listens there yet."""
+        listeners = self._config.listeners
+        serves_others = any(
+            address is not None and not is_loopback(address.host)
+            for address in (listeners.http, listeners.ws, listeners.wss)
+        )
+        for url in (self.external.ws_addr, self.external.wss_addr):
+            if serves_others and url and is_local_only(_host_of(url)):
+                log.warning("GET /route gives out %s, which other machines cannot reach; set external.ip", url)
+
+
+def _host_of(url: str) -> str:
+    return host_name(url.rpartition("://")[2].partition("/")[0])
 
 
 def _url(scheme: str, host: str, listener: Address | None, port: int | None) -> str:
@@ -55,16 +74,6 @@ def _join(host: str, listener: Address, port: int) -> str:
 
 def _reachable_host(bound: str) -> str:
     """The host under which a listener can be reached: its own, or one of this machine if it listens everywhere."""
-    return private_ipv4() if bound in ("", "0.0.0.0", "::") else bound
-
-
-def private_ipv4() -> str:
-    """The machine's address in its own network, loopback if it has none."""
-    # Connecting a datagram socket sends nothing; it only asks the kernel which address it would use.
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.connect(("10.255.255.255", 9))
-            host = str(probe.getsockname()[0])
-        except OSError:
-            return "127.0.0.1"
-    return host if ipaddress.ip_address(host).is_private else "127.0.0.1"
+    if bound == "::":
+        return own_address(6)
+    return own_address(4) if bound in ("", "0.0.0.0") else bound

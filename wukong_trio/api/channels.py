@@ -6,9 +6,10 @@ from msgspec import Struct
 
 from ..model import ChannelFlags, ChannelKey, ChannelType
 from ..store.base import ChannelChange, MemberChange, MemberList
-from .checks import STATUS_OK, channel_key, clean_uids, plain, required, within_limit
+from .bodies import encode_list
+from .checks import channel_key, clean_uids, plain, required, within_limit
 from .context import ApiContext
-from .table import ApiError, Handler, Query
+from .table import STATUS_OK, ApiError, Handler, Query
 from .users import Byte
 
 NO_PERSON_MEMBERS = "个人频道不支持添加订阅者！"
@@ -67,7 +68,7 @@ async def put_channel(context: ApiContext, request: ChannelRequest, _query: Quer
     """Creates or replaces a channel, with members."""
     key = _checked_key(request)
     plain(request.channel_id, "频道ID不能包含特殊字符！")
-    subscribers = clean_uids(request.subscribers)
+    subscribers = await clean_uids(request.subscribers)
     if key.channel_type == ChannelType.PERSON and request.subscribers:
         raise ApiError("不支持个人频道添加订阅者！")
     members = MemberChange(list=MemberList.SUBSCRIBERS, reset=request.reset == 1, add=subscribers)
@@ -95,10 +96,10 @@ async def delete_channel(context: ApiContext, request: ChannelRef, _query: Query
     return STATUS_OK
 
 
-def _subscribers(request: SubscribersRequest) -> tuple[ChannelKey, list[str]]:
+async def _subscribers(request: SubscribersRequest) -> tuple[ChannelKey, list[str]]:
     required(request.channel_id, "频道ID不能为空！")
     plain(request.channel_id, "频道ID不能包含特殊字符！")
-    uids = clean_uids(request.subscribers)
+    uids = await clean_uids(request.subscribers)
     if not uids:
         raise ApiError("订阅者不能为空！")
     if request.channel_type == ChannelType.PERSON:
@@ -108,7 +109,7 @@ def _subscribers(request: SubscribersRequest) -> tuple[ChannelKey, list[str]]:
 
 async def add_subscribers(context: ApiContext, request: SubscribersRequest, _query: Query) -> object:
     """Adds members."""
-    key, uids = _subscribers(request)
+    key, uids = await _subscribers(request)
     if request.temp_subscriber == 1:
         raise ApiError("新版本临时订阅者已不支持！")
     await context.channels.add_subscribers(key, uids, reset=request.reset == 1)
@@ -117,7 +118,7 @@ async def add_subscribers(context: ApiContext, request: SubscribersRequest, _que
 
 async def remove_subscribers(context: ApiContext, request: SubscribersRequest, _query: Query) -> object:
     """Removes members."""
-    key, uids = _subscribers(request)
+    key, uids = await _subscribers(request)
     await context.channels.change_list(key, MemberList.SUBSCRIBERS, remove=uids)
     return STATUS_OK
 
@@ -144,7 +145,7 @@ def changes(members: MemberList, kind: Literal["add", "remove"]) -> Handler[List
     """A handler that adds uids to a list, or removes them."""
 
     async def handler(context: ApiContext, request: ListRequest, _query: Query) -> object:
-        key, uids = _list_uids(request, members)
+        key, uids = await _list_uids(request, members)
         if kind == "add":
             await context.channels.change_list(key, members, add=uids)
         else:
@@ -154,9 +155,9 @@ def changes(members: MemberList, kind: Literal["add", "remove"]) -> Handler[List
     return handler
 
 
-def _list_uids(request: ListRequest, members: MemberList) -> tuple[ChannelKey, list[str]]:
+async def _list_uids(request: ListRequest, members: MemberList) -> tuple[ChannelKey, list[str]]:
     key = _list_key(request, plain_id=members is MemberList.ALLOWED)
-    uids = clean_uids(request.uids)
+    uids = await clean_uids(request.uids)
     if not uids:
         raise ApiError("uids不能为空！")
     return key, uids
@@ -170,7 +171,7 @@ def sets(members: MemberList) -> Handler[ListRequest]:
         required(request.channel_id, "频道ID不能为空！")
         within_limit("channel_id", request.channel_id)
         key = ChannelKey(request.channel_id, request.channel_type)
-        await context.channels.change_list(key, members, reset=True, add=clean_uids(request.uids))
+        await context.channels.change_list(key, members, reset=True, add=await clean_uids(request.uids))
         return STATUS_OK
 
     return handler
@@ -189,4 +190,5 @@ def clears(members: MemberList) -> Handler[ChannelRef]:
 async def get_allowed(context: ApiContext, _request: None, query: Query) -> object:
     """The allow list of a channel."""
     key = ChannelKey(query.get("channel_id", ""), query.integer("channel_type"))
-    return [{"id": n, "uid": uid} for n, uid in enumerate(await context.channels.allowed(key), start=1)]
+    allowed = await context.channels.allowed(key)
+    return await encode_list({"id": n, "uid": uid} for n, uid in enumerate(allowed, start=1))

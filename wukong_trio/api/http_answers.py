@@ -24,7 +24,7 @@ class AnswerWriter:
 
     def encode(self, answer: HttpAnswer, *, keep_alive: bool) -> bytes:
         """An answer of the table."""
-        status, body, content_type = answer
+        status, body, content_type, _ = answer
         head = self._heads.get((status, content_type, keep_alive))
         if head is None:
             # As many as there are statuses and types of content.

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from msgspec import Meta, Struct, field
+from msgspec import Meta, Raw, Struct, field
 
 from ..model import (
     NO_PERSIST,
@@ -19,9 +19,10 @@ from ..model import (
 )
 from ..protocol.payload import PayloadError, read_base64
 from ..services.history import PullMode
+from .bodies import encode_list
 from .checks import channel_key, plain, required, within_limit
 from .context import ApiContext
-from .records import MessageRecord, record_of
+from .records import record_of
 from .table import BAD_BODY, ApiError, Query
 from .users import Byte, Int64
 
@@ -84,7 +85,8 @@ class SyncAnswer(Struct, frozen=True):
     end_message_seq: int
     pull_mode: int
     more: int
-    messages: list[MessageRecord]
+    messages: Raw
+    """Of `MessageRecord`."""
 
 
 async def send_message(context: ApiContext, request: SendRequest, _query: Query) -> object:
@@ -164,5 +166,5 @@ async def sync_messages(context: ApiContext, request: SyncRequest, _query: Query
         request.end_message_seq,
         request.pull_mode,
         int(page.more),
-        [record_of(message) for message in page.messages],
+        await encode_list(map(record_of, page.messages)),
     )

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
+from ..config import Address
 from ..net import accept_connections
 from . import time_limits
 from .http_answers import AnswerWriter
@@ -52,8 +53,8 @@ class NativeEngine:
     async def accept(self, sockets: Sequence[socket.socket], connections: trio.Nursery) -> None:
         """Accepts until cancelled."""
 
-        def take(sock: socket.socket, _address: object) -> None:
-            connections.start_soon(self._serve, sock, name="HTTP connection")
+        def take(sock: socket.socket, address: tuple[str, int]) -> None:
+            connections.start_soon(self._serve, sock, str(Address(*address[:2])), name="HTTP connection")
 
         self._tick()
         connections.start_soon(self._watch)
@@ -74,9 +75,9 @@ class NativeEngine:
         self.now = trio.current_time()
         self.writer.set_date()
 
-    async def _serve(self, sock: socket.socket) -> None:
+    async def _serve(self, sock: socket.socket, peer: str) -> None:
         """One connection, closed at the end. An error in it ends here, in one log line."""
-        connection = _Connection(self, sock)
+        connection = _Connection(self, sock, peer)
         self._connections.add(connection)
         try:
             outcome = await connection.run()
@@ -109,10 +110,12 @@ class NativeEngine:
         return self._reference
 
     async def finish(self) -> None:
-        """Closes idle connections, and the others after their next answer; returns when none is left."""
+        """Closes the connections for which nothing is at work, and the others after their answer; returns when none is
+        left.
+        """
         self.stopping = True
         for connection in self._connections:
-            if connection.idle:
+            if not connection.at_work:
                 connection.close()
         if self._reference is not None:
             await self._reference.stop()
@@ -129,12 +132,14 @@ class NativeEngine:
 class _Connection:
     """One client, from the first byte to the last or to the hand-over."""
 
-    __slots__ = ("_answers", "_answers_bytes", "_engine", "_in_head", "_keep_alive", "_reader", "_sock", "due")
+    __slots__ = ("_answers", "_answers_bytes", "_engine", "_in_head", "_keep_alive", "_peer", "_reader", "_sock", "due")
 
-    def __init__(self, engine: NativeEngine, sock: socket.socket) -> None:
+    def __init__(self, engine: NativeEngine, sock: socket.socket, peer: str) -> None:
+        table = engine.table
         self._engine = engine
         self._sock = sock
-        self._reader = RequestReader(engine.paths, engine.table.body_limit_bytes)
+        self._peer = peer
+        self._reader = RequestReader(engine.paths, table.admit, table.bodies, peer)
         self._answers: list[bytes] = []
         self._answers_bytes = 0
         self._keep_alive = True
@@ -143,12 +148,13 @@ class _Connection:
         """When the client will have kept the server waiting for too long; never, while the server is at work."""
 
     @property
-    def idle(self) -> bool:
-        """It waits for a request of which nothing has come."""
-        return self.due != _NEVER and self._reader.between_requests
+    def at_work(self) -> bool:
+        """A request is answered, or the answer is on its way. Half a request is nothing that anybody waits for."""
+        return self.due == _NEVER
 
     def close(self) -> None:
         """Closes the socket; whoever waits for it gets a ClosedResourceError."""
+        self._reader.release()
         if self._sock.fileno() >= 0:
             trio.lowlevel.notify_closing(self._sock)
             self._sock.close()
@@ -185,15 +191,15 @@ class _Connection:
         """Answers everything that has come completely; returns what is beyond it."""
         table, encode, progress = self._engine.table, self._engine.writer.encode, False
         while isinstance(taken := self._reader.take(), Request):
-            (method, path, query, token, keep_alive, _), body = taken
-            if self._answers and table.waits(method, path):
+            (head, keep_alive, _), body, refused = taken
+            if self._answers and table.waits(head, body):
                 # No answer waits for the work on the next one.
                 await self._flush()
-            answer = table.answer(method, path, query, token, body)
+            answer = refused if refused is not None else table.answer(head, body)
             if not isinstance(answer, HttpAnswer):
                 self.due = _NEVER
                 answer = await answer
-            self._keep_alive = keep_alive and not self._engine.stopping
+            self._keep_alive = keep_alive and not answer.close and not self._engine.stopping
             self._queue(encode(answer, keep_alive=self._keep_alive))
             if not self._keep_alive:
                 taken = None
@@ -258,11 +264,16 @@ class _Connection:
     async def _refuse(self, refusal: Refusal) -> None:
         """Says why, as the last thing on this connection."""
         self._keep_alive = False
-        writer = self._engine.writer
+        table, writer = self._engine.table, self._engine.writer
+        if refusal.is_tls:
+            table.journal.spoke_tls(self._peer)
         if refusal.http_status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
-            self._queue(writer.encode(self._engine.table.too_large(), keep_alive=False))
+            self._queue(writer.encode(table.too_large(refusal.limit_bytes), keep_alive=False))
+        elif refusal.http_status == HTTPStatus.SERVICE_UNAVAILABLE:
+            self._queue(writer.encode(table.too_busy(), keep_alive=False))
         else:
             self._queue(writer.refusal(refusal.http_status))
+        self._reader.release()
         await self._flush()
 
     async def _part(self) -> None:

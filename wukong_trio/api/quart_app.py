@@ -6,7 +6,7 @@
 import socket
 from collections.abc import Sequence
 from logging import getLogger
-from typing import Any, Final, cast
+from typing import Any, cast
 
 import trio
 from hypercorn.app_wrappers import ASGIWrapper
@@ -25,14 +25,13 @@ from quart.wrappers import Request
 from quart.wrappers.base import BaseRequestWebsocket
 from quart_trio import QuartTrio
 
+from ..config import Address
 from ..net import accept_connections
 from .conversation import Conversation
+from .guard import Head
 from .table import CORS_HEADERS, ApiTable, HttpAnswer
 
 log = getLogger(__name__)
-
-IGNORED_BODY_BYTES: Final = 16 * 1024
-"""How much of a body that does not matter is read."""
 
 
 class _App(QuartTrio):
@@ -80,52 +79,37 @@ class _Unhurried:
 def create_app(table: ApiTable) -> QuartTrio:
     """The app that answers by the table, whatever the path."""
     app = _App("wukong_trio", static_folder=None)
-    # The limit is kept in `_read_body`; some versions of Quart would look only when the body is there.
+    # The table counts, while the body comes; some versions of Quart would look only when it is there.
     app.config["MAX_CONTENT_LENGTH"] = None
     app.asgi_app = _Unhurried(app.asgi_app)  # type: ignore[method-assign]
 
     @app.before_request
     async def answer() -> Response:
-        return await _answer(table, request)
+        announced_bytes = -1 if "Transfer-Encoding" in request.headers else request.content_length or 0
+        return _response(await table.dispatch(_head(request), announced_bytes, request.body))
 
     return app
 
 
-async def _answer(table: ApiTable, request: Request) -> Response:
-    method, path, token = request.method, request.path, request.headers.get("token", "")
-    refusal = table.judge(method, path, token)
-    if refusal is not None:
-        # A small body is read away, so that the connection can be used again.
-        return _response(refusal, close=await _read_body(request, IGNORED_BODY_BYTES) is None)
-    body = await _read_body(request, table.body_limit_bytes)
-    if body is None:
-        return _response(table.too_large(), close=True)
-    query = request.query_string.decode("latin-1")
-    return _response(await table.dispatch(method, path, query, token, body))
+def _head(request: Request) -> Head:
+    headers = request.headers
+    host, port, *_ = request.scope["client"] or ("", 0)
+    return Head(
+        request.method,
+        request.path,
+        request.query_string.decode("latin-1"),
+        headers.get("Token", "").encode("latin-1"),
+        headers.get("Host", ""),
+        headers.get("Origin", ""),
+        str(Address(host, port)),
+    )
 
 
-async def _read_body(request: Request, limit_bytes: int) -> bytes | None:
-    """The whole body; None if it is longer than the limit."""
-    if (request.content_length or 0) > limit_bytes:
-        return None
-    body = bytearray()
-    async for part in request.body:
-        body += part
-        if len(body) > limit_bytes:
-            return None
-    return bytes(body)
-
-
-def _response(answer: HttpAnswer, *, close: bool = False) -> Response:
-    """Quart's form of an answer.
-
-    Args:
-        close: what follows on the connection is not read.
-    """
+def _response(answer: HttpAnswer) -> Response:
     response = Response(answer.body, answer.status, dict(CORS_HEADERS), content_type=answer.content_type or None)
     if not answer.content_type:
         del response.headers["Content-Type"]
-    if close:
+    if answer.close:
         response.headers["Connection"] = "close"
     return response
 

@@ -1,12 +1,10 @@
 """Answering HTTP requests by a table of endpoints, whatever framework carries them.
 
-What all endpoints share is here: manager token, CORS, decoding of the body, the form of errors. An engine only has to
-hand over method, path, query, the `token` header and the body, and to write the answer down.
+What all endpoints share is here: who may call, how large a body may be, CORS, the form of errors. An engine hands over
+the head before it reads the body (`admit`), then both (`answer`), and writes the answer down.
 """
 
-import json
-from collections.abc import Awaitable, Callable, Iterable
-from hmac import compare_digest
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
 from inspect import iscoroutinefunction
 from logging import getLogger
 from types import CoroutineType
@@ -14,17 +12,28 @@ from typing import Any, Final, Generic, NamedTuple, TypeVar
 from urllib.parse import parse_qsl
 
 import msgspec
+import trio
 from msgspec import Struct
 
 from ..errors import StoreError
+from .bodies import LARGE_BYTES, MAX_ITEMS, BodyError, BodyReader, TooManyItemsError
 from .context import ApiContext
+from .guard import Guard, Head
+from .journal import Journal
 
 log = getLogger(__name__)
 T = TypeVar("T")
 
 BAD_BODY: Final = "数据格式有误！"
-OPEN_PATHS: Final = frozenset({"/health", "/healthz", "/readyz"})
-"""Probes have no token."""
+STORE_FAILS: Final = "the store is not available at the moment; the server's log says why"
+"""Why is not for everybody: it names paths of this machine."""
+STATUS_OK: Final = {"status": 200}
+SMALL_BODY_BYTES: Final = 1024 * 1024
+"""For endpoints that take no lists."""
+OPEN_BODY_BYTES: Final = 16 * 1024
+"""For what everybody may ask; nothing of it is used."""
+BODIES_AT_ONCE: Final = 2
+"""So many of the largest bodies may be collected at the same time, or more of smaller ones."""
 JSON: Final = "application/json; charset=utf-8"
 CORS_HEADERS: Final = (
     ("Access-Control-Allow-Origin", "*"),
@@ -39,8 +48,6 @@ CORS_HEADERS: Final = (
 )
 """On every answer."""
 _encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder().decode
-_find_end = json.JSONDecoder().raw_decode
 
 
 class ApiError(Exception):
@@ -59,6 +66,8 @@ class HttpAnswer(NamedTuple):
     body: bytes = b""
     content_type: str = ""
     """Empty: no such header."""
+    close: bool = False
+    """The connection ends with it, because the rest of the request is not read."""
 
 
 class Reply(Struct, frozen=True):
@@ -84,128 +93,180 @@ Handler = Callable[[ApiContext, T, Query], object]
 class Endpoint(Generic[T]):
     """One operation of the API. `request` is the type of the body; None for a GET."""
 
-    def __init__(self, method: str, path: str, request: type[T], handler: Handler[T]) -> None:
+    def __init__(
+        self,
+        method: str,
+        path: str,
+        request: type[T],
+        handler: Handler[T],
+        *,
+        changes: bool = False,
+        lists: bool = False,
+    ) -> None:
         self.method = method
         self.path = path
+        self.request = request
         self.waits = iscoroutinefunction(handler)
         """Whether the handler may have to wait for something."""
-        self._handler = handler
-        self._type = request
-        self._decoder = msgspec.json.Decoder(request)
-
-    def call(self, context: ApiContext, query: Query, body: bytes) -> object:
-        """Decodes the body and calls the handler; returns its result, or the coroutine that brings it.
-
-        Raises:
-            ApiError: the body is not what this endpoint takes, or the handler refused it.
-        """
-        return self._handler(context, self._read(body), query)
-
-    def _read(self, body: bytes) -> T:
-        if self.method == "GET":
-            return self._decoder.decode(b"null")
-        try:
-            return self._decoder.decode(body)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            pass
-        try:
-            return msgspec.convert(_without_nulls(_first_value(body), self._type), self._type)
-        except (ValueError, msgspec.DecodeError, RecursionError):
-            raise ApiError(BAD_BODY) from None
+        self.takes_lists = lists
+        """Whether bodies may be large: with long lists of strings, and little else."""
+        self.changes = changes
+        """Whether a success is worth a line in the log."""
+        self.handler = handler
+        self.reader = BodyReader(request) if method != "GET" else None
 
 
-def _first_value(body: bytes) -> Any:
-    """The JSON value that a body begins with; what follows it is ignored, as by the original."""
-    text = body.decode().lstrip()
-    _, end = _find_end(text)
-    return _decode(text[:end])
+class BodyBudget:
+    """What the bodies that are being collected or worked on may take together, whatever the connections."""
 
+    def __init__(self, limit_bytes: int) -> None:
+        self._left_bytes = limit_bytes
 
-def _without_nulls(value: Any, type_: object) -> Any:
-    """`null` counts as absent: in place of the body, of a member, and of a member of a member."""
-    if value is None:
-        return [] if type_ == list[str] else {}
-    if isinstance(value, dict):
-        return {name: _without_nulls(member, None) for name, member in value.items() if member is not None}
-    return value
+    def take(self, size_bytes: int) -> bool:
+        """Counts more bytes; False if there is no room for them."""
+        if size_bytes > self._left_bytes:
+            return False
+        self._left_bytes -= size_bytes
+        return True
+
+    def give_back(self, size_bytes: int) -> None:
+        """Counts bytes no longer."""
+        self._left_bytes += size_bytes
 
 
 class ApiTable:
     """The endpoints of a server."""
 
     def __init__(self, context: ApiContext, endpoints: Iterable[Endpoint[Any]]) -> None:
+        limits = context.config.limits
+        self.journal = Journal()
+        self.bodies = BodyBudget(max(BODIES_AT_ONCE * limits.http_body_bytes, 16 * SMALL_BODY_BYTES))
         self._context = context
         self._endpoints = {(endpoint.method, endpoint.path): endpoint for endpoint in endpoints}
-        self._token = context.config.auth.manager_token.encode()
-        self.body_limit_bytes = context.config.limits.http_body_bytes
+        self._guard = Guard(context.config)
+        self._body_bytes = limits.http_body_bytes
+        self._small_body_bytes = min(limits.http_body_bytes, max(SMALL_BODY_BYTES, 2 * limits.payload_bytes))
+        self._large = trio.Lock()
+        """One large body is worked on at a time, because it becomes many times as large."""
 
     @property
     def routes(self) -> Iterable[tuple[str, str]]:
         """Method and path of every endpoint."""
         return self._endpoints.keys()
 
-    def waits(self, method: str, path: str) -> bool:
+    def admit(self, head: Head) -> int | HttpAnswer:
+        """How many bytes the body may have, or the answer to a request that is refused without looking at it."""
+        refused = self._guard.refusal(head)
+        if refused is not None:
+            self.journal.refused(head, refused.http_status)
+            return _error(refused.http_status, refused.message) if refused.message else HttpAnswer(refused.http_status)
+        if self._guard.is_open(head):
+            return min(OPEN_BODY_BYTES, self._body_bytes)
+        endpoint = self._endpoints.get((head.method, head.path))
+        return self._body_bytes if endpoint is not None and endpoint.takes_lists else self._small_body_bytes
+
+    def waits(self, head: Head, body: bytes | bytearray) -> bool:
         """Whether an answer may have to be waited for."""
-        endpoint = self._endpoints.get((method, path))
-        return endpoint is not None and endpoint.waits
+        endpoint = self._endpoints.get((head.method, head.path))
+        return endpoint is not None and (endpoint.waits or len(body) > LARGE_BYTES)
 
-    def judge(self, method: str, path: str, token: str) -> HttpAnswer | None:
-        """The answer to a head whose body does not matter; None if it does."""
-        if method == "OPTIONS":
+    def answer(self, head: Head, body: bytes | bytearray) -> HttpAnswer | Awaitable[HttpAnswer]:
+        """Answers a request that was admitted, at once if nothing has to be waited for. Neither raises anything but
+        cancellation.
+        """
+        if head.method == "OPTIONS":
             return HttpAnswer(204)
-        if self._token and path not in OPEN_PATHS and not compare_digest(token.encode(), self._token):
-            return HttpAnswer(401)
-        if (method, path) not in self._endpoints:
-            return HttpAnswer(404, b"" if method == "HEAD" else b"404 page not found", "text/plain")
-        return None
+        endpoint = self._endpoints.get((head.method, head.path))
+        if endpoint is None:
+            return HttpAnswer(404, b"" if head.method == "HEAD" else b"404 page not found", "text/plain")
+        if endpoint.takes_lists and len(body) > LARGE_BYTES:
+            return self._answer_large(endpoint, head, body)
+        try:
+            request = endpoint.reader.read(body) if endpoint.reader is not None else None
+            result = endpoint.handler(self._context, request, _parse_query(head.query))
+            if isinstance(result, CoroutineType):
+                return self._wait_for(endpoint, head, request, result)
+            return _success(result)
+        except Exception as error:
+            return self._failure(endpoint, error)
 
-    def answer(self, method: str, path: str, query: str, token: str, body: bytes) -> HttpAnswer | Awaitable[HttpAnswer]:
-        """Answers one request, at once if nothing has to be waited for. Neither raises anything but cancellation.
+    async def dispatch(self, head: Head, announced_bytes: int, body: AsyncIterable[bytes]) -> HttpAnswer:
+        """The whole way of a request, for engines that wait in any case.
 
         Args:
-            query: what follows the `?`, undecoded.
-            token: the header of that name, empty if it is missing.
+            announced_bytes: the length of the body as the head gives it, -1 if it does not.
         """
-        refusal = self.judge(method, path, token)
-        if refusal is not None:
-            return refusal
-        endpoint = self._endpoints[method, path]
+        limit_bytes = self.admit(head)
+        if isinstance(limit_bytes, HttpAnswer):
+            return limit_bytes._replace(close=announced_bytes != 0)
+        if announced_bytes > limit_bytes:
+            return self.too_large(limit_bytes)
+        collected = bytearray()
+        held_bytes = 0
         try:
-            result = endpoint.call(self._context, _parse_query(query), body)
-            return self._wait_for(endpoint, result) if isinstance(result, CoroutineType) else _success(result)
-        except Exception as error:
-            return _failure(endpoint, error)
+            async for part in body:
+                if len(collected) + len(part) > limit_bytes:
+                    return self.too_large(limit_bytes)
+                if not self.bodies.take(len(part)):
+                    return self.too_busy()
+                held_bytes += len(part)
+                collected += part
+            answer = self.answer(head, collected)
+            return answer if isinstance(answer, HttpAnswer) else await answer
+        finally:
+            self.bodies.give_back(held_bytes)
 
-    async def dispatch(self, method: str, path: str, query: str, token: str, body: bytes) -> HttpAnswer:
-        """`answer` for engines that wait in any case."""
-        answer = self.answer(method, path, query, token, body)
-        return answer if isinstance(answer, HttpAnswer) else await answer
+    async def _answer_large(self, endpoint: Endpoint[Any], head: Head, body: bytes | bytearray) -> HttpAnswer:
+        assert endpoint.reader is not None
+        async with self._large:
+            try:
+                request = await endpoint.reader.read_in_slices(body)
+                result = endpoint.handler(self._context, request, _parse_query(head.query))
+            except Exception as error:
+                return self._failure(endpoint, error)
+            if isinstance(result, CoroutineType):
+                return await self._wait_for(endpoint, head, request, result)
+            return _success(result)
 
-    async def _wait_for(self, endpoint: Endpoint[Any], result: Awaitable[object]) -> HttpAnswer:
+    async def _wait_for(
+        self, endpoint: Endpoint[Any], head: Head, request: object, result: Awaitable[object]
+    ) -> HttpAnswer:
         try:
-            return _success(await result)
+            outcome = await result
+            answer = _success(outcome)
         except Exception as error:
-            return _failure(endpoint, error)
+            return self._failure(endpoint, error)
+        if endpoint.changes and outcome == STATUS_OK:
+            self.journal.changed(head, request)
+        self.journal.worked(endpoint.path)
+        return answer
 
-    def too_large(self) -> HttpAnswer:
-        """The answer to a body beyond the limit."""
-        return _error(413, f"the body is larger than {self.body_limit_bytes} bytes")
+    def _failure(self, endpoint: Endpoint[Any], error: Exception) -> HttpAnswer:
+        if isinstance(error, ApiError):
+            return _error(error.http_status, error.message)
+        if isinstance(error, TooManyItemsError):
+            return _error(413, f"the lists have more than {MAX_ITEMS} entries; send them in several calls")
+        if isinstance(error, BodyError):
+            return _error(400, BAD_BODY)
+        if isinstance(error, StoreError):
+            self.journal.failed(endpoint.path, error)
+            return _error(500, STORE_FAILS)
+        log.error("%s %s failed", endpoint.method, endpoint.path, exc_info=error)
+        return HttpAnswer(500)
+
+    def too_large(self, limit_bytes: int) -> HttpAnswer:
+        """The answer to a body beyond its limit."""
+        return _error(413, f"the body is larger than {limit_bytes} bytes")._replace(close=True)
+
+    def too_busy(self) -> HttpAnswer:
+        """The answer to a body for which there is no room among the others."""
+        return _error(503, "too many large bodies at the same time; try again later")._replace(close=True)
 
 
 def _success(result: object) -> HttpAnswer:
     if isinstance(result, Reply):
         return HttpAnswer(result.http_status, _encode(result.data), JSON)
     return HttpAnswer(200, _encode(result), JSON)
-
-
-def _failure(endpoint: Endpoint[Any], error: Exception) -> HttpAnswer:
-    if isinstance(error, ApiError):
-        return _error(error.http_status, error.message)
-    if isinstance(error, StoreError):
-        log.warning("%s %s failed: %s", endpoint.method, endpoint.path, error)
-        return _error(500, "the store is not available at the moment; the server's log says why")
-    log.error("%s %s failed", endpoint.method, endpoint.path, exc_info=error)
-    return HttpAnswer(500)
 
 
 def _error(http_status: int, message: str) -> HttpAnswer:

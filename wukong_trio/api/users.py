@@ -2,12 +2,14 @@
 
 from typing import Annotated
 
+import trio
 from msgspec import Meta, Struct
 
 from ..model import SYSTEM_UID, Device, DeviceLevel, ReasonCode
-from .checks import STATUS_OK, clean_uids, given, plain, within_limit
+from .bodies import SLICE_ITEMS, encode_list
+from .checks import clean_uids, given, plain, within_limit
 from .context import ApiContext
-from .table import ApiError, Query
+from .table import STATUS_OK, ApiError, Query
 
 Byte = Annotated[int, Meta(ge=0, le=255)]
 Int64 = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
@@ -61,15 +63,18 @@ async def quit_device(context: ApiContext, request: QuitRequest, _query: Query) 
     return STATUS_OK
 
 
-def online_status(context: ApiContext, uids: list[str], _query: Query) -> object:
+async def online_status(context: ApiContext, uids: list[str], _query: Query) -> object:
     """Who of these users is online, one entry per device flag."""
     if not uids:
         return STATUS_OK
-    return [
-        {"uid": uid, "device_flag": flag, "online": 1}
-        for uid in dict.fromkeys(uids)
-        for flag in context.device_flags_of(uid)
-    ]
+    online: dict[str, list[int]] = {}
+    for start in range(0, len(uids), SLICE_ITEMS):
+        if start:
+            await trio.lowlevel.checkpoint()
+        online |= {uid: flags for uid in uids[start : start + SLICE_ITEMS] if (flags := context.device_flags_of(uid))}
+    return await encode_list(
+        {"uid": uid, "device_flag": flag, "online": 1} for uid, flags in online.items() for flag in flags
+    )
 
 
 def get_system_uids(context: ApiContext, _request: None, _query: Query) -> object:
@@ -79,11 +84,11 @@ def get_system_uids(context: ApiContext, _request: None, _query: Query) -> objec
 
 async def add_system_uids(context: ApiContext, request: UidsRequest, _query: Query) -> object:
     """Makes users system accounts."""
-    await context.system_accounts.change(add=clean_uids(request.uids))
+    await context.system_accounts.change(add=await clean_uids(request.uids))
     return STATUS_OK
 
 
 async def remove_system_uids(context: ApiContext, request: UidsRequest, _query: Query) -> object:
     """Makes system accounts plain users."""
-    await context.system_accounts.change(remove=clean_uids(request.uids))
+    await context.system_accounts.change(remove=await clean_uids(request.uids))
     return STATUS_OK

@@ -83,14 +83,14 @@ async def noise_instead_of_a_handshake(server: ServerProcess) -> None:
 
 async def half_a_handshake(server: ServerProcess) -> None:
     async with await tcp(server.ws) as silent, await tcp(server.ws) as slow:
-        await slow.send_all(b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: webso")
+        await slow.send_all(b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: webso")
         await wait_gone(silent)
         await wait_gone(slow)
 
 
 async def plain_http_to_the_websocket_port(server: ServerProcess) -> None:
     async with await tcp(server.ws) as stream:
-        await stream.send_all(b"GET /route HTTP/1.1\r\nHost: x\r\n\r\n")
+        await stream.send_all(b"GET /route HTTP/1.1\r\nHost: localhost\r\n\r\n")
         await wait_gone(stream)
 
 
@@ -134,14 +134,14 @@ async def messages_beyond_the_limits(server: ServerProcess) -> None:
         else:
             assert (await client.wait_closed()).code == 1009
     async with await tcp(server.http) as stream:
-        await stream.send_all(b"POST /message/send HTTP/1.1\r\nHost: x\r\nContent-Length: 1000001\r\n\r\n")
+        await stream.send_all(b"POST /message/send HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000001\r\n\r\n")
         assert (await stream.receive_some()).startswith(b"HTTP/1.1 413")
 
 
 async def hanging_up_during_the_answer(server: ServerProcess) -> None:
     async def hang_up() -> None:
         async with await tcp(server.http) as stream:
-            await stream.send_all(b"POST /message/send HTTP/1.1\r\nHost: x\r\nContent-Length: 1000001\r\n\r\n{")
+            await stream.send_all(b"POST /message/send HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000001\r\n\r\n{")
             await stream.receive_some()
 
     async with trio.open_nursery() as nursery:
@@ -240,7 +240,7 @@ async def test_http_clients_leave_nothing_behind(tmp_path: Path) -> None:
 
     async def come_and_go(stay_s: float) -> None:
         async with await tcp(server.http) as stream:
-            await stream.send_all(b"GET /route HTTP/1.1\r\nHost: x\r\n\r\n")
+            await stream.send_all(b"GET /route HTTP/1.1\r\nHost: localhost\r\n\r\n")
             await trio.sleep(stay_s)
 
     with trio.fail_after(20):

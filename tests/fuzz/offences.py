@@ -18,7 +18,7 @@ Urls = dict[str, str]
 Offence = Callable[[Urls, Random], Awaitable[None]]
 GONE = (OSError, trio.BrokenResourceError, trio.ClosedResourceError, trio.BusyResourceError)
 UPGRADE = (
-    b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"
 )
 SEND = {"clientMsgNo": "m", "channelId": "nobody", "channelType": 1, "payload": "e30="}
@@ -160,13 +160,13 @@ async def malformed_http(urls: Urls, rng: Random) -> None:
     requests = (
         b"GET //[?profile=sdk HTTP/1.1\r\nHost: [\r\n\r\n",
         UPGRADE.replace(b"GET /", b"GET //[x?profile=sdk") + rpc("connect", uid="bad", token="t"),
-        b"POST /message/send HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\nTransfer-Encoding: chunked\r\n\r\n",
-        b"POST /message/send HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nfffffffffffffffff\r\n",
-        b"POST /channel HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
-        b'POST /message/send HTTP/1.1\r\nHost: x\r\nContent-Length: 20\r\n\r\n{"channel_id":"\\ud8"',
-        b'POST /user/token HTTP/1.1\r\nHost: x\r\nContent-Length: 24\r\n\r\n{"uid":"\\ud800","x":"y"}',
-        b"GET /route HTTP/1.1\r\nHost: x\r\n" + b"a: b\r\n" * 5000 + b"\r\n",
-        b"GET /route?" + b"%" * 3000 + b" HTTP/1.1\r\nHost: x\r\n\r\n" * 3,
+        b"POST /message/send HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\nTransfer-Encoding: chunked\r\n\r\n",
+        b"POST /message/send HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nfffffffffffffffff\r\n",
+        b"POST /channel HTTP/1.1\r\nHost: localhost\r\nContent-Length: -1\r\n\r\n",
+        b'POST /message/send HTTP/1.1\r\nHost: localhost\r\nContent-Length: 20\r\n\r\n{"channel_id":"\\ud8"',
+        b'POST /user/token HTTP/1.1\r\nHost: localhost\r\nContent-Length: 24\r\n\r\n{"uid":"\\ud800","x":"y"}',
+        b"GET /route HTTP/1.1\r\nHost: localhost\r\n" + b"a: b\r\n" * 5000 + b"\r\n",
+        b"GET /route?" + b"%" * 3000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n" * 3,
         b"GET /varz HTTP/1.0\r\n\r\n" * 50,
     )
     async with await tcp(rng.choice((urls["http"], urls["ws"]))) as stream:

@@ -137,7 +137,7 @@ def _without_nulls(value: Any, type_: Any) -> Any:
     """A value of `_with_nulls(type_)` as one of `type_`."""
     if not _is_struct(type_):
         return [] if value is None else value
-    parts = [(field, getattr(value, field.name)) for field in msgspec.structs.fields(type_)]
+    parts = [(field, getattr(value, field.name, None)) for field in msgspec.structs.fields(type_)]
     return type_(**{field.name: _without_nulls(part, field.type) for field, part in parts if part is not None})
 
 

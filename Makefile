@@ -1,6 +1,7 @@
 # make serve    start the server; more options: make serve ARGS="--ws 127.0.0.1:0"
 # make test     the gate: style, types, tests
 # make autobahn the WebSocket test suite of the Autobahn project, against both engines (needs Python 2.7)
+# make test-dependencies  the tests with the oldest and newest dependencies, on each Python there is; half an hour
 # make bench    this server beside its peers, about 12 minutes; less: make bench ARGS="--runs 1 --only send_x8 route"
 # All set up .venv first if need be. Another interpreter: make PYTHON=/path/to/python3 ...
 
@@ -8,10 +9,10 @@ PYTHON ?= python3 python3.14 python3.13 python3.12 python3.11 python
 ARGS ?=
 BIN := .venv/bin
 
-.PHONY: help serve test autobahn bench
+.PHONY: help serve test test-dependencies autobahn bench
 
 help:
-	@sed -n '1,5s/^# //p' Makefile
+	@sed -n '1,6s/^# //p' Makefile
 
 serve: .venv/.installed
 	@exec $(BIN)/python -m wukong_trio serve --data-dir wukong-data $(ARGS)
@@ -21,6 +22,9 @@ test: .venv/.installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy --strict
 	$(BIN)/pytest
+
+test-dependencies: .venv/bin/python
+	@$(BIN)/python tests/dependencies.py $(ARGS)
 
 autobahn: .venv/.installed-dev
 	@$(BIN)/python tests/autobahn/run.py
@@ -38,7 +42,7 @@ bench: .venv/.installed-bench
 	@touch .venv/.installed $@
 
 .venv/.installed-bench: pyproject.toml | .venv/bin/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,bench]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,peers]'
 	@touch .venv/.installed .venv/.installed-dev $@
 
 .venv/bin/python:

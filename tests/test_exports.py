@@ -33,7 +33,7 @@ def test_the_test_helpers_export_what_is_documented() -> None:
 
 
 def test_importing_the_package_leaves_the_heavy_libraries_alone() -> None:
-    heavy = {"quart", "hypercorn", "structlog", "yaml", "sqlite3", "rich", "plotly", "wukong_trio.bench"}
+    heavy = {"quart", "hypercorn", "structlog", "yaml", "sqlite3", "click", "rich", "plotly", "wukong_trio.bench"}
     code = f"import sys, wukong_trio; print(*{heavy} & set(sys.modules))"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.split() == []

@@ -51,7 +51,7 @@ ONLY_IN = {
     },
     "quart": {"api/quart_app.py"},
     "quart_trio": {"api/quart_app.py"},
-    "hypercorn": {"api/quart_app.py"},
+    "hypercorn": {"api/quart_app.py", "api/conversation.py"},
     "trio_websocket": {"gateway/trio_websocket_engine.py", "client/wire.py"},
     "wsproto": {"testing/raw_client.py", "client/wire.py"},
     "werkzeug": {"api/quart_app.py"},

@@ -12,6 +12,7 @@ from wukong_trio.testing import open_test_server
 
 README = Path(__file__).parent.parent / "README.md"
 CLIENT, EMBEDDING, TESTING = re.findall(r"^```python\n(.*?)^```", README.read_text(), re.MULTILINE | re.DOTALL)
+PYPROJECT = re.findall(r"^```toml\n(.*?)^```", README.read_text(), re.MULTILINE | re.DOTALL)
 
 
 async def run(code: str) -> str:
@@ -37,10 +38,14 @@ async def test_the_embedding_example() -> None:
 
 
 def test_the_testing_example(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text(*PYPROJECT)
     (tmp_path / "test_example.py").write_text(TESTING)
-    options = ["-q", "-o", "trio_mode=true", "-p", "no:cacheprovider", "--rootdir", str(tmp_path)]
     result = subprocess.run(
-        [sys.executable, "-m", "pytest", *options, str(tmp_path)], capture_output=True, text=True, check=False
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert "1 passed" in result.stdout, result.stdout
 

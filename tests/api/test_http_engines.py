@@ -63,7 +63,7 @@ VALID = {
     "asterisk": request(b"OPTIONS", b"*"),
     "unknown method": request(b"TRACE", b"/route"),
     "expects": request(b"POST", b"/route/batch", b"Expect: 100-continue", body=b"[]"),
-    "odd version": b"GET /healthz HTTP/3.9\r\nHost: localhost\r\n\r\n",
+    "odd version": b"GET /healthz HTTP/1.9\r\nHost: localhost\r\n\r\n",
     "empty host": b"GET /healthz HTTP/1.1\r\nHost:\r\n\r\n",
     "host without a label": b"GET /healthz HTTP/1.1\r\nHost: .x\r\n\r\n",
     "host with a long label": b"GET /nope HTTP/1.1\r\ntoken: k\r\nHost: %b\r\n\r\n" % (b"x" * 64),
@@ -118,6 +118,18 @@ REFUSED = {
     "a chunk without its end": chunked(b"2\r\n[]0\r\n\r\n"),
     "trailer without a colon": chunked(b"2\r\n[]\r\n0\r\nX\r\n\r\n"),
     "folded trailer": chunked(b"2\r\n[]\r\n0\r\nX: y\r\n z\r\n\r\n"),
+}
+OFFERS = {
+    "another protocol offered": b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n"
+    b"Connection: Upgrade\r\nUpgrade: h2c\r\n\r\n",
+    "HTTP/2 offered": b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade, HTTP2-Settings\r\n"
+    b"Upgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQCAAAAAAIAAAAA\r\n\r\n",
+}
+OTHER_VERSIONS = {
+    "HTTP/2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4\0\0\0\0\0",
+    "HTTP/2 in the form of HTTP/1": b"GET /healthz HTTP/2.0\r\nHost: localhost\r\n\r\n",
+    "HTTP/0.9": b"GET /healthz HTTP/0.9\r\n\r\n",
+    "HTTP/3.9": b"GET /healthz HTTP/3.9\r\nHost: localhost\r\n\r\n",
 }
 MUTATIONS = 300
 """Ten thousands have been tried."""
@@ -182,6 +194,18 @@ async def test_requests_that_end_the_connection() -> None:
 async def test_requests_that_can_be_read_in_two_ways_are_refused() -> None:
     for name, (answers, closed) in (await compare(REFUSED)).items():
         assert [answer.status for answer in answers] == [400], name
+        assert closed, name
+
+
+async def test_an_offer_to_change_the_protocol_is_ignored() -> None:
+    for name, (answers, closed) in (await compare({name: data + LAST for name, data in OFFERS.items()})).items():
+        assert [answer.status for answer in answers] == [200, 200], name
+        assert closed, name
+
+
+async def test_only_http_1_is_spoken() -> None:
+    for name, (answers, closed) in (await compare(OTHER_VERSIONS)).items():
+        assert [answer.status for answer in answers] == [505], name
         assert closed, name
 
 

@@ -102,10 +102,7 @@ async def test_from_a_hand_over_on_the_reference_answers(server: Server) -> None
         assert (await read_until(stream, OK)).startswith(b"HTTP/1.1 200 \r\n")
 
 
-async def test_http2_and_100_continue_are_the_references(server: Server) -> None:
-    async with await connect(server) as stream:
-        await stream.send_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4\0\0\0\0\0")
-        assert (await stream.receive_some())[3] == 4  # a SETTINGS frame
+async def test_100_continue_is_the_references(server: Server) -> None:
     async with await connect(server) as stream:
         head, body = post(b"/route/batch", b"[]").split(b"\r\n\r\n")
         await stream.send_all(head + b"\r\nExpect: 100-continue\r\n\r\n")

@@ -95,7 +95,7 @@ class NativeEngine:
 
     async def _hand_over(self, sock: socket.socket, unread: bytes) -> None:
         reference = await self._load_reference()
-        await reference.serve(trio.SocketStream(trio.socket.from_stdlib_socket(sock)), unread)
+        await reference.serve(sock, unread)
 
     async def _load_reference(self) -> "QuartEngine":
         # Importing Quart takes half a second and a dozen megabytes. Most servers never need it, so it waits for the

@@ -1,6 +1,7 @@
 """h11 without its lenience about where a message begins and ends; see `framing`."""
 
 import re
+from enum import Enum, auto
 from typing import Final
 
 import h11
@@ -11,14 +12,37 @@ _BLANK_LINE: Final = re.compile(rb"\n\r?\n")
 """The end of a head as h11 finds it, whatever ends its lines."""
 
 
+class Awaited(Enum):
+    """What a client owes next."""
+
+    REQUEST = auto()
+    """A request of which nothing has come."""
+    HEAD = auto()
+    """The rest of a head."""
+    BODY = auto()
+    """The rest of a body."""
+    NOTHING = auto()
+    """It is our turn, or the end."""
+
+
 class StrictConnection(h11.Connection):
-    """A server's side of a connection that refuses ambiguous requests as it refuses broken ones."""
+    """A server's side of an HTTP/1 connection that refuses ambiguous requests as it refuses broken ones.
+
+    There is no way from here to another protocol: an offer to change is ignored or refused.
+    """
 
     def __init__(self, max_incomplete_event_size: int) -> None:
         super().__init__(h11.SERVER, max_incomplete_event_size)
         self._chunks: ChunkedBody | None = None
         self._refused = 0
         """The HTTP status with which it refuses the client, 0 if it does not."""
+
+    @property
+    def awaited(self) -> Awaited:
+        """What the client owes next."""
+        if self.their_state is h11.IDLE:
+            return Awaited.HEAD if self.trailing_data[0] else Awaited.REQUEST
+        return Awaited.BODY if self.their_state is h11.SEND_BODY else Awaited.NOTHING
 
     def receive_data(self, data: bytes) -> None:
         super().receive_data(data)
@@ -40,6 +64,7 @@ class StrictConnection(h11.Connection):
         if isinstance(event, h11.Request):
             self._check_request(event)
             self._raise_if_refused()
+            event = _without_upgrade(event)
         elif isinstance(event, h11.EndOfMessage):
             self._chunks = None
         return event
@@ -51,6 +76,9 @@ class StrictConnection(h11.Connection):
             raise h11.RemoteProtocolError("ambiguous request", error_status_hint=self._refused)
 
     def _check_request(self, request: h11.Request) -> None:
+        if not request.http_version.startswith(b"1."):
+            # The preface of HTTP/2 among them, which Hypercorn would take at its word.
+            self._refused = 505
         if request.target.startswith(b"?"):
             # No path at all, which Quart does not expect.
             self._refused = 400
@@ -73,3 +101,12 @@ class StrictConnection(h11.Connection):
                 self._chunks.receive(data)
             except FramingError as error:
                 self._refused = error.http_status
+
+
+def _without_upgrade(request: h11.Request) -> h11.Request:
+    """The request as from a client that offers no other protocol: for one it answers in HTTP/1.1."""
+    headers = request.headers
+    if all(name != b"upgrade" for name, _ in headers):
+        return request
+    kept = [(name, value) for name, value in headers if name != b"upgrade"]
+    return h11.Request(method=request.method, headers=kept, target=request.target, http_version=request.http_version)

@@ -42,7 +42,9 @@ class Bars:
     ) -> None:
         if kind is None:
             self._progress.update(self._settling, completed=1)
-        self._progress.stop()
+        if not self._progress.disable:
+            # Some versions of rich end with an empty line even what was never shown.
+            self._progress.stop()
 
     def opening(self, opened: int, wanted: int) -> None:
         """Part of `Watcher`."""

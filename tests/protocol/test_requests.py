@@ -8,9 +8,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from wukong_trio.protocol.codes import ErrorCode
+from wukong_trio.protocol.nesting import MAX_DEPTH, too_deep
 from wukong_trio.protocol.requests import (
     MAX_BATCH,
-    MAX_DEPTH,
     Connect,
     Disconnect,
     Ignored,
@@ -20,7 +20,6 @@ from wukong_trio.protocol.requests import (
     Send,
     decode,
     decode_first,
-    too_deep,
     used_snake_case,
 )
 

@@ -152,6 +152,11 @@ class Invalid(Struct, frozen=True):
     message: str = ""
     """What is wrong, in words; empty: the code's own text."""
 
+    @property
+    def counts(self) -> bool:
+        """Whether it makes a frame erroneous. Of those a connection may have few in a minute."""
+        return self.code in (ErrorCode.INVALID_FORMAT, ErrorCode.METHOD_NOT_FOUND)
+
 
 _UNUSABLE_ID: Final = Invalid(None, ErrorCode.INVALID_FORMAT, "unusable id")
 

@@ -11,7 +11,7 @@ from typing import Final
 
 MAX_DEPTH: Final = 64
 
-_BLOCK_BYTES: Final = 32 * 1024
+_BLOCK_BYTES: Final = 4 * 1024
 """So much is split at its quotes at a time: the pieces take many times the room of the text."""
 _DIGITS: Final = bytes.maketrans(b"{[]}", b"1100")
 _NEITHER_BRACKET_NOR_QUOTE: Final = bytes(set(range(256)) - set(b'{[]}"'))

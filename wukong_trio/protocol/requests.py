@@ -137,7 +137,7 @@ class Connect(Struct, frozen=True):
     id: RequestId
     params: ConnectParams
     keys: frozenset[str]
-    """The names of the parameters as the client wrote them: they tell which family of clients it belongs to."""
+    """The known parameters by the names the client used: they tell which family of clients it belongs to."""
 
 
 class Ignored(Struct, frozen=True):
@@ -158,6 +158,7 @@ class Invalid(Struct, frozen=True):
         return self.code in (ErrorCode.INVALID_FORMAT, ErrorCode.METHOD_NOT_FOUND)
 
 
+_SEND_WITHOUT_ID: Final = Invalid(None, ErrorCode.INVALID_FORMAT, "send needs an id")
 _UNUSABLE_ID: Final = Invalid(None, ErrorCode.INVALID_FORMAT, "unusable id")
 
 Request: TypeAlias = Send | Recvack | Ping | Disconnect | Connect | Ignored | Invalid
@@ -199,9 +200,9 @@ _PARAMS_DECODERS: Final[dict[type[Struct], Callable[[bytes], Any]]] = {
 
 
 def _decoder_of_members(type_: type[Struct]) -> Callable[[Raw], Struct]:
-    """For a parameter Struct: reads the members whose names it knows in either spelling, and skips all others."""
+    """For a parameter Struct: reads the members whose names it knows in either spelling; absent ones are None."""
     names = dict.fromkeys((*type_.__struct_encode_fields__, *type_.__struct_fields__))
-    return msgspec.json.Decoder(defstruct("_Members", [(name, Raw, Raw()) for name in names])).decode
+    return msgspec.json.Decoder(defstruct("_Members", [(name, Raw, None) for name in names])).decode
 
 
 _MEMBERS_DECODERS: Final[dict[type[Struct], Callable[[Raw], Struct]]] = {
@@ -226,7 +227,9 @@ def decode(message: bytes) -> Request | list[Request]:
         return Invalid(None, ErrorCode.INVALID_FORMAT) if message.strip() else Ignored()
     id_ = request.id
     if id_ is None:
-        return _without_id(request)
+        if type(request) is Recvack:
+            return request
+        return Ignored() if type(request) is Ping else _SEND_WITHOUT_ID
     if not (isinstance(id_, str) and len(id_) <= MAX_ID_BYTES // 4) and not _is_usable_id(id_):
         return _UNUSABLE_ID
     # Whether it can be deeply nested at all: all members but these are flat.
@@ -237,12 +240,6 @@ def decode(message: bytes) -> Request | list[Request]:
     if may_nest and too_deep(message):
         return Invalid(None, ErrorCode.INVALID_FORMAT)
     return request
-
-
-def _without_id(request: Send | Recvack | Ping) -> Request:
-    if type(request) is Recvack:
-        return request
-    return Ignored() if type(request) is Ping else Invalid(None, ErrorCode.INVALID_FORMAT, "send needs an id")
 
 
 def _decode_rare(message: bytes) -> Request | list[Request]:
@@ -317,7 +314,9 @@ def decode_first(message: bytes) -> Connect | Invalid | None:
     params = _read_params(call, ConnectParams)
     if isinstance(params, Invalid):
         return params
-    return Connect(call.id, params, frozenset(_members(call.params, ConnectParams)))
+    members = _MEMBERS_DECODERS[ConnectParams](call.params)
+    keys = frozenset(name for name in members.__struct_fields__ if getattr(members, name) is not None)
+    return Connect(call.id, params, keys)
 
 
 def _read_call(text: bytes) -> _Call | Ignored | Invalid:
@@ -379,20 +378,16 @@ def _read_params(call: _Call, type_: type[Struct]) -> Any:
         return Invalid(call.id, ErrorCode.INVALID_PARAMETERS, _explain(error))
 
 
-def _members(text: Raw, type_: type[Struct]) -> dict[str, Raw]:
-    """The members that a parameter Struct knows, by the names the client used."""
-    members = _MEMBERS_DECODERS[type_](text)
-    return {name: value for name in members.__struct_fields__ if bytes(value := getattr(members, name))}
-
-
 def _camel_members(text: Raw, type_: type[Struct]) -> dict[str, Raw]:
     """The known members under their documented names. `null` counts as absent; camelCase wins over its twin."""
-    members = {name: value for name, value in _members(text, type_).items() if bytes(value) != b"null"}
+    members = _MEMBERS_DECODERS[type_](text)
     known: dict[str, Raw] = {}
-    for snake, camel in zip(type_.__struct_fields__, type_.__struct_encode_fields__, strict=True):
-        value = members.get(camel, members.get(snake))
-        if value is not None:
-            known[camel] = value
+    for camel, snake in zip(type_.__struct_encode_fields__, type_.__struct_fields__, strict=True):
+        for name in (camel, snake):
+            value = getattr(members, name)
+            if value is not None and bytes(value) != b"null":
+                known[camel] = value
+                break
     return known
 
 

@@ -199,15 +199,22 @@ _PARAMS_DECODERS: Final[dict[type[Struct], Callable[[bytes], Any]]] = {
 }
 
 
-def _decoder_of_members(type_: type[Struct]) -> Callable[[Raw], Struct]:
-    """For a parameter Struct: reads the members whose names it knows in either spelling; absent ones are None."""
-    names = dict.fromkeys((*type_.__struct_encode_fields__, *type_.__struct_fields__))
-    return msgspec.json.Decoder(defstruct("_Members", [(name, Raw, None) for name in names])).decode
-
-
-_MEMBERS_DECODERS: Final[dict[type[Struct], Callable[[Raw], Struct]]] = {
-    t: _decoder_of_members(t) for t in (SendParams, RecvackParams, ConnectParams, _DisconnectParams, Header, Setting)
+_PARAMS: Final = (SendParams, RecvackParams, ConnectParams, _DisconnectParams, Header, Setting)
+_SPELLINGS: Final[dict[type[Struct], dict[str, tuple[str, ...]]]] = {
+    type_: {
+        camel: (camel,) if camel == snake else (camel, snake)
+        for camel, snake in zip(type_.__struct_encode_fields__, type_.__struct_fields__, strict=True)
+    }
+    for type_ in _PARAMS
 }
+"""For each parameter Struct: the documented name of every member -> with its snake_case twin, which Android sends."""
+_MEMBERS_DECODERS: Final[dict[type[Struct], Callable[[Raw], Struct]]] = {
+    type_: msgspec.json.Decoder(
+        defstruct("_Members", [(name, Raw, None) for names in _SPELLINGS[type_].values() for name in names])
+    ).decode
+    for type_ in _PARAMS
+}
+"""They read the known members in either spelling; absent ones are None."""
 _SNAKE_CONNECT_KEYS: Final = set(ConnectParams.__struct_fields__).difference(ConnectParams.__struct_encode_fields__)
 
 
@@ -382,8 +389,8 @@ def _camel_members(text: Raw, type_: type[Struct]) -> dict[str, Raw]:
     """The known members under their documented names. `null` counts as absent; camelCase wins over its twin."""
     members = _MEMBERS_DECODERS[type_](text)
     known: dict[str, Raw] = {}
-    for camel, snake in zip(type_.__struct_encode_fields__, type_.__struct_fields__, strict=True):
-        for name in (camel, snake):
+    for camel, names in _SPELLINGS[type_].items():
+        for name in names:
             value = getattr(members, name)
             if value is not None and bytes(value) != b"null":
                 known[camel] = value

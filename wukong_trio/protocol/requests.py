@@ -158,6 +158,7 @@ class Invalid(Struct, frozen=True):
         return self.code in (ErrorCode.INVALID_FORMAT, ErrorCode.METHOD_NOT_FOUND)
 
 
+_MALFORMED_MESSAGE: Final = Invalid(None, ErrorCode.INVALID_FORMAT)
 _SEND_WITHOUT_ID: Final = Invalid(None, ErrorCode.INVALID_FORMAT, "send needs an id")
 _UNUSABLE_ID: Final = Invalid(None, ErrorCode.INVALID_FORMAT, "unusable id")
 
@@ -194,12 +195,10 @@ _encode = msgspec.json.Encoder().encode
 
 _MALFORMED: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
-_PARAMS_DECODERS: Final[dict[type[Struct], Callable[[bytes], Any]]] = {
-    t: msgspec.json.Decoder(t).decode for t in (SendParams, RecvackParams, ConnectParams, _DisconnectParams)
-}
-
-
 _PARAMS: Final = (SendParams, RecvackParams, ConnectParams, _DisconnectParams, Header, Setting)
+_PARAMS_DECODERS: Final[dict[type[Struct], Callable[[bytes], Any]]] = {
+    type_: msgspec.json.Decoder(type_).decode for type_ in _PARAMS
+}
 _SPELLINGS: Final[dict[type[Struct], dict[str, tuple[str, ...]]]] = {
     type_: {
         camel: (camel,) if camel == snake else (camel, snake)
@@ -231,7 +230,7 @@ def decode(message: bytes) -> Request | list[Request]:
     except msgspec.ValidationError:
         return _decode_rare(message)
     except _MALFORMED:
-        return Invalid(None, ErrorCode.INVALID_FORMAT) if message.strip() else Ignored()
+        return _MALFORMED_MESSAGE if message.strip() else Ignored()
     id_ = request.id
     if id_ is None:
         if type(request) is Recvack:
@@ -244,27 +243,25 @@ def decode(message: bytes) -> Request | list[Request]:
         may_nest = bytes(request.params.payload)[:1] != b'"'
     else:
         may_nest = isinstance(request, Ping) and request.params is not _NO_PARAMS
-    if may_nest and too_deep(message):
-        return Invalid(None, ErrorCode.INVALID_FORMAT)
-    return request
+    return _MALFORMED_MESSAGE if may_nest and too_deep(message) else request
 
 
 def _decode_rare(message: bytes) -> Request | list[Request]:
     if too_deep(message):
-        return Invalid(None, ErrorCode.INVALID_FORMAT)
+        return _MALFORMED_MESSAGE
     match message.lstrip(b" \t\r\n")[:1]:
         case b"{":
             return _decode_entry(message)
         case b"[":
             return _decode_batch(message)
-    return Invalid(None, ErrorCode.INVALID_FORMAT)
+    return _MALFORMED_MESSAGE
 
 
 def _decode_batch(message: bytes) -> Request | list[Request]:
     try:
         entries = [entry for entry in map(bytes, astuple(_decode_batch_entries(message))) if entry]
     except _MALFORMED:
-        return Invalid(None, ErrorCode.INVALID_FORMAT)
+        return _MALFORMED_MESSAGE
     if not entries:
         return Invalid(None, ErrorCode.INVALID_FORMAT, "empty batch")
     if len(entries) > MAX_BATCH:
@@ -304,11 +301,11 @@ def decode_first(message: bytes) -> Connect | Invalid | None:
         None if the connection is to be closed without an answer (a notification, a response).
     """
     if too_deep(message) or message.lstrip(b" \t\r\n")[:1] != b"{":
-        return Invalid(None, ErrorCode.INVALID_FORMAT)
+        return _MALFORMED_MESSAGE
     try:
         message.decode()
     except UnicodeDecodeError:
-        return Invalid(None, ErrorCode.INVALID_FORMAT)
+        return _MALFORMED_MESSAGE
     call = _read_call(message)
     if isinstance(call, Ignored):
         return None
@@ -330,7 +327,7 @@ def _read_call(text: bytes) -> _Call | Ignored | Invalid:
     try:
         envelope = _decode_envelope(text)
     except _MALFORMED:
-        return Invalid(None, ErrorCode.INVALID_FORMAT)
+        return _MALFORMED_MESSAGE
     try:
         id_ = _decode_id(envelope.id)
     except _MALFORMED:

@@ -139,24 +139,20 @@ class FrameReader:
                 data = b""
             else:
                 data, self._buffer = bytes(self._buffer), None
+        start, end = 0, len(data)
         try:
-            if data:
-                self._parse(data, arrivals)
+            while start < end:
+                if data[start] == _WHOLE_TEXT and self._parts is None and not self._checked:
+                    start = _take_plain_texts(data, start, self.limit_bytes, arrivals)
+                    if start == end:
+                        break
+                start = self._take_frame(data, start, end, arrivals)
             if self._buffer is not None and len(self._buffer) < self._wanted:
                 self._check_unfinished(self._buffer)
         except _ViolationError as violation:
             self._done = self.failed = True
             arrivals.append(Failure(violation.close))
         return arrivals
-
-    def _parse(self, data: bytes, arrivals: list[Arrival]) -> None:
-        start, end = 0, len(data)
-        while start < end:
-            if data[start] == _WHOLE_TEXT and self._parts is None and not self._checked:
-                start = _take_plain_texts(data, start, self.limit_bytes, arrivals)
-                if start == end:
-                    return
-            start = self._take_frame(data, start, end, arrivals)
 
     def _take_frame(self, data: bytes, start: int, end: int, arrivals: list[Arrival]) -> int:
         """Takes one frame of any kind; returns where the next begins, the end if nothing more can be taken."""

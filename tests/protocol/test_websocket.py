@@ -12,6 +12,7 @@ from wsproto.frame_protocol import Opcode as TheirOpcode
 
 from wukong_trio.protocol.codes import Close
 from wukong_trio.protocol.websocket import (
+    FRAGMENT_BYTES,
     Arrival,
     BinaryMessage,
     Failure,
@@ -131,6 +132,45 @@ def test_violations(data: bytes, code: int, chunks: int) -> None:
     arrivals = read(good + data + good, chunks=chunks)
     assert arrivals[0] == (TEXT, b"before")
     assert code_of(arrivals) == code, "nothing counts after a violation"
+
+
+def test_a_part_of_a_message_counts_some_bytes_even_if_it_is_empty() -> None:
+    parts = LIMIT // FRAGMENT_BYTES
+    most = frame(TEXT, b"", fin=False) + frame(CONTINUATION, b"", fin=False) * (parts - 1)
+    assert read(most + frame(CONTINUATION, b"")) == [(TEXT, b"")]
+    assert code_of(read(most + frame(CONTINUATION, b"", fin=False) * 10_000 + frame(CONTINUATION, b"x"))) == 1009
+    exact = frame(TEXT, b"x" * (LIMIT - FRAGMENT_BYTES), fin=False)
+    assert read(exact + frame(CONTINUATION, b"y" * FRAGMENT_BYTES))[0][1][-1:] == b"y"
+
+
+def test_the_limit_may_change() -> None:
+    reader = FrameReader(limit_bytes=10)
+    assert reader.receive(frame(TEXT, b"x" * 10)) == [b"x" * 10]
+    reader.limit_bytes = 20
+    assert reader.receive(frame(TEXT, b"x" * 20)) == [b"x" * 20]
+    assert code_of(reader.receive(frame(TEXT, b"x" * 21))) == 1009
+
+
+@pytest.mark.parametrize("size", [11, 200, 40_000, 70_000])
+@pytest.mark.parametrize("sent_with_it", [1.0, 0.5, 0.0])
+def test_what_comes_in_the_same_chunk_as_what_raises_the_limit(size: int, sent_with_it: float) -> None:
+    """A client need not wait for the answer to its `connect` before it sends something large."""
+    large = frame(TEXT, "é".encode() + b"x" * (size - 2))
+    cut = max(int(len(large) * sent_with_it), 12)
+    reader = FrameReader(limit_bytes=10, will_rise=True)
+    assert reader.receive(frame(TEXT, b"connect") + large[:cut]) == [b"connect"]
+    arrivals = reader.raise_limit(70_000) + reader.receive(large[cut:])
+    assert [len(message) for message in arrivals if isinstance(message, bytes)] == [size]
+
+
+def test_a_limit_that_is_not_raised_after_all_holds() -> None:
+    reader = FrameReader(limit_bytes=10, will_rise=True)
+    assert reader.receive(frame(TEXT, b" ") + frame(TEXT, b"x" * 11)) == [b" "]
+    assert code_of(reader.receive(b"\x81")) == 1009
+    assert code_of(FrameReader(limit_bytes=10, will_rise=True).receive(frame(TEXT, b"x" * 11))) == 1009
+    reader = FrameReader(limit_bytes=10, will_rise=True)
+    reader.raise_limit(20)
+    assert code_of(reader.receive(frame(TEXT, b" ") + frame(TEXT, b"x" * 21))) == 1009
 
 
 @pytest.mark.parametrize("code", [1000, 1001, 1003, 1007, 1011, 1014, 3000, 4999])

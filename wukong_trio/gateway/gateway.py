@@ -16,6 +16,8 @@ from .deadlines import DeadlineTable
 from .newcomers import Newcomers
 from .session_log import SessionLog
 
+ANY = "*"
+
 
 class GatewayStatistics(Struct):
     """Counters since the start."""
@@ -44,6 +46,9 @@ class Gateway:
         self.flushes = flushes
         self.deadlines = DeadlineTable()
         self.newcomers = Newcomers(config.limits)
+        origins = config.auth.allowed_origins
+        self.allowed_origins: frozenset[str] = frozenset() if ANY in origins else frozenset(origins)
+        """Whose pages may connect; empty: all."""
         self.draining = False
         """The server is stopping: sends are refused."""
         self.statistics = GatewayStatistics()

@@ -50,7 +50,7 @@ class NativeTransport(Transport):
         limits = gateway.config.limits
         super().__init__(limits, gateway.flushes, remote_address=remote_address, now=trio.current_time())
         self._gateway = gateway
-        self._reader: HandshakeReader | FrameReader = HandshakeReader()
+        self._reader: HandshakeReader | FrameReader = HandshakeReader(allowed_origins=gateway.allowed_origins)
         self._early: Iterator[Arrival] = iter(())
         """What arrived before there was a session to take it."""
         self._session: Served | None = None
@@ -82,7 +82,8 @@ class NativeTransport(Transport):
         if isinstance(outcome, RefusedUpgrade):
             await pipe.read_out()
             raise DisconnectedError(outcome.reason, violation=True)
-        self._reader = FrameReader(limit_bytes=min(GREETING_BYTES, self.limits.ws_message_bytes))
+        limit_bytes = min(GREETING_BYTES, self.limits.ws_message_bytes)
+        self._reader = FrameReader(limit_bytes=limit_bytes, will_rise=True)
         self._early = iter(self._reader.receive(outcome.rest))
         return outcome.target
 
@@ -112,9 +113,9 @@ class NativeTransport(Transport):
     def _begin(self, session: Served) -> list[Errand]:
         """From now on arrivals go to the session; serves what came early."""
         self._session = session
-        self._frames.limit_bytes = self.limits.ws_message_bytes
         errands: list[Errand] = []
         self._serve(self._early, errands)
+        self._serve(self._frames.raise_limit(self.limits.ws_message_bytes), errands)
         self._early = iter(())
         self._flushes.flush()
         return errands

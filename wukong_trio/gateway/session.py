@@ -21,7 +21,7 @@ from ..protocol.answers import (
     encode_refusal,
     encode_send_result,
 )
-from ..protocol.codes import CLOSE_BYE, CLOSE_IDLE, CLOSE_TOO_MANY_ERRORS, Close, ErrorCode
+from ..protocol.codes import CLOSE_BYE, CLOSE_IDLE, CLOSE_TOO_MANY_ERRORS, Close
 from ..protocol.requests import (
     Disconnect,
     Invalid,
@@ -205,6 +205,8 @@ class Session:
             served = self._serve_batch(request, errands)
         else:
             served = self._serve(request)
+            if isinstance(request, Invalid) and request.counts:
+                self._count_error()
         if isinstance(served, ClientSend):
             errands.append(served)
             return
@@ -223,13 +225,19 @@ class Session:
 
     def _serve_batch(self, requests: list[Request], errands: list[Errand]) -> bytes | None:
         batch = BatchAnswer()
+        erroneous = False
         for request in requests:
             served = self._serve(request)
+            erroneous |= isinstance(request, Invalid) and request.counts
             if isinstance(served, ClientSend):
                 served.answer_in(batch)
                 errands.append(served)
             elif served is not None:
                 batch.frames.append(served)
+            if self.state is not _OPEN:
+                break  # nothing behind a `disconnect` is served
+        if erroneous and self.state is _OPEN:
+            self._count_error()
         complete = batch.frames and not batch.missing
         return encode_batch(batch.frames) if complete else None
 
@@ -242,7 +250,7 @@ class Session:
             self._acknowledge(request.params.message_id)
             return None if request.id is None else encode_empty(request.id)
         if isinstance(request, Invalid):
-            return self._complain(request)
+            return encode_error(request.id, request.code, request.message)
         if isinstance(request, Disconnect):
             self._part(CLOSE_BYE)
             return None if request.id is None else encode_empty(request.id)
@@ -272,12 +280,8 @@ class Session:
         elif message_id.isdecimal() and len(message_id) <= MAX_ID_DIGITS:
             self._retries.acknowledge(int(message_id))
 
-    def _complain(self, invalid: Invalid) -> bytes:
-        if invalid.code in (ErrorCode.INVALID_FORMAT, ErrorCode.METHOD_NOT_FOUND):
-            self._count_error()
-        return encode_error(invalid.id, invalid.code, invalid.message)
-
     def _count_error(self) -> None:
+        """Counts an erroneous frame; a batch is one, however much is wrong in it."""
         now = trio.current_time()
         if self._errors is None:
             self._errors = deque(maxlen=self._transport.limits.protocol_errors + 1)

@@ -87,7 +87,7 @@ class TrioWebSocketTransport(Transport):
         super().__init__(gateway.config.limits, gateway.flushes, remote_address=remote_address, now=now)
         self._gateway = gateway
         self._nursery = nursery
-        self._handshake = HandshakeReader()
+        self._handshake = HandshakeReader(allowed_origins=gateway.allowed_origins)
         self._websocket: WebSocketConnection | None = None
         """None until the handshake is done."""
         self.writer = Writer(self._outbox, self._send, timeout_s=self.limits.write_timeout_s, join_bytes=0)

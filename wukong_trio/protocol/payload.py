@@ -9,6 +9,8 @@ from binascii import a2b_base64
 
 import msgspec
 
+from .nesting import too_deep
+
 _decode_str = msgspec.json.Decoder(str).decode
 _decode_raw = msgspec.json.Decoder(msgspec.Raw).decode
 _BLANKS = " \t\r\n"
@@ -32,20 +34,33 @@ def read_payload(text: bytes) -> bytes:
         try:
             return a2b_base64(text[1:-1], strict_mode=True)
         except Base64Error:
-            return _read_text(_decode_str(text))
+            return _read_string(text)
     if first in (b"{", b"["):
         return text
     raise PayloadError("payload is neither a string nor an object")
 
 
-def _read_text(text: str) -> bytes:
-    if text.lstrip(_BLANKS)[:1] in ("{", "[", '"'):
-        try:
-            _decode_raw(text)
-        except (msgspec.DecodeError, RecursionError) as error:
-            raise PayloadError("payload text is not valid JSON") from error
-        return text.encode()
-    return read_base64(text)
+def _read_string(quoted: bytes) -> bytes:
+    try:
+        text = _decode_str(quoted)
+    except msgspec.DecodeError as error:  # what reads a message skips this string without looking at its escapes
+        raise PayloadError("payload is not a valid JSON string") from error
+    if text.lstrip(_BLANKS)[:1] not in ("{", "[", '"'):
+        return read_base64(text)
+    payload = text.encode()
+    if not _is_json(payload):
+        raise PayloadError("payload text is not valid JSON")
+    return payload
+
+
+def _is_json(text: bytes) -> bool:
+    if too_deep(text):
+        return False
+    try:
+        _decode_raw(text)
+    except (msgspec.DecodeError, RecursionError):
+        return False
+    return True
 
 
 def read_base64(text: str) -> bytes:
@@ -61,12 +76,14 @@ def read_base64(text: str) -> bytes:
 
 
 def is_json_object(payload: bytes) -> bool:
-    """Whether these bytes are one valid JSON object (and may be inlined for clients that want one)."""
-    if payload.lstrip()[:1] != b"{":
+    """Whether these bytes are one valid JSON object, nested no deeper than a message may be.
+
+    Then they may be inlined for clients that want an object.
+    """
+    if payload.lstrip()[:1] != b"{" or not _is_json(payload):
         return False
     try:
-        _decode_raw(payload)
-        payload.decode()
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        payload.isascii() or payload.decode()  # msgspec does not look into what it skips
+    except UnicodeDecodeError:
         return False
     return True

@@ -4,21 +4,24 @@ Two ways lead to the same result. Well-formed everyday frames (`send`, `ping`, `
 are decoded in one step into tagged Structs. Everything else - errors, unknown members, snake_case names, rare
 methods - takes the long way, which looks at the frame part by part and finds out which answer it deserves.
 Nothing is raised: what cannot be served comes back as `Invalid`.
+
+Whatever arrives, nothing is made of the parts that are not asked for: no objects for unknown members, for values of
+the wrong type, for the 65th entry of a batch. So a message costs time and memory by its length, with small factors.
 """
 
-import re
 from collections.abc import Callable
 from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Raw, Struct, defstruct
+from msgspec.structs import astuple
 
 from ..model import SETTING_RECEIPT, SETTING_SIGNAL, SETTING_STREAM, SETTING_TOPIC
 from .codes import ErrorCode
+from .nesting import too_deep
 
 RequestId: TypeAlias = str | int
 
-MAX_DEPTH: Final = 64
 MAX_BATCH: Final = 64
 MAX_ID_BYTES: Final = 256
 _MAX_SAFE_INTEGER: Final = 2**53 - 1
@@ -134,7 +137,7 @@ class Connect(Struct, frozen=True):
     id: RequestId
     params: ConnectParams
     keys: frozenset[str]
-    """The names of the parameters as the client wrote them: they tell which family of clients it belongs to."""
+    """The known parameters by the names the client used: they tell which family of clients it belongs to."""
 
 
 class Ignored(Struct, frozen=True):
@@ -149,6 +152,15 @@ class Invalid(Struct, frozen=True):
     message: str = ""
     """What is wrong, in words; empty: the code's own text."""
 
+    @property
+    def counts(self) -> bool:
+        """Whether it makes a frame erroneous. Of those a connection may have few in a minute."""
+        return self.code in (ErrorCode.INVALID_FORMAT, ErrorCode.METHOD_NOT_FOUND)
+
+
+_MALFORMED_MESSAGE: Final = Invalid(None, ErrorCode.INVALID_FORMAT)
+_SEND_WITHOUT_ID: Final = Invalid(None, ErrorCode.INVALID_FORMAT, "send needs an id")
+_UNUSABLE_ID: Final = Invalid(None, ErrorCode.INVALID_FORMAT, "unusable id")
 
 Request: TypeAlias = Send | Recvack | Ping | Disconnect | Connect | Ignored | Invalid
 
@@ -162,6 +174,10 @@ class _Envelope(Struct, frozen=True):
     error: Raw = Raw()
 
 
+_Batch = defstruct("_Batch", [(f"entry{n}", Raw, Raw()) for n in range(MAX_BATCH + 1)], array_like=True)
+"""An array of which only so many entries are looked at: one more than a batch may have, to tell that there are more."""
+
+
 class _Call(Struct, frozen=True):
     """An envelope that was found to be a request (id given) or a notification (id None)."""
 
@@ -172,22 +188,33 @@ class _Call(Struct, frozen=True):
 
 _decode_everyday: Callable[[bytes], Send | Recvack | Ping] = msgspec.json.Decoder(Send | Recvack | Ping).decode
 _decode_envelope = msgspec.json.Decoder(_Envelope).decode
-_decode_array = msgspec.json.Decoder(list[Raw]).decode
-_decode_members = msgspec.json.Decoder(dict[str, Raw]).decode
-_decode_any = msgspec.json.Decoder().decode
+_decode_batch_entries = msgspec.json.Decoder(_Batch).decode
+_decode_id: Callable[[Raw], RequestId | None] = msgspec.json.Decoder(str | int | None).decode
+_decode_text = msgspec.json.Decoder(str).decode
 _encode = msgspec.json.Encoder().encode
 
 _MALFORMED: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
+_PARAMS: Final = (SendParams, RecvackParams, ConnectParams, _DisconnectParams, Header, Setting)
 _PARAMS_DECODERS: Final[dict[type[Struct], Callable[[bytes], Any]]] = {
-    t: msgspec.json.Decoder(t).decode for t in (SendParams, RecvackParams, ConnectParams, _DisconnectParams)
+    type_: msgspec.json.Decoder(type_).decode for type_ in _PARAMS
 }
-_SNAKE_TWINS: Final[dict[type[Struct], dict[str, str]]] = {
-    type_: {camel: snake for snake, camel in zip(type_.__struct_fields__, type_.__struct_encode_fields__, strict=True)}
-    for type_ in (SendParams, RecvackParams, ConnectParams, _DisconnectParams, Header, Setting)
+_SPELLINGS: Final[dict[type[Struct], dict[str, tuple[str, ...]]]] = {
+    type_: {
+        camel: (camel,) if camel == snake else (camel, snake)
+        for camel, snake in zip(type_.__struct_encode_fields__, type_.__struct_fields__, strict=True)
+    }
+    for type_ in _PARAMS
 }
-"""For each parameter Struct: the documented name of every member -> its snake_case twin, which Android sends."""
-_SNAKE_CONNECT_KEYS: Final = {snake for camel, snake in _SNAKE_TWINS[ConnectParams].items() if snake != camel}
+"""For each parameter Struct: the documented name of every member -> with its snake_case twin, which Android sends."""
+_MEMBERS_DECODERS: Final[dict[type[Struct], Callable[[Raw], Struct]]] = {
+    type_: msgspec.json.Decoder(
+        defstruct("_Members", [(name, Raw, None) for names in _SPELLINGS[type_].values() for name in names])
+    ).decode
+    for type_ in _PARAMS
+}
+"""They read the known members in either spelling; absent ones are None."""
+_SNAKE_CONNECT_KEYS: Final = set(ConnectParams.__struct_fields__).difference(ConnectParams.__struct_encode_fields__)
 
 
 def decode(message: bytes) -> Request | list[Request]:
@@ -203,49 +230,43 @@ def decode(message: bytes) -> Request | list[Request]:
     except msgspec.ValidationError:
         return _decode_rare(message)
     except _MALFORMED:
-        return Invalid(None, ErrorCode.INVALID_FORMAT) if message.strip() else Ignored()
+        return _MALFORMED_MESSAGE if message.strip() else Ignored()
     id_ = request.id
     if id_ is None:
-        return _without_id(request)
+        if type(request) is Recvack:
+            return request
+        return Ignored() if type(request) is Ping else _SEND_WITHOUT_ID
     if not (isinstance(id_, str) and len(id_) <= MAX_ID_BYTES // 4) and not _is_usable_id(id_):
-        return Invalid(None, ErrorCode.INVALID_FORMAT, "unusable id")
+        return _UNUSABLE_ID
     # Whether it can be deeply nested at all: all members but these are flat.
     if isinstance(request, Send):
         may_nest = bytes(request.params.payload)[:1] != b'"'
     else:
         may_nest = isinstance(request, Ping) and request.params is not _NO_PARAMS
-    if may_nest and too_deep(message):
-        return Invalid(None, ErrorCode.INVALID_FORMAT)
-    return request
-
-
-def _without_id(request: Send | Recvack | Ping) -> Request:
-    if type(request) is Recvack:
-        return request
-    return Ignored() if type(request) is Ping else Invalid(None, ErrorCode.INVALID_FORMAT, "send needs an id")
+    return _MALFORMED_MESSAGE if may_nest and too_deep(message) else request
 
 
 def _decode_rare(message: bytes) -> Request | list[Request]:
     if too_deep(message):
-        return Invalid(None, ErrorCode.INVALID_FORMAT)
+        return _MALFORMED_MESSAGE
     match message.lstrip(b" \t\r\n")[:1]:
         case b"{":
             return _decode_entry(message)
         case b"[":
             return _decode_batch(message)
-    return Invalid(None, ErrorCode.INVALID_FORMAT)
+    return _MALFORMED_MESSAGE
 
 
 def _decode_batch(message: bytes) -> Request | list[Request]:
     try:
-        entries = _decode_array(message)
+        entries = [entry for entry in map(bytes, astuple(_decode_batch_entries(message))) if entry]
     except _MALFORMED:
-        return Invalid(None, ErrorCode.INVALID_FORMAT)
+        return _MALFORMED_MESSAGE
     if not entries:
         return Invalid(None, ErrorCode.INVALID_FORMAT, "empty batch")
     if len(entries) > MAX_BATCH:
         return Invalid(None, ErrorCode.TOO_LARGE, f"a batch holds at most {MAX_BATCH} requests")
-    return [_decode_entry(bytes(entry)) for entry in entries]
+    return [_decode_entry(entry) for entry in entries]
 
 
 def _decode_entry(text: bytes) -> Request:
@@ -280,11 +301,11 @@ def decode_first(message: bytes) -> Connect | Invalid | None:
         None if the connection is to be closed without an answer (a notification, a response).
     """
     if too_deep(message) or message.lstrip(b" \t\r\n")[:1] != b"{":
-        return Invalid(None, ErrorCode.INVALID_FORMAT)
+        return _MALFORMED_MESSAGE
     try:
         message.decode()
     except UnicodeDecodeError:
-        return Invalid(None, ErrorCode.INVALID_FORMAT)
+        return _MALFORMED_MESSAGE
     call = _read_call(message)
     if isinstance(call, Ignored):
         return None
@@ -297,26 +318,38 @@ def decode_first(message: bytes) -> Connect | Invalid | None:
     params = _read_params(call, ConnectParams)
     if isinstance(params, Invalid):
         return params
-    return Connect(call.id, params, frozenset(_decode_members(call.params)))
+    members = _MEMBERS_DECODERS[ConnectParams](call.params)
+    keys = frozenset(name for name in members.__struct_fields__ if getattr(members, name) is not None)
+    return Connect(call.id, params, keys)
 
 
 def _read_call(text: bytes) -> _Call | Ignored | Invalid:
     try:
         envelope = _decode_envelope(text)
-        id_ = _decode_any(envelope.id)
-        version = _decode_any(envelope.jsonrpc)
-        method = _decode_any(envelope.method) if bytes(envelope.method) else None
     except _MALFORMED:
-        return Invalid(None, ErrorCode.INVALID_FORMAT)
+        return _MALFORMED_MESSAGE
+    try:
+        id_ = _decode_id(envelope.id)
+    except _MALFORMED:
+        return _UNUSABLE_ID
     if id_ is not None and not _is_usable_id(id_):
-        return Invalid(None, ErrorCode.INVALID_FORMAT, "unusable id")
-    if version != "2.0":
+        return _UNUSABLE_ID
+    if _read_text(envelope.jsonrpc) != "2.0":
         return Invalid(id_, ErrorCode.INVALID_FORMAT, 'jsonrpc is not "2.0"')
-    if isinstance(method, str):
+    method = _read_text(envelope.method)
+    if method is not None:
         return _Call(id_, method, envelope.params)
     if bytes(envelope.result) or bytes(envelope.error):
         return Ignored()
     return Invalid(id_, ErrorCode.INVALID_FORMAT, "neither a method nor a result")
+
+
+def _read_text(value: Raw) -> str | None:
+    """A string; None for anything else."""
+    try:
+        return _decode_text(value)
+    except _MALFORMED:
+        return None
 
 
 def _is_usable_id(value: object) -> bool:
@@ -340,22 +373,24 @@ def _read_params(call: _Call, type_: type[Struct]) -> Any:
     except _MALFORMED:
         pass
     try:
-        members = _camel_members(_decode_members(call.params), type_)
+        members = _camel_members(call.params, type_)
         for name, inner in (("header", Header), ("setting", Setting)):
-            if bytes(members.get(name, Raw()))[:1] == b"{":
-                members[name] = Raw(_encode(_camel_members(_decode_members(members[name]), inner)))
+            if bytes(members.get(name, b""))[:1] == b"{":
+                members[name] = Raw(_encode(_camel_members(members[name], inner)))
         return decode_params(_encode(members))
     except _MALFORMED as error:
         return Invalid(call.id, ErrorCode.INVALID_PARAMETERS, _explain(error))
 
 
-def _camel_members(members: dict[str, Raw], type_: type[Struct]) -> dict[str, Raw]:
+def _camel_members(text: Raw, type_: type[Struct]) -> dict[str, Raw]:
     """The known members under their documented names. `null` counts as absent; camelCase wins over its twin."""
+    members = _MEMBERS_DECODERS[type_](text)
     known: dict[str, Raw] = {}
-    for camel, snake in _SNAKE_TWINS[type_].items():
-        for name in (camel, snake):
-            if name in members and bytes(members[name]) != b"null":
-                known[camel] = members[name]
+    for camel, names in _SPELLINGS[type_].items():
+        for name in names:
+            value = getattr(members, name)
+            if value is not None and bytes(value) != b"null":
+                known[camel] = value
                 break
     return known
 
@@ -368,24 +403,3 @@ def _explain(error: Exception) -> str:
 def used_snake_case(keys: frozenset[str]) -> bool:
     """Whether any of these `connect` parameters is a snake_case twin."""
     return not keys.isdisjoint(_SNAKE_CONNECT_KEYS)
-
-
-_STRINGS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
-_SQUARE = bytes.maketrans(b"{}", b"[]")
-_NO_BRACKETS = bytes(set(range(256)) - set(b"[]"))
-
-
-def too_deep(text: bytes) -> bool:
-    """Whether arrays and objects are nested deeper than MAX_DEPTH.
-
-    Counting brackets settles nearly every message. Else one innermost layer is taken off at a time, which stays fast
-    for megabytes of brackets.
-    """
-    if text.count(b"{") + text.count(b"[") <= MAX_DEPTH:
-        return False
-    brackets = _STRINGS.sub(b"", text).translate(_SQUARE).translate(None, _NO_BRACKETS)
-    for _ in range(MAX_DEPTH):
-        if not brackets:
-            return False
-        brackets = brackets.replace(b"[]", b"")
-    return bool(brackets)

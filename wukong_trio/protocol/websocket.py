@@ -51,16 +51,25 @@ Arrival: TypeAlias = bytes | Control | Failure
 """What a client has sent: a message, which is nearly always text and so plain bytes, a control frame, or nonsense."""
 
 
+FRAGMENT_BYTES: Final = 64
+"""A part of a message counts as many bytes at least: empty ones would make a small message cost any amount of time."""
+
 _TEXT = Opcode.TEXT
 _FIN: Final = 0x80
 _MASKED: Final = 0x80
 _CONTROL: Final = 0x08
 _WHOLE_TEXT: Final = 0x81
 """The first byte of nearly every frame."""
-_MAX_CONTROL_BYTES: Final = 125
+_MAX_SHORT_BYTES: Final = 125
+"""The largest payload whose length fits the second byte; control frames are never larger."""
+_SHORT_TEXT: Final = _WHOLE_TEXT << 8 | _MASKED
+_LONGEST_SHORT_TEXT: Final = _SHORT_TEXT + _MAX_SHORT_BYTES
+_MEDIUM_TEXT: Final = _SHORT_TEXT + 126
+"""The first two bytes, as a number, of whole text messages with their length in 7 bits and in 16."""
 _OPCODES: Final = {int(opcode): opcode for opcode in Opcode}
 _pack16 = Packing(">BBH").pack
 _pack64 = Packing(">BBQ").pack
+_unpack_head = Packing(">H4s").unpack_from
 _Utf8Decoder = getincrementaldecoder("utf-8")
 
 
@@ -80,6 +89,7 @@ class FrameReader:
         "_checked",
         "_decoder",
         "_done",
+        "_limit_is_low",
         "_opcode",
         "_parts",
         "_size",
@@ -88,11 +98,15 @@ class FrameReader:
         "limit_bytes",
     )
 
-    def __init__(self, *, limit_bytes: int) -> None:
+    def __init__(self, *, limit_bytes: int, will_rise: bool = False) -> None:
         """Args:
-        limit_bytes: the largest message, all its fragments together.
+        limit_bytes: the largest message, all its fragments together; each counts FRAGMENT_BYTES at least.
+        will_rise: `raise_limit` may be called when something that came before is served. So what is too large is
+            judged only in a call of `receive` that completes nothing before it.
         """
         self.limit_bytes = limit_bytes
+        """May be changed at any time, and then holds for every frame that is not complete."""
+        self._limit_is_low = will_rise
         self._buffer: bytearray | None = None
         self._wanted = 0
         """How much the buffer must hold before it is worth looking at it again."""
@@ -108,6 +122,12 @@ class FrameReader:
         self.failed = False
         """The client broke the protocol."""
 
+    def raise_limit(self, limit_bytes: int) -> list[Arrival]:
+        """From now on messages may be so large. Returns what has waited for this and is complete."""
+        self.limit_bytes = limit_bytes
+        self._limit_is_low = False
+        return self.receive(b"")
+
     def receive(self, data: bytes) -> list[Arrival]:
         """What a chunk completes, in order."""
         arrivals: list[Arrival] = []
@@ -119,90 +139,95 @@ class FrameReader:
                 data = b""
             else:
                 data, self._buffer = bytes(self._buffer), None
+        start, end = 0, len(data)
         try:
-            if data:
-                self._parse(data, arrivals)
-            if self._buffer is not None:
+            while start < end:
+                if data[start] == _WHOLE_TEXT and self._parts is None and not self._checked:
+                    start = _take_plain_texts(data, start, self.limit_bytes, arrivals)
+                    if start == end:
+                        break
+                start = self._take_frame(data, start, end, arrivals)
+            if self._buffer is not None and len(self._buffer) < self._wanted:
                 self._check_unfinished(self._buffer)
         except _ViolationError as violation:
             self._done = self.failed = True
             arrivals.append(Failure(violation.close))
         return arrivals
 
-    def _parse(self, data: bytes, arrivals: list[Arrival]) -> None:
-        start, end = 0, len(data)
-        while start < end:
-            head = end - start
-            if head < 2:
-                self._wait(data, start, 2)
-                return
-            first, second = data[start], data[start + 1]
-            length, payload_at = second & 0x7F, start + 6
-            if length > _MAX_CONTROL_BYTES:
-                size = 2 if length == 126 else 8
-                if head < 2 + size:
-                    self._check_head(first, second, 0)
-                    self._wait(data, start, 2 + size)
-                    return
-                if size == 2:
-                    length = data[start + 2] << 8 | data[start + 3]
-                else:
-                    length = int.from_bytes(data[start + 2 : start + 10], "big")
-                if length <= _MAX_CONTROL_BYTES or (size == 8 and not 0xFFFF < length < 2**63):
-                    raise _ViolationError(1002, "length is not written the shortest way")
-                payload_at += size
-            if first != _WHOLE_TEXT or second < _MASKED or self._opcode is not None or length > self.limit_bytes:
-                self._check_head(first, second, length)
-            stop = payload_at + length
-            if stop > end:
-                self._wait(data, start, stop - start)
-                return
-            payload = apply_mask(data[payload_at:stop], data[payload_at - 4 : payload_at])
-            start = stop
-            if first == _WHOLE_TEXT:
-                if not payload.isascii():
-                    self._check_text(payload, final=True)
-                self._decoder = None
-                arrivals.append(payload)
-            elif first & _CONTROL:
-                arrivals.append(_control(_OPCODES[first & 0x0F], payload))
-                if first & 0x0F == Opcode.CLOSE:
-                    self._done = True
-                    return
+    def _take_frame(self, data: bytes, start: int, end: int, arrivals: list[Arrival]) -> int:
+        """Takes one frame of any kind; returns where the next begins, the end if nothing more can be taken."""
+        head = end - start
+        if head < 2:
+            return self._wait(data, start, 2)
+        first, second = data[start], data[start + 1]
+        length, payload_at = second & 0x7F, start + 6
+        if length > _MAX_SHORT_BYTES:
+            size = 2 if length == 126 else 8
+            if head < 2 + size:
+                self._check_head(first, second)
+                return self._wait(data, start, 2 + size)
+            if size == 2:
+                length = data[start + 2] << 8 | data[start + 3]
             else:
-                self._add_part(first, payload, arrivals)
-            self._checked = 0
+                length = int.from_bytes(data[start + 2 : start + 10], "big")
+            if length <= _MAX_SHORT_BYTES or (size == 8 and not 0xFFFF < length < 2**63):
+                raise _ViolationError(1002, "length is not written the shortest way")
+            payload_at += size
+        if first != _WHOLE_TEXT or second < _MASKED or self._parts is not None:
+            self._check_head(first, second)
+        if length > self.limit_bytes - self._size and not first & _CONTROL:
+            if self._limit_is_low and arrivals:
+                return self._wait(data, start, head)
+            raise _ViolationError(CLOSE_TOO_BIG.code, CLOSE_TOO_BIG.reason)
+        stop = payload_at + length
+        if stop > end:
+            return self._wait(data, start, stop - start)
+        payload = apply_mask(data[payload_at:stop], data[payload_at - 4 : payload_at])
+        if first == _WHOLE_TEXT:
+            self._check_text(payload, final=True)
+            self._decoder = None
+            arrivals.append(payload)
+        elif first & _CONTROL:
+            arrivals.append(_control(_OPCODES[first & 0x0F], payload))
+            if first & 0x0F == Opcode.CLOSE:
+                self._done = True
+                return end
+        else:
+            self._add_part(first, payload, arrivals)
+        self._checked = 0
+        return stop
 
-    def _wait(self, data: bytes, start: int, wanted: int) -> None:
-        self._buffer = bytearray(data[start:])
+    def _wait(self, data: bytes, start: int, wanted: int) -> int:
+        """Keeps what is left until there are so many bytes."""
+        self._buffer = bytearray(memoryview(data)[start:])
         self._wanted = wanted
+        return len(data)
 
-    def _check_head(self, first: int, second: int, length: int) -> None:
-        """The rules for a frame's first bytes; everything that can be refused before its payload arrives."""
+    def _check_head(self, first: int, second: int) -> None:
+        """The rules for a frame's first two bytes."""
         opcode = first & 0x0F
         if first & 0x70 or opcode not in _OPCODES:
             raise _ViolationError(1002, "reserved bits or opcode")
         if not second & _MASKED:
             raise _ViolationError(1002, "frame is not masked")
         if opcode & _CONTROL:
-            if not first & _FIN or second & 0x7F > _MAX_CONTROL_BYTES:
+            if not first & _FIN or second & 0x7F > _MAX_SHORT_BYTES:
                 raise _ViolationError(1002, "control frame is fragmented or too long")
             return
-        if (opcode == Opcode.CONTINUATION) != (self._opcode is not None):
+        if (opcode == Opcode.CONTINUATION) != (self._parts is not None):
             raise _ViolationError(1002, "continuation out of place")
-        if self._size + length > self.limit_bytes:
-            raise _ViolationError(CLOSE_TOO_BIG.code, CLOSE_TOO_BIG.reason)
 
     def _add_part(self, first: int, payload: bytes, arrivals: list[Arrival]) -> None:
         """A frame of a message in parts, or a whole binary message."""
         if self._parts is None:
-            # Not a list: a client may send any number of empty parts, and millions that hold a byte.
+            # Not a list: parts may be many and small.
             self._opcode, self._parts = _OPCODES[first & 0x0F], bytearray()
         final = first & _FIN != 0
         if self._opcode is _TEXT:
             self._check_text(payload, final=final)
         self._parts += payload
-        self._size += len(payload)
+        size = len(payload)
+        self._size += size if size > FRAGMENT_BYTES else FRAGMENT_BYTES
         if final:
             arrivals.append(bytes(self._parts) if self._opcode is _TEXT else BinaryMessage(self._parts))
             self._opcode = self._parts = self._decoder = None
@@ -210,10 +235,16 @@ class FrameReader:
 
     def _check_text(self, payload: bytes, *, final: bool) -> None:
         """Checks the rest of a frame's text, after what was checked while it was incomplete."""
+        self._decode(payload[self._checked :], final=final)
+
+    def _decode(self, text: bytes, *, final: bool) -> None:
+        """Checks the next piece of a text; characters may be cut anywhere."""
         if self._decoder is None:
+            if text.isascii():
+                return
             self._decoder = _Utf8Decoder()
         try:
-            self._decoder.decode(payload[self._checked :], final)
+            self._decoder.decode(text, final)
         except UnicodeDecodeError:
             raise _ViolationError(1007, "text is not UTF-8") from None
 
@@ -231,13 +262,40 @@ class FrameReader:
         mask = bytes(frame[payload_at - 4 : payload_at])
         turn = self._checked % 4
         fresh = apply_mask(bytes(frame[payload_at + self._checked :]), mask[turn:] + mask[:turn])
-        if self._decoder is None:
-            self._decoder = _Utf8Decoder()
-        try:
-            self._decoder.decode(fresh)
-        except UnicodeDecodeError:
-            raise _ViolationError(1007, "text is not UTF-8") from None
+        self._decode(fresh, final=False)
         self._checked = arrived
+
+
+def _take_plain_texts(data: bytes, start: int, limit_bytes: int, arrivals: list[Arrival]) -> int:
+    """Takes whole text messages below 64 KiB, as long as one follows another; returns where something else begins.
+
+    Nearly everything that is ever read goes along here.
+    """
+    end = len(data)
+    while end - start >= 8:
+        length, mask = _unpack_head(data, start)
+        if _SHORT_TEXT <= length <= _LONGEST_SHORT_TEXT:
+            length -= _SHORT_TEXT
+            payload_at = start + 6
+        elif length == _MEDIUM_TEXT:
+            length, mask = _unpack_head(data, start + 2)
+            if length <= _MAX_SHORT_BYTES:
+                break
+            payload_at = start + 8
+        else:
+            break
+        stop = payload_at + length
+        if stop > end or length > limit_bytes:
+            break
+        payload = apply_mask(data[payload_at:stop], mask)
+        if not payload.isascii():
+            try:
+                payload.decode()
+            except UnicodeDecodeError:
+                raise _ViolationError(1007, "text is not UTF-8") from None
+        arrivals.append(payload)
+        start = stop
+    return start
 
 
 def _control(opcode: Opcode, payload: bytes) -> Control:

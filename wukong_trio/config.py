@@ -14,6 +14,9 @@ TokenAuth = Literal["off", "auto", "on"]
 Engine = Literal["native", "reference"]
 NotificationProfile = Literal["auto", "doc", "sdk", "both"]
 
+ANY = "*"
+"""In a list of what is allowed: everything."""
+
 
 class Address(Struct, frozen=True):
     """Where a listener binds. Port 0 lets the kernel choose."""

@@ -12,13 +12,11 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, NamedTuple, TypeGuard, TypeVar
 
-from .config import Address
+from .config import ANY, Address
 from .hosts import is_address
 
 MAX_SECONDS = 3650 * 86400.0
 SWITCHED_OFF = "off"
-ALL = "*"
-"""In a list: whatever it is."""
 
 _DURATION_PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h|d)", re.ASCII)
 _PLAIN_NUMBER = re.compile(r"\d+(?:\.\d*)?|\.\d+", re.ASCII)
@@ -115,7 +113,7 @@ def texts(item: re.Pattern[str], expected: str, metavar: str) -> Kind:
         return isinstance(value, tuple) and all(map(is_item, value))
 
     def is_item(text: object) -> bool:
-        return isinstance(text, str) and (text == ALL or (bool(item.fullmatch(text)) and text == text.lower()))
+        return isinstance(text, str) and (text == ANY or (bool(item.fullmatch(text)) and text == text.lower()))
 
     return Kind(expected, metavar, parse, valid, list, many=True)
 

@@ -9,11 +9,10 @@ from hmac import compare_digest
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
-from ..config import Config, RouteAddresses
+from ..config import ANY, Config, RouteAddresses
 from ..hosts import host_name, is_address, is_loopback
 
 PROBES: Final = frozenset({"/health", "/healthz", "/readyz"})
-ANY: Final = "*"
 
 
 class Head(NamedTuple):

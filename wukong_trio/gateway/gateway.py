@@ -5,7 +5,7 @@ from itertools import count
 import trio
 from msgspec import Struct
 
-from ..config import Config
+from ..config import ANY, Config
 from ..delivery.events import Events, SessionClosed, SessionOpened
 from ..delivery.flush import FlushList
 from ..delivery.registry import Receiver, SessionRegistry, close_removed
@@ -15,8 +15,6 @@ from ..services.auth import Authentication
 from .deadlines import DeadlineTable
 from .newcomers import Newcomers
 from .session_log import SessionLog
-
-ANY = "*"
 
 
 class GatewayStatistics(Struct):

@@ -1,6 +1,7 @@
 """What all connections of a server share, and the moments at which a session begins and ends."""
 
 from itertools import count
+from logging import getLogger
 
 import trio
 from msgspec import Struct
@@ -10,11 +11,14 @@ from ..delivery.events import Events, SessionClosed, SessionOpened
 from ..delivery.flush import FlushList
 from ..delivery.registry import Receiver, SessionRegistry, close_removed
 from ..delivery.router import Router
+from ..errors import StoreError
 from ..protocol.codes import CLOSE_SHUTDOWN
 from ..services.auth import Authentication
 from .deadlines import DeadlineTable
 from .newcomers import Newcomers
 from .session_log import SessionLog
+
+log = getLogger(__name__)
 
 
 class GatewayStatistics(Struct):
@@ -52,10 +56,20 @@ class Gateway:
         self.statistics = GatewayStatistics()
         self.session_ids = count(1)
         self._events = events
+        self._logins_fail = False
         self._log = SessionLog()
+
+    def login_failed(self, error: StoreError) -> None:
+        """Nobody can authenticate at the moment; said once."""
+        if not self._logins_fail:
+            self._logins_fail = True
+            log.error("nobody can connect until the store can be read again: %s", error)
 
     def entered(self, session: Receiver, event: SessionOpened) -> None:
         """A session has begun: makes it visible, and sends those away whom it drives out."""
+        if self._logins_fail:
+            self._logins_fail = False
+            log.warning("clients can connect again")
         close_removed(self.registry.enter(session))
         self.statistics.authenticated += 1
         self._log.opened(event, trio.current_time())

@@ -134,7 +134,7 @@ class Greeting:
         try:
             verdict = await self._judge(info)
         except StoreError as error:
-            log.warning("%s could not connect: %s", info.uid, error)
+            self._gateway.login_failed(error)
             self._refuse(encode_refusal(id_, ReasonCode.SYSTEM_ERROR))
             return None
         if verdict.reason is not ReasonCode.SUCCESS:

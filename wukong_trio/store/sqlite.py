@@ -152,7 +152,7 @@ class SQLiteStore(Store):
         if failure and failure != self._failure:
             log.error("nothing can be stored: %s", failure)
         elif self._failure and not failure:
-            log.warning("messages are stored again")
+            log.warning("the store can be written again")
         self._failure = failure
 
     @contextmanager

@@ -39,6 +39,7 @@ class EchoGateway:
         )
     )
     flushes: FlushList = field(default_factory=FlushList)
+    allowed_origins: frozenset[str] = frozenset()
 
 
 class EchoTransport(SocketTransport):

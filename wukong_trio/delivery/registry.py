@@ -91,7 +91,7 @@ class SessionRegistry:
     def __init__(self) -> None:
         self._users: dict[str, Receiver | _Devices] = {}
         self._count = 0
-        self._expected: dict[str, set[Expected]] = {}
+        self._expected: dict[str, list[Expected]] = {}
 
     def __len__(self) -> int:
         return self._count
@@ -174,13 +174,13 @@ class SessionRegistry:
     def expect(self, uid: str, device_flag: int) -> Expected:
         """Notes who is being authenticated, until `forget`: a kick between the look-up and `enter` must not be lost."""
         expected = Expected(uid, device_flag)
-        self._expected.setdefault(uid, set()).add(expected)
+        self._expected.setdefault(uid, []).append(expected)
         return expected
 
     def forget(self, expected: Expected) -> None:
         """He has entered, or will not."""
         same_uid = self._expected[expected.uid]
-        same_uid.discard(expected)
+        same_uid.remove(expected)
         if not same_uid:
             del self._expected[expected.uid]
 

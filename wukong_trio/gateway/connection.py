@@ -13,6 +13,7 @@ import trio
 from ..protocol.codes import CLOSE_BYE, CLOSE_SHUTDOWN
 from .gateway import Gateway
 from .greeting import Greeting
+from .session import Session
 from .transport import DisconnectedError, Transport
 
 log = getLogger(__name__)
@@ -22,25 +23,16 @@ _PEACEFUL = frozenset({CLOSE_BYE.code, CLOSE_SHUTDOWN.code})
 
 async def run_connection(gateway: Gateway, transport: Transport) -> None:
     """Serves one client until it is gone or sent away. Whatever goes wrong ends here, in one log line."""
-    try:
-        if gateway.newcomers.admit(transport, transport.remote_address.rpartition(":")[0]):
-            await _serve(gateway, transport)
-        else:
-            log.warning("%s: closed, too many connections have not authenticated", transport.remote_address)
-    finally:
-        gateway.newcomers.discard(transport)
-        # Not shielded: connections are cancelled only when the server's own time to stop is over.
-        with trio.move_on_after(gateway.config.limits.close_timeout_s), errors_end_here(transport.remote_address):
-            await transport.finish()
-
-
-async def _serve(gateway: Gateway, transport: Transport) -> None:
+    # One frame for the whole life: this stays in memory for as long as the connection does.
     session, end = None, ""
     try:
-        session = await Greeting(gateway, transport).session()
-        gateway.newcomers.discard(transport)
-        if session is not None:
-            await transport.carry(session)
+        if gateway.newcomers.admit(transport):
+            session = await Greeting(gateway, transport).session()
+            gateway.newcomers.discard(transport)
+            if session is not None:
+                await transport.carry(session)
+        else:
+            log.warning("%s: closed, too many connections have not authenticated", transport.remote_address)
     except DisconnectedError as gone:
         end = str(gone)
         if session is None:
@@ -49,14 +41,26 @@ async def _serve(gateway: Gateway, transport: Transport) -> None:
         end = "internal error"
         log.exception("%s: connection dropped", transport.remote_address)
     finally:
-        closing = transport.closing
-        if session is not None:
-            if closing is not None:
-                session.end(closing.reason, code=closing.code)
-            session.end(end)
-            transport.forget_session()
-        elif closing is not None and closing.code not in _PEACEFUL:
-            log.info("%s: closed, %s (%d)", transport.remote_address, closing.reason, closing.code)
+        gateway.newcomers.discard(transport)
+        _say_goodbye(transport, session, end)
+        # Not shielded: connections are cancelled only when the server's own time to stop is over.
+        with trio.move_on_after(gateway.config.limits.close_timeout_s):
+            try:
+                await transport.finish()
+            except Exception:
+                log.exception("%s: connection dropped", transport.remote_address)
+
+
+def _say_goodbye(transport: Transport, session: Session | None, end: str) -> None:
+    """Ends the session, or says why there was none."""
+    closing = transport.closing
+    if session is not None:
+        if closing is not None:
+            session.end(closing.reason, code=closing.code)
+        session.end(end)
+        transport.forget_session()
+    elif closing is not None and closing.code not in _PEACEFUL:
+        log.info("%s: closed, %s (%d)", transport.remote_address, closing.reason, closing.code)
 
 
 @contextmanager

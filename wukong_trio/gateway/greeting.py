@@ -52,6 +52,8 @@ class _Wish(NamedTuple):
 class Greeting:
     """The opening of one connection."""
 
+    __slots__ = ("_gateway", "_target", "_transport", "_wish", "stage")
+
     def __init__(self, gateway: Gateway, transport: Transport) -> None:
         self._gateway = gateway
         self._transport = transport

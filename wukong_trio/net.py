@@ -81,15 +81,17 @@ async def accept_connections(
     try:
         while True:
             await trio.lowlevel.wait_readable(listener)
+            usable = _usable_descriptors(spare_descriptors)
             try:
                 for _ in range(ACCEPTS_PER_TURN):
                     sock, address = listener.accept()
                     # The kernel gives the lowest free number: the number of a new descriptor is how many are in use.
-                    if sock.fileno() >= _usable_descriptors(spare_descriptors):
+                    if sock.fileno() >= usable:
                         sock.close()
                         shortage.refused()
                         continue
-                    shortage.accepted()
+                    if shortage.began:
+                        shortage.accepted()
                     sock.setblocking(False)
                     take(sock, address)
             except BlockingIOError:
@@ -129,6 +131,10 @@ class _Shortage:
         self._refused = 0
         self._last = 0.0
 
+    @property
+    def began(self) -> bool:
+        return self._refused > 0
+
     def refused(self) -> None:
         if not self._refused:
             log.warning(
@@ -141,6 +147,6 @@ class _Shortage:
 
     def accepted(self) -> None:
         # At the limit, refusals and others take turns. That is one shortage, not many.
-        if self._refused and trio.current_time() - self._last > _SHORTAGE_OVER_S:
+        if trio.current_time() - self._last > _SHORTAGE_OVER_S:
             log.warning("connections are accepted again; %d were refused", self._refused)
             self._refused = 0

@@ -1,5 +1,6 @@
 """What all connections of a server share, and the moments at which a session begins and ends."""
 
+from collections.abc import Callable
 from itertools import count
 from logging import getLogger
 
@@ -65,25 +66,29 @@ class Gateway:
             self._logins_fail = True
             log.error("nobody can connect until the store can be read again: %s", error)
 
-    def entered(self, session: Receiver, event: SessionOpened) -> None:
+    def entered(self, session: Receiver, describe: Callable[[], SessionOpened]) -> None:
         """A session has begun: makes it visible, and sends those away whom it drives out."""
         if self._logins_fail:
             self._logins_fail = False
             log.warning("clients can connect again")
         close_removed(self.registry.enter(session))
         self.statistics.authenticated += 1
-        self._log.opened(event, trio.current_time())
-        if self._events is not None:
-            self._events.emit(event)
+        self._tell(describe, self._log.has_line_for_opened(trio.current_time()))
         if self.draining:
             session.close(CLOSE_SHUTDOWN)
 
-    def left(self, session: Receiver, event: SessionClosed) -> None:
+    def left(self, session: Receiver, describe: Callable[[], SessionClosed]) -> None:
         """A session has ended."""
         self.registry.leave(session)
-        self._log.closed(event, trio.current_time())
-        if self._events is not None:
-            self._events.emit(event)
+        self._tell(describe, self._log.has_line_for_closed(trio.current_time()))
+
+    def _tell(self, describe: Callable[[], SessionOpened | SessionClosed], has_line: bool) -> None:
+        if has_line or self._events is not None:
+            event = describe()
+            if has_line:
+                self._log.write(event)
+            if self._events is not None:
+                self._events.emit(event)
 
     async def drain(self) -> None:
         """Answers the sends under way, then sends everybody home. The caller bounds it."""

@@ -79,7 +79,7 @@ class _Head:
     def has(self, name: bytes, token: bytes) -> bool:
         """Whether a list, which may be spread over several headers, has a member."""
         values = b",".join(self.headers.get(name, ())).lower()
-        return token in (part.strip(_BLANKS) for part in values.split(b","))
+        return values == token or token in (part.strip(_BLANKS) for part in values.split(b","))
 
 
 class HandshakeReader:

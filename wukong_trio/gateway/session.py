@@ -6,6 +6,7 @@ way, everything that could be answered at once queues up behind it.
 
 from collections import deque
 from enum import Enum, auto
+from functools import partial
 
 import trio
 
@@ -171,16 +172,18 @@ class Session:
     def enter(self, welcome: bytes) -> None:
         """Begins. The answer to `connect` goes first: nothing awaits here, so no push can overtake it."""
         self._transport.offer(welcome)
-        opened = SessionOpened(
+        self._gateway.entered(self, self._opened)
+        self._gateway.deadlines.watch(self, self._idle_at)
+        self._gateway.flushes.flush()
+
+    def _opened(self) -> SessionOpened:
+        return SessionOpened(
             session_id=self.session_id,
             uid=self.uid,
             device_flag=self.device_flag,
             device_id=self.device_id,
             remote_address=self._transport.remote_address,
         )
-        self._gateway.entered(self, opened)
-        self._gateway.deadlines.watch(self, self._idle_at)
-        self._gateway.flushes.flush()
 
     # What comes in
 
@@ -346,7 +349,10 @@ class Session:
             return
         self.state = SessionState.CLOSED
         self._gateway.deadlines.forget(self)
-        closed = SessionClosed(
+        self._gateway.left(self, partial(self._closed, code, reason))
+
+    def _closed(self, code: int, reason: str) -> SessionClosed:
+        return SessionClosed(
             session_id=self.session_id,
             uid=self.uid,
             device_flag=self.device_flag,
@@ -356,7 +362,6 @@ class Session:
             reason=reason,
             duration_s=trio.current_time() - self._opened_at,
         )
-        self._gateway.left(self, closed)
 
     # Time limits
 

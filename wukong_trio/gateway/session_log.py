@@ -22,21 +22,26 @@ class SessionLog:
         self._opened = 0
         self._closed = 0
 
-    def opened(self, event: SessionOpened, now: float) -> None:
-        """A session has begun."""
-        if log.isEnabledFor(INFO):
-            self._begin_interval(now)
-            self._opened += 1
-            if self._opened <= LINES:
-                log.info("session opened", extra=asdict(event))
+    def has_line_for_opened(self, now: float) -> bool:
+        """Counts a session that has begun; whether it gets a line of its own."""
+        if not log.isEnabledFor(INFO):
+            return False
+        self._begin_interval(now)
+        self._opened += 1
+        return self._opened <= LINES
 
-    def closed(self, event: SessionClosed, now: float) -> None:
-        """A session has ended."""
-        if log.isEnabledFor(INFO):
-            self._begin_interval(now)
-            self._closed += 1
-            if self._closed <= LINES:
-                log.info("session closed", extra=asdict(event))
+    def has_line_for_closed(self, now: float) -> bool:
+        """The same for one that has ended."""
+        if not log.isEnabledFor(INFO):
+            return False
+        self._begin_interval(now)
+        self._closed += 1
+        return self._closed <= LINES
+
+    @staticmethod
+    def write(event: SessionOpened | SessionClosed) -> None:
+        """The line."""
+        log.info("session opened" if isinstance(event, SessionOpened) else "session closed", extra=asdict(event))
 
     def _begin_interval(self, now: float) -> None:
         if now >= self._interval_ends:

@@ -52,10 +52,13 @@ class RefusedUpgrade(NamedTuple):
 class _Head:
     """What httptools finds in a head."""
 
+    __slots__ = ("complete", "headers", "repeated", "target")
+
     def __init__(self) -> None:
         self.target = b""
-        self.headers: dict[bytes, list[bytes]] = {}
-        """Of those that matter, by their names in lower case."""
+        self.headers: dict[bytes, bytes] = {}
+        """Those that matter, by their names in lower case; what is there several times, joined by commas."""
+        self.repeated: list[bytes] = []
         self.complete = False
 
     def on_url(self, url: bytes) -> None:
@@ -63,23 +66,25 @@ class _Head:
 
     def on_header(self, name: bytes, value: bytes) -> None:
         name = name.lower()
-        if name in _HEADERS:
-            self.headers.setdefault(name, []).append(value.strip(_BLANKS))
+        if name not in _HEADERS:
+            return
+        value = value.strip(_BLANKS)
+        if name in self.headers:
+            self.repeated.append(name)
+            value = self.headers[name] + b"," + value
+        self.headers[name] = value
 
     def on_headers_complete(self) -> None:
         self.complete = True
 
     def only(self, name: bytes, absent: bytes | None = None) -> bytes | None:
         """The value of a header that may be there once; None if it is there more often."""
-        values = self.headers.get(name)
-        if values is None:
-            return absent
-        return values[0] if len(values) == 1 else None
+        return None if name in self.repeated else self.headers.get(name, absent)
 
     def has(self, name: bytes, token: bytes) -> bool:
         """Whether a list, which may be spread over several headers, has a member."""
-        values = b",".join(self.headers.get(name, ())).lower()
-        return values == token or token in (part.strip(_BLANKS) for part in values.split(b","))
+        values = self.headers.get(name, b"").lower()
+        return values == token or token in [part.strip(_BLANKS) for part in values.split(b",")]
 
 
 class HandshakeReader:
@@ -152,8 +157,10 @@ class HandshakeReader:
         return Upgrade(head.target.decode("latin-1"), answer, rest, key)
 
     def _is_allowed_origin(self) -> bool:
-        origins = self._head.headers.get(b"origin", ())
-        return not self._allowed_origins or all(origin.decode("latin-1") in self._allowed_origins for origin in origins)
+        if not self._allowed_origins or b"origin" not in self._head.headers:
+            return True
+        origin = self._head.only(b"origin")
+        return origin is not None and origin.decode("latin-1") in self._allowed_origins
 
 
 def _is_key(key: bytes) -> bool:

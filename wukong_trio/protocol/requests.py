@@ -319,7 +319,8 @@ def decode_first(message: bytes) -> Connect | Invalid | None:
     if isinstance(params, Invalid):
         return params
     members = _MEMBERS_DECODERS[ConnectParams](call.params)
-    keys = frozenset(name for name in members.__struct_fields__ if getattr(members, name) is not None)
+    given = zip(members.__struct_fields__, astuple(members), strict=True)
+    keys = frozenset([name for name, value in given if value is not None])
     return Connect(call.id, params, keys)
 
 

@@ -240,4 +240,5 @@ async def test_a_ban_that_comes_while_a_channel_is_disbanded_stays() -> None:
         await service.change(ChannelChange(key=GROUP, flags=ChannelFlags(ban=True)))
     store.meanwhile = WatchedStore().meanwhile  # type: ignore[method-assign]
     [record] = await store.load_channels([GROUP])
-    assert record.flags is not None and record.flags.ban
+    assert record.flags is not None
+    assert record.flags.ban

@@ -158,7 +158,7 @@ def _checked(part: Path, source: Path) -> Copy:
 
 def _put_in_place(part: Path, target: Path) -> None:
     if target.exists():
-        # What is in the log of the old one would damage the new one; and it is in use until the new one is in its place.
+        # What is in the log of the old one would damage the new one, and is part of the old one until then.
         with suppress(sqlite3.Error), closing(_opened(target, "rw")) as connection:
             [busy, _, _] = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
             if busy:

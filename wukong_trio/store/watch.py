@@ -31,8 +31,8 @@ class FileWatch:
         """What is wrong and what to do about it; empty while all is well.
 
         One system call while the directory stays as it is, two where the database is a symbolic link: creating,
-        renaming and deleting files changes its time. Two changes within one tick of the kernel's clock may look like one, so
-        ask `thorough_problem` as well, now and then.
+        renaming and deleting files changes its time. Two changes within one tick of the kernel's clock may look like
+        one, so ask `thorough_problem` as well, now and then.
         """
         try:
             if self._state_of_directories() == self._undisturbed:

@@ -137,6 +137,7 @@ WRONG: dict[str, dict[str, Any]] = {
     "channel_type 256": {"channel_type": 256},
     "channel_type None": {"channel_type": None},
     "channel_type bool": {"channel_type": True},
+    "channel_type of a class of its own": {"channel_type": type("Kind", (int,), {})(1)},
     "channel_type text": {"channel_type": "1"},
     "payload text": {"payload": "{}"},
     "payload mutable": {"payload": bytearray(b"{}")},

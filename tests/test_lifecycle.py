@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 import trio
 
-from wukong_trio import InternalError, Server, open_client, serve
+from wukong_trio import InternalError, SendCommand, Server, open_client, serve
+from wukong_trio.config import Address, Engine, Listeners
 from wukong_trio.delivery.router import Router
 from wukong_trio.gateway.deadlines import DeadlineTable
 from wukong_trio.gateway.native import NativeTransport
@@ -164,3 +165,16 @@ async def test_a_server_that_is_shut_down_twice_stops_once() -> None:
             server: Server = await nursery.start(partial(serve, config_for_tests()))
             server.shutdown()
             server.shutdown()
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("http", [Address("127.0.0.1", 0), None])
+async def test_a_server_without_listeners_for_clients_lasts_until_it_is_stopped(
+    engine: Engine, http: Address | None
+) -> None:
+    listeners = Listeners(http=http, ws=None, wss=None)
+    with trio.fail_after(10):
+        async with open_test_server(engine=engine, listeners=listeners) as server:
+            await trio.testing.wait_all_tasks_blocked()
+            command = SendCommand(from_uid="robot", channel_id="bob", channel_type=1, payload=b"{}")
+            assert (await server.send(command)).message_seq == 1

@@ -115,7 +115,7 @@ async def test_a_secure_url_to_a_port_that_says_nothing_names_the_cause() -> Non
 
 
 async def test_the_port_of_the_http_api(tmp_path: Path) -> None:
-    async with open_test_server(listeners=Listeners(http=Address("127.0.0.1", 0))) as server:
+    async with open_test_server(listeners=Listeners(http=Address("127.0.0.1", 0), ws=None)) as server:
         closed = await problem(server.endpoints.http.replace("http:", "ws:"))
     assert "HTTP API" in closed.reason
 

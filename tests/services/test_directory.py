@@ -6,6 +6,7 @@ from itertools import count
 import httpx
 import pytest
 import trio
+import trio.testing
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -220,3 +221,24 @@ async def test_a_group_that_changes_all_the_time_stops_no_send() -> None:
             done.set()
     assert next(newcomers) > 4
     assert store.loads <= 6
+
+
+async def test_a_ban_that_comes_while_a_channel_is_disbanded_stays() -> None:
+    store = WatchedStore()
+    service = ChannelService(store, ChannelDirectory(store), kick)
+    await service.change(add("ann"))
+    was_read = trio.Event()
+
+    async def meanwhile() -> None:
+        was_read.set()
+        await trio.testing.wait_all_tasks_blocked()
+
+    store.meanwhile = meanwhile  # type: ignore[method-assign]
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(service.disband, GROUP)
+        await was_read.wait()
+        await service.change(ChannelChange(key=GROUP, flags=ChannelFlags(ban=True)))
+    store.meanwhile = WatchedStore().meanwhile  # type: ignore[method-assign]
+    [record] = await store.load_channels([GROUP])
+    assert record.flags is not None
+    assert record.flags.ban

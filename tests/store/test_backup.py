@@ -3,6 +3,7 @@
 import os
 import sqlite3
 import stat
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -111,6 +112,29 @@ async def test_the_log_of_an_old_database_does_not_get_into_the_restored_one(tmp
     async with open_store(killed) as store:
         assert await store.last_message_id() == 3
     assert os.listdir(killed) == ["wukong.db"]
+
+
+async def test_a_database_that_another_program_reads_keeps_its_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backup, "BUSY_TIMEOUT_S", 0.1)
+    data, target = tmp_path / "data", tmp_path / "copy.db"
+    async with open_store(data) as store:
+        await fill(store, 1, 3)
+        back_up(data, target, overwrite=False)
+    with closing(sqlite3.connect(data / "wukong.db", isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM message").fetchone()
+        with closing(sqlite3.connect(data / "wukong.db", isolation_level=None)) as writer:
+            writer.execute("INSERT INTO system_uid VALUES ('ann')")
+            with pytest.raises(StoreError, match="another program is reading it"):
+                restore(target, data, overwrite=True)
+            assert (data / "wukong.db-wal").stat().st_size
+    async with open_store(data) as store:
+        assert await store.system_uids() == ["ann"]
+    restore(target, data, overwrite=True)
+    async with open_store(data) as store:
+        assert await store.system_uids() == []
 
 
 @pytest.mark.parametrize("content", [b"", b"no database", bytes(8192)])

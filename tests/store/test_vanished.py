@@ -180,3 +180,15 @@ async def test_new_directories_are_made_durable_with_their_parents(
         pass
     for path in (tmp_path, tmp_path / "a", tmp_path / "a" / "b", tmp_path / "a" / "b" / "data"):
         assert (path.stat().st_dev, path.stat().st_ino) in synced, path
+
+
+async def test_the_file_behind_a_symbolic_link_is_missed_at_once(tmp_path: Path) -> None:
+    elsewhere, data = tmp_path / "elsewhere", tmp_path / "data"
+    elsewhere.mkdir()
+    data.mkdir()
+    (elsewhere / "real.db").touch()
+    (data / "wukong.db").symlink_to(elsewhere / "real.db")
+    async with open_store(data) as store:
+        await store.append_messages([message(1, 1)])
+        (elsewhere / "real.db").unlink()
+        await refused(store, "wukong.db: deleted or moved")

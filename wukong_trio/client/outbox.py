@@ -25,12 +25,14 @@ class Outbox:
         self._closed = False
         self._writer = trio.lowlevel.ParkingLot()
         self._callers = trio.lowlevel.ParkingLot()
+        self._drainers = trio.lowlevel.ParkingLot()
 
     async def put(self, frame: str) -> None:
         """Adds a request when there is room. After `close` it goes nowhere."""
         while self._bytes > REQUEST_BYTES and not self._closed:
             await self._callers.park()
         self._add(frame)
+        self._admit()
 
     def put_receipt(self, frame: str) -> bool:
         """Adds a receipt; returns whether there was room."""
@@ -44,6 +46,7 @@ class Outbox:
         self._closed = True
         self._frames.clear()
         self._callers.unpark_all()
+        self._drainers.unpark_all()
 
     async def take(self) -> str:
         """The next frame, for the one task that writes; it says `written` afterwards."""
@@ -54,12 +57,19 @@ class Outbox:
     def written(self, frame: str) -> None:
         """A frame that was taken is with the server."""
         self._bytes -= len(frame)
-        self._callers.unpark_all()
+        self._admit()
+        if not self._bytes:
+            self._drainers.unpark_all()
 
     async def drain(self) -> None:
         """Returns when everything is written, or nothing will be any more."""
         while self._bytes and not self._closed:
-            await self._callers.park()
+            await self._drainers.park()
+
+    def _admit(self) -> None:
+        """Lets one caller in if there is room; he lets in the next. To wake all each time would cost their square."""
+        if self._bytes <= REQUEST_BYTES:
+            self._callers.unpark()
 
     def _add(self, frame: str) -> None:
         if not self._closed:

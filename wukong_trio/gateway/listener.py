@@ -75,6 +75,8 @@ class Acceptor:
         take = [(sock, take_plain if shared is None else take_socket) for sock in self._plain]
         take += [(sock, take_tls) for sock in self._tls]
         async with trio.open_nursery() as nursery:
+            # Without a listener too this goes on until it is stopped.
+            nursery.start_soon(trio.sleep_forever)
             for sock, take_connection in take:
                 accept = partial(accept_connections, sock, take_connection, spare_descriptors=GATEWAY_SPARE)
                 nursery.start_soon(supervise, "accepting clients", accept)

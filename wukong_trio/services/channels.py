@@ -24,18 +24,21 @@ class ChannelService:
         """Carries out a change; a user who was banned by it is sent away.
 
         Raises:
-            StoreError: nothing was changed.
+            StoreError: nothing was changed; of very many members perhaps some were, and the same call completes it.
         """
         async with self._changing:
-            try:
-                await self._store.change_channel(change)
-            except BaseException:
-                # A write that has begun is finished, also if this is cancelled: nobody knows what the store has now.
-                self._directory.invalidate(change.key)
-                raise
-            self._directory.apply(change)
+            await self._carry_out(change)
         if change.key.channel_type == ChannelType.PERSON and change.flags is not None and change.flags.ban:
             self._kick(change.key.channel_id, reason_code=ReasonCode.BAN, reason="banned")
+
+    async def _carry_out(self, change: ChannelChange) -> None:
+        try:
+            await self._store.change_channel(change)
+        except BaseException:
+            # A write that has begun is finished, also if this is cancelled: nobody knows what the store has now.
+            self._directory.invalidate(change.key)
+            raise
+        self._directory.apply(change)
 
     async def disband(self, key: ChannelKey) -> None:
         """Lets nobody send any more; members and messages stay. An unknown channel is left alone.
@@ -43,20 +46,22 @@ class ChannelService:
         Raises:
             StoreError: nothing was changed.
         """
-        [record] = await self._store.load_channels([key])
-        if record.flags is None and not record.subscribers:
-            return
-        old = record.flags or ChannelFlags()
-        flags = ChannelFlags(
-            large=old.large, ban=old.ban, disband=True, send_ban=old.send_ban, allow_stranger=old.allow_stranger
-        )
-        await self.change(ChannelChange(key=key, flags=flags))
+        async with self._changing:
+            # Read and written in one turn, or a ban that comes in between would be overwritten.
+            [record] = await self._store.load_channels([key])
+            if record.flags is None and not record.subscribers:
+                return
+            old = record.flags or ChannelFlags()
+            flags = ChannelFlags(
+                large=old.large, ban=old.ban, disband=True, send_ban=old.send_ban, allow_stranger=old.allow_stranger
+            )
+            await self._carry_out(ChannelChange(key=key, flags=flags))
 
     async def add_subscribers(self, key: ChannelKey, uids: Sequence[str], *, reset: bool) -> None:
         """Adds members to a channel, which is created where needed.
 
         Raises:
-            StoreError: nothing was changed.
+            StoreError: nothing was changed; see `change`.
         """
         members = MemberChange(list=MemberList.SUBSCRIBERS, reset=reset, add=uids)
         await self.change(ChannelChange(key=key, create=True, members=[members]))
@@ -73,7 +78,7 @@ class ChannelService:
         """Changes one list of a channel, which need not exist.
 
         Raises:
-            StoreError: nothing was changed.
+            StoreError: nothing was changed; see `change`.
         """
         change = MemberChange(list=members, reset=reset, add=add, remove=remove)
         await self.change(ChannelChange(key=key, members=[change]))

@@ -1,5 +1,6 @@
 """What a send may look like, whoever wants it: a client, a back-end, the embedding program or its hook."""
 
+from enum import Enum
 from typing import Final
 
 from ..errors import InvalidCommandError
@@ -66,8 +67,8 @@ def check_values(command: SendCommand, *, payload_limit_bytes: int) -> None:
 
 
 def _check_type(field: str, value: object, type_: type) -> None:
-    """Subclasses are taken of int only, where there are enumerations: encoders know no others."""
-    if type(value) is not type_ and (type_ is not int or not isinstance(value, int) or isinstance(value, bool)):
+    """Of subclasses only enumerations of int are taken: encoders know no others."""
+    if type(value) is not type_ and not (type_ is int and isinstance(value, int) and isinstance(value, Enum)):
         raise InvalidCommandError(field, f"is {type_.__name__}, not {type(value).__name__}")
     if isinstance(value, str):
         try:

@@ -158,9 +158,11 @@ def _checked(part: Path, source: Path) -> Copy:
 
 def _put_in_place(part: Path, target: Path) -> None:
     if target.exists():
-        # What is in the log of the old one would damage the new one.
+        # What is in the log of the old one would damage the new one, and is part of the old one until then.
         with suppress(sqlite3.Error), closing(_opened(target, "rw")) as connection:
-            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            [busy, _, _] = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            if busy:
+                raise StoreOpenError(f"{target}: another program is reading it; end that one and try again")
     for end in ("-wal", "-shm", "-journal"):
         Path(os.path.realpath(target) + end).unlink(missing_ok=True)
     os.replace(part, target)

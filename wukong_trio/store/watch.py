@@ -21,18 +21,21 @@ class FileWatch:
             OSError: one of them is not there.
         """
         database = database.absolute()
-        self._directory = database.parent
         # SQLite puts its other files beside the real file.
         real = os.path.realpath(database)
+        self._directories = tuple({str(database.parent), os.path.dirname(real)})
         self._identities = {path: _identity(path) for path in (str(database), *(real + end for end in _COMPANIONS))}
-        self._undisturbed: tuple[int, int, int] | None = self._state_of_directory()
+        self._undisturbed: list[tuple[int, int, int]] | None = self._state_of_directories()
 
     def problem(self) -> str:
-        """What is wrong and what to do about it; empty while all is well. One system call while the directory stays as
-        it is: creating, renaming and deleting files changes its time. Two changes within one tick of the kernel's
-        clock may look like one, so ask `thorough_problem` as well, now and then."""
+        """What is wrong and what to do about it; empty while all is well.
+
+        One system call while the directory stays as it is, two where the database is a symbolic link: creating,
+        renaming and deleting files changes its time. Two changes within one tick of the kernel's clock may look like
+        one, so ask `thorough_problem` as well, now and then.
+        """
         try:
-            if self._state_of_directory() == self._undisturbed:
+            if self._state_of_directories() == self._undisturbed:
                 return ""
         except OSError:
             pass
@@ -42,7 +45,7 @@ class FileWatch:
         """The same, by looking at every file."""
         self._undisturbed = None
         try:
-            undisturbed = self._state_of_directory()
+            undisturbed = self._state_of_directories()
             for path, identity in self._identities.items():
                 if _identity(path) != identity:
                     return f"{path}: replaced by another file while in use; {_CURE}"
@@ -53,9 +56,10 @@ class FileWatch:
         self._undisturbed = undisturbed
         return ""
 
-    def _state_of_directory(self) -> tuple[int, int, int]:
-        found = os.stat(self._directory)
-        return found.st_dev, found.st_ino, found.st_mtime_ns
+    def _state_of_directories(self) -> list[tuple[int, int, int]]:
+        """Of two if the database is a symbolic link."""
+        states = map(os.stat, self._directories)
+        return [(found.st_dev, found.st_ino, found.st_mtime_ns) for found in states]
 
 
 _CURE: Final = "nothing is stored until the same file is back in its place or the server was started anew"

@@ -10,7 +10,7 @@ import trio
 
 from wukong_trio.api.bodies import BodyError, BodyReader, TooManyItemsError
 from wukong_trio.api.channels import ChannelRequest, SubscribersRequest
-from wukong_trio.api.framing import ChunkedBody, is_ambiguous
+from wukong_trio.api.framing import SMALL_CHUNK_BYTES, ChunkedBody, is_ambiguous
 from wukong_trio.api.guard import Guard, Head
 from wukong_trio.api.http_parser import HandOver, Refusal, RequestReader
 from wukong_trio.api.messages import SendRequest
@@ -41,7 +41,7 @@ def sliced(reader: BodyReader[SubscribersRequest] | BodyReader[list[str]]) -> Ca
 
 
 def chunks(data: bytes) -> None:
-    body = ChunkedBody(limit_bytes=len(data))
+    body = ChunkedBody(limit_bytes=SMALL_CHUNK_BYTES * len(data))
     for start in range(0, len(data), 65536):
         body.receive(data[start : start + 65536])
 

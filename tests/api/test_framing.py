@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wukong_trio.api.framing import LINE_LIMIT_BYTES, ChunkedBody, FramingError, is_ambiguous
+from wukong_trio.api.framing import (
+    LINE_LIMIT_BYTES,
+    SMALL_CHUNK_BYTES,
+    SPARE_BYTES,
+    ChunkedBody,
+    FramingError,
+    is_ambiguous,
+)
 
 HEAD = b"POST /x HTTP/1.1\r\nHost: localhost\r\n%b\r\n"
 
@@ -101,6 +108,17 @@ def test_the_limit_of_the_data() -> None:
         read([b"5\r\nhello\r\n6\r\nhello!\r\n0\r\n\r\n"], 10)
     assert refused.value.http_status == 413
     assert read([b"5\r\nhello\r\n0\r\n\r\n"], None) == (b"", b"")
+
+
+@pytest.mark.parametrize("limit_bytes", [1000, 10 * SPARE_BYTES])
+def test_the_limit_of_small_chunks(limit_bytes: int) -> None:
+    most = max(limit_bytes, SPARE_BYTES) // (SMALL_CHUNK_BYTES - 1)
+    assert read([b"1\r\na\r\n" * most + b"0\r\n\r\n"], limit_bytes) == (b"a" * most, b"")
+    with pytest.raises(FramingError) as refused:
+        read([b"1\r\na\r\n" * (most + 1)], limit_bytes)
+    assert refused.value.http_status == 413
+    large = b"%x\r\n%b\r\n" % (SMALL_CHUNK_BYTES, b"a" * SMALL_CHUNK_BYTES)
+    assert read([large * 1000 + b"0\r\n\r\n"], SMALL_CHUNK_BYTES * 1000)[1] == b""
 
 
 @pytest.mark.parametrize("wire", [b"1;%b\r\na\r\n0\r\n\r\n", b"0\r\na:%b\r\n\r\n", b"0\r\na:%b\r\nb: c\r\n\r\n"])

@@ -10,6 +10,11 @@ from typing import Final
 LINE_LIMIT_BYTES: Final = 16 * 1024
 """Of a chunk's first line, and of all trailers together."""
 
+SMALL_CHUNK_BYTES: Final = 64
+"""Each chunk costs time, whatever is in it: what smaller ones lack is limited as well."""
+SPARE_BYTES: Final = 16 * 1024
+"""What they may lack together however low the limit is."""
+
 _LINE: Final = re.compile(rb"(?:[^\r\n\0]+\r\n)+\r\n")
 _LENGTH: Final = re.compile(rb"\r\n(content-length|transfer-encoding)[ \t]*:([^\r]*)", re.IGNORECASE)
 _CHUNK: Final = re.compile(rb"([0-9a-fA-F]{1,16})(?:;[^\r\n\0]*)?")
@@ -43,11 +48,13 @@ class ChunkedBody:
         """A body that begins.
 
         Args:
-            limit_bytes: how long the data may get; None: the data is not kept.
+            limit_bytes: how long the data may get, and how much smaller than SMALL_CHUNK_BYTES all its chunks may be
+                together, or SPARE_BYTES if that is more; None: the data is not kept.
         """
         self.data = bytearray()
         self.complete = False
         self._limit_bytes = limit_bytes
+        self._lacking_bytes = 0
         self._left_bytes = 0
         """Of the current chunk, with the CRLF that ends it."""
         self._in_trailers = False
@@ -58,7 +65,7 @@ class ChunkedBody:
         """Reads on; returns where in `received` the body ends, or its length.
 
         Raises:
-            FramingError: 400, these are not chunks; 413, too much data; 431, a line is too long.
+            FramingError: 400, these are not chunks; 413, too much data or too small chunks; 431, a line is too long.
         """
         position = start
         while position < len(received) and not self.complete:
@@ -106,5 +113,9 @@ class ChunkedBody:
         if chunk is None:
             raise FramingError(400)
         size_bytes = int(chunk[1], 16)
+        if 0 < size_bytes < SMALL_CHUNK_BYTES:
+            self._lacking_bytes += SMALL_CHUNK_BYTES - size_bytes
+            if self._limit_bytes is not None and self._lacking_bytes > max(self._limit_bytes, SPARE_BYTES):
+                raise FramingError(413)
         self._in_trailers = size_bytes == 0
         self._left_bytes = size_bytes + 2 if size_bytes else 0

@@ -4,10 +4,11 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
+import httpx
 import pytest
 import trio
 
-from wukong_trio import InternalError, Server, open_client, serve
+from wukong_trio import Address, InternalError, Listeners, Server, open_client, serve
 from wukong_trio.delivery.router import Router
 from wukong_trio.gateway.deadlines import DeadlineTable
 from wukong_trio.gateway.native import NativeTransport
@@ -156,6 +157,18 @@ async def test_an_error_of_one_connection_ends_there(
 async def _until(condition: Callable[[], bool]) -> None:
     while not condition():  # noqa: ASYNC110 - nobody is told
         await trio.sleep(0.01)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+async def test_a_server_may_serve_its_api_alone(engine: str) -> None:
+    listeners = Listeners(http=Address("127.0.0.1", 0), ws=None, wss=None)
+    with trio.fail_after(10):
+        async with (
+            open_test_server(engine=engine, listeners=listeners) as server,
+            httpx.AsyncClient(base_url=server.endpoints.http) as http,
+        ):
+            await trio.testing.wait_all_tasks_blocked()
+            assert (await http.get("/healthz")).status_code == 200
 
 
 async def test_a_server_that_is_shut_down_twice_stops_once() -> None:

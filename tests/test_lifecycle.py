@@ -1,6 +1,6 @@
 """Starting, stopping and failing: a server ends when it should, says why, and leaves nothing behind."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -8,12 +8,23 @@ import httpx
 import pytest
 import trio
 
-from wukong_trio import Address, InternalError, Listeners, Server, open_client, serve
+from wukong_trio import (
+    Address,
+    InternalError,
+    Listeners,
+    Message,
+    SendCommand,
+    Server,
+    StoreError,
+    open_client,
+    serve,
+)
 from wukong_trio.delivery.router import Router
 from wukong_trio.gateway.deadlines import DeadlineTable
 from wukong_trio.gateway.native import NativeTransport
 from wukong_trio.gateway.reader import SharedReader
 from wukong_trio.services.auth import Authentication
+from wukong_trio.store import MemoryStore
 from wukong_trio.testing import config_for_tests, open_raw_client, open_test_server
 
 ENGINES = ["native", "reference"]
@@ -131,6 +142,28 @@ async def test_connections_that_have_nothing_under_way_do_not_delay_a_stop(engin
                 assert await half.receive_some() == b""
                 assert (await greeting.wait_closed()).code == 1001
                 assert trio.current_time() - start < 3
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+async def test_clients_are_told_of_a_stop_though_sends_cannot_be_answered(engine: str) -> None:
+    class Stuck(MemoryStore):
+        async def append_messages(self, messages: Sequence[Message]) -> None:
+            await trio.sleep_forever()
+
+    with trio.fail_after(10):
+        async with open_test_server(engine=engine, store=Stuck(), drain_timeout_s=0.6) as server:
+            command = SendCommand(from_uid="x", channel_id="ann", channel_type=1, payload=b"{}")
+            async with open_raw_client(server.endpoints.ws) as ann, trio.open_nursery() as nursery:
+                await ann.connect("ann")
+                nursery.start_soon(_expect, StoreError, server.send, command)
+                await trio.testing.wait_all_tasks_blocked(0.01)
+                server.shutdown()
+                assert (await ann.wait_closed()).code == 1001
+
+
+async def _expect(error: type[Exception], call: Callable[[Any], Awaitable[Any]], argument: object) -> None:
+    with pytest.raises(error):
+        await call(argument)
 
 
 async def test_an_error_of_one_connection_ends_there(

@@ -24,6 +24,9 @@ async def run_connection(gateway: Gateway, transport: Transport) -> None:
     """Serves one client until it is gone or sent away. Whatever goes wrong ends here, in one log line."""
     try:
         if gateway.newcomers.admit(transport, transport.remote_address.rpartition(":")[0]):
+            if gateway.draining:
+                # Accepted in the last moment: those who were there before have been sent away already.
+                transport.close(CLOSE_SHUTDOWN)
             await _serve(gateway, transport)
         else:
             log.warning("%s: closed, too many connections have not authenticated", transport.remote_address)

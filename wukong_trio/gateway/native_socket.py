@@ -114,7 +114,8 @@ class SocketTransport(NativeTransport):
 
     def _wait_for_room(self) -> None:
         self._shared.update(self)
-        if self._session is not None:
+        # Once it is closing, its own task writes, and has less time.
+        if self._session is not None and self.closing is None:
             self._gateway.deadlines.watch(self._session, trio.current_time() + self.limits.write_timeout_s)
 
     def write_more(self) -> None:
@@ -134,12 +135,13 @@ class SocketTransport(NativeTransport):
             return len(data)
 
     def check_writing(self, now: float) -> float | None:
-        if not self._is_late(now):
-            return None if self._outbox.since is None else self._outbox.since + self.limits.write_timeout_s
-        self.write_more()
         if self._is_late(now):
-            self._cut_off()
-        return None
+            self.write_more()
+            if self._is_late(now):
+                self._cut_off()
+                return None
+        since = self._outbox.since
+        return None if since is None else since + self.limits.write_timeout_s
 
     def _is_late(self, now: float) -> bool:
         since = self._outbox.since

@@ -178,8 +178,8 @@ class Session:
             device_id=self.device_id,
             remote_address=self._transport.remote_address,
         )
-        self._gateway.entered(self, opened)
         self._gateway.deadlines.watch(self, self._idle_at)
+        self._gateway.entered(self, opened)
         self._gateway.flushes.flush()
 
     # What comes in

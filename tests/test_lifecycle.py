@@ -87,6 +87,13 @@ async def _stray() -> None:
     raise stray
 
 
+async def _stray_in_a_group() -> None:
+    try:
+        await _stray()
+    except trio.Cancelled as stray:
+        raise BaseExceptionGroup("of a nursery", [stray]) from None
+
+
 async def _fail() -> None:
     raise ZeroDivisionError
 
@@ -96,7 +103,7 @@ async def _return() -> None:
 
 
 @pytest.mark.parametrize("part", PARTS, ids=lambda part: part[2] if isinstance(part, tuple) else "")
-@pytest.mark.parametrize("end", [_stray, _fail, _return])
+@pytest.mark.parametrize("end", [_stray, _stray_in_a_group, _fail, _return])
 async def test_a_part_that_ends_by_itself_ends_the_server_with_its_cause(
     part: tuple[type[Any], str, str], end: Callable[[], Awaitable[None]], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -159,7 +159,6 @@ async def test_a_session_that_was_closed_waits_for_nothing(autojump_clock: MockC
         pair.transport.offer(FRAME)
     session.close(CLOSE_BYE)
     pair.gateway.flushes.flush()
-    assert pair.transport._outbox.blocked
     assert session.slot is None
     pair.gateway.draining = True
     late = Session(
@@ -226,6 +225,23 @@ async def test_what_waits_and_the_close_frame_arrive_though_the_socket_is_full(
             await pair.read(1)
         assert (await pair.client.wait_closed()).code == 1001
         assert trio.current_time() - start < 5
+    nursery.cancel_scope.cancel()
+
+
+async def test_only_one_writes_what_waits_at_the_end(autojump_clock: MockClock, nursery: trio.Nursery) -> None:
+    pair = await opened(nursery, outbox_frames=4, close_timeout_s=5)
+    await pair.shake_hands()
+    count = pair.fill() + 4
+    for _ in range(4):
+        pair.offer(1)
+    [session] = pair.registry.sessions_of("slow")
+    session.close(CLOSE_BYE, FRAME)
+    await wait_all_tasks_blocked()
+    await pair.read(2)
+    # The notice was one frame more than may wait, and now somebody else's turn is over.
+    pair.gateway.flushes.flush()
+    await pair.read(count + 1 - 2)
+    assert (await pair.client.wait_closed()).code == 1000
     nursery.cancel_scope.cancel()
 
 

@@ -99,6 +99,8 @@ class SocketTransport(NativeTransport):
 
     def flush(self) -> None:
         self._touched = False
+        if self.closing is not None or self.over:
+            return  # `finish` writes, perhaps in this moment: two writers would mix their bytes
         outbox = self._outbox
         if not outbox.blocked:
             outbox.write(self._send, trio.current_time)
@@ -114,8 +116,7 @@ class SocketTransport(NativeTransport):
 
     def _wait_for_room(self) -> None:
         self._shared.update(self)
-        # Once it is closing, its own task writes, and has less time.
-        if self._session is not None and self.closing is None:
+        if self._session is not None:
             self._gateway.deadlines.watch(self._session, trio.current_time() + self.limits.write_timeout_s)
 
     def write_more(self) -> None:

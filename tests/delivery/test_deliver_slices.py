@@ -181,6 +181,8 @@ async def test_nobody_waits_while_it_is_found_out_that_hardly_anybody_of_large_c
     scene, turns, sends = Scene(), 0, 100
     offline = frozenset(f"offline{n}" for n in range(LOOK_UPS_PER_TURN))
     quiet = Channel(ChannelRecord(key=ChannelKey("q", 2), subscribers=offline | {MEMBERS[1]}))
+    rooms = [Channel(ChannelRecord(key=ChannelKey(f"r{n}", 2), subscribers=frozenset(MEMBERS))) for n in range(sends)]
+    rooms_begun = [send for room in rooms for send in scene.sends(1, channel=room)]
 
     async def others() -> None:
         nonlocal turns
@@ -195,6 +197,12 @@ async def test_nobody_waits_while_it_is_found_out_that_hardly_anybody_of_large_c
         nursery.cancel_scope.cancel()
     assert scene.members[1].seqs == list(range(1, sends + 1))
     assert turns >= sends * len(MEMBERS) // LOOK_UPS_PER_TURN
+    turns = 0
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(others)
+        await scene.deliverer._serve(rooms_begun)
+        nursery.cancel_scope.cancel()
+    assert turns >= sends * len(MEMBERS) // LOOK_UPS_PER_TURN - 1
 
 
 async def test_while_too_much_waits_no_further_batch_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -87,9 +87,9 @@ class Deliverer:
                     uids = self._receivers(errand)
                     if uids is None:
                         done -= 1
-                        continue
-                    pushed += self._push(errand, uids)
-                    self._tell(errand)
+                    else:
+                        pushed += self._push(errand, uids)
+                        self._tell(errand)
             except Exception:
                 log.exception("one message was not delivered to everybody")
             if pushed >= PUSHES_PER_TURN or self._looked_up >= LOOK_UPS_PER_TURN:

@@ -1,19 +1,31 @@
 """Starting, stopping and failing: a server ends when it should, says why, and leaves nothing behind."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any
 
+import httpx
 import pytest
 import trio
 
-from wukong_trio import InternalError, SendCommand, Server, open_client, serve
-from wukong_trio.config import Address, Engine, Listeners
+from wukong_trio import (
+    Address,
+    InternalError,
+    Listeners,
+    Message,
+    SendCommand,
+    Server,
+    StoreError,
+    open_client,
+    serve,
+)
+from wukong_trio.config import Engine
 from wukong_trio.delivery.router import Router
 from wukong_trio.gateway.deadlines import DeadlineTable
 from wukong_trio.gateway.native import NativeTransport
 from wukong_trio.gateway.reader import SharedReader
 from wukong_trio.services.auth import Authentication
+from wukong_trio.store import MemoryStore
 from wukong_trio.testing import config_for_tests, open_raw_client, open_test_server
 
 ENGINES = ["native", "reference"]
@@ -76,6 +88,13 @@ async def _stray() -> None:
     raise stray
 
 
+async def _stray_in_a_group() -> None:
+    try:
+        await _stray()
+    except trio.Cancelled as stray:
+        raise BaseExceptionGroup("of a nursery", [stray]) from None
+
+
 async def _fail() -> None:
     raise ZeroDivisionError
 
@@ -85,7 +104,7 @@ async def _return() -> None:
 
 
 @pytest.mark.parametrize("part", PARTS, ids=lambda part: part[2] if isinstance(part, tuple) else "")
-@pytest.mark.parametrize("end", [_stray, _fail, _return])
+@pytest.mark.parametrize("end", [_stray, _stray_in_a_group, _fail, _return])
 async def test_a_part_that_ends_by_itself_ends_the_server_with_its_cause(
     part: tuple[type[Any], str, str], end: Callable[[], Awaitable[None]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -133,6 +152,28 @@ async def test_connections_that_have_nothing_under_way_do_not_delay_a_stop(engin
                 assert trio.current_time() - start < 3
 
 
+@pytest.mark.parametrize("engine", ENGINES)
+async def test_clients_are_told_of_a_stop_though_sends_cannot_be_answered(engine: str) -> None:
+    class Stuck(MemoryStore):
+        async def append_messages(self, messages: Sequence[Message]) -> None:
+            await trio.sleep_forever()
+
+    with trio.fail_after(10):
+        async with open_test_server(engine=engine, store=Stuck(), drain_timeout_s=0.6) as server:
+            command = SendCommand(from_uid="x", channel_id="ann", channel_type=1, payload=b"{}")
+            async with open_raw_client(server.endpoints.ws) as ann, trio.open_nursery() as nursery:
+                await ann.connect("ann")
+                nursery.start_soon(_expect, StoreError, server.send, command)
+                await trio.testing.wait_all_tasks_blocked(0.01)
+                server.shutdown()
+                assert (await ann.wait_closed()).code == 1001
+
+
+async def _expect(error: type[Exception], call: Callable[[Any], Awaitable[Any]], argument: object) -> None:
+    with pytest.raises(error):
+        await call(argument)
+
+
 async def test_an_error_of_one_connection_ends_there(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -157,6 +198,18 @@ async def test_an_error_of_one_connection_ends_there(
 async def _until(condition: Callable[[], bool]) -> None:
     while not condition():  # noqa: ASYNC110 - nobody is told
         await trio.sleep(0.01)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+async def test_a_server_may_serve_its_api_alone(engine: str) -> None:
+    listeners = Listeners(http=Address("127.0.0.1", 0), ws=None, wss=None)
+    with trio.fail_after(10):
+        async with (
+            open_test_server(engine=engine, listeners=listeners) as server,
+            httpx.AsyncClient(base_url=server.endpoints.http) as http,
+        ):
+            await trio.testing.wait_all_tasks_blocked()
+            assert (await http.get("/healthz")).status_code == 200
 
 
 async def test_a_server_that_is_shut_down_twice_stops_once() -> None:

@@ -67,11 +67,15 @@ async def _run_shielded(parts: Parts, sockets: Sockets, stopping: trio.Event, st
             http_done.set()
         started()
         await stopping.wait()
-        with trio.move_on_after(parts.config.drain_timeout_s):
-            acceptor.stop()
-            stop_http.set()
-            await http_done.wait()
-            await gateway.drain()
+        drain_s, close_s = parts.config.drain_timeout_s, parts.config.limits.close_timeout_s
+        with trio.move_on_after(drain_s):
+            # Whatever takes long, clients are still told that the server goes.
+            with trio.move_on_after(max(drain_s - close_s, drain_s / 2)):
+                acceptor.stop()
+                stop_http.set()
+                await http_done.wait()
+                await gateway.drain()
+            gateway.send_home()
             await acceptor.done.wait()
             if parts.events is not None:
                 await parts.events.drain()

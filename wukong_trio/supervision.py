@@ -12,6 +12,11 @@ def _never() -> bool:
     return False
 
 
+def _says_more(error: BaseException) -> bool:
+    """Whether it holds anything but cancellations."""
+    return isinstance(error, BaseExceptionGroup) and error.split(trio.Cancelled)[1] is not None
+
+
 async def supervise(name: str, run: Callable[[], Awaitable[None]], may_end: Callable[[], bool] = _never) -> None:
     """Runs something that must not end by itself. Its exceptions, and cancellation, pass.
 
@@ -24,10 +29,10 @@ async def supervise(name: str, run: Callable[[], Awaitable[None]], may_end: Call
     """
     try:
         await run()
-    except trio.Cancelled as stray:
+    except (trio.Cancelled, BaseExceptionGroup) as stray:
         # An exception of another task's scope that somebody raised again. A nursery that is cancelled, because of this
         # very task, would take it for one of its own.
-        if trio.current_effective_deadline() == -math.inf:
+        if trio.current_effective_deadline() == -math.inf or _says_more(stray):
             raise
         raise InternalError(f"{name} was ended by a cancellation that was not its own") from stray
     if not may_end():

@@ -40,6 +40,8 @@ class EchoGateway:
     )
     flushes: FlushList = field(default_factory=FlushList)
     allowed_origins: frozenset[str] = frozenset()
+    deadlines: SimpleNamespace = field(default_factory=lambda: SimpleNamespace(watch=lambda session, due: None))
+    """Nobody is judged here."""
 
 
 class EchoTransport(SocketTransport):

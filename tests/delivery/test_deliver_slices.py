@@ -10,7 +10,7 @@ from trio.testing import wait_all_tasks_blocked
 
 from wukong_trio import ChannelKey, DeviceLevel, Message, ReasonCode, SendCommand
 from wukong_trio.delivery import deliver
-from wukong_trio.delivery.deliver import PUSHES_PER_TURN, Deliverer
+from wukong_trio.delivery.deliver import LOOK_UPS_PER_TURN, PUSHES_PER_TURN, Deliverer
 from wukong_trio.delivery.events import Event, Events, MessageAccepted
 from wukong_trio.delivery.flush import FlushList
 from wukong_trio.delivery.lane import RUN_BYTES, RUN_MESSAGES
@@ -175,6 +175,34 @@ async def test_nobody_waits_for_a_large_channel() -> None:
     first_of_hall, last_of_room = log.index("h1"), len(log) - 1 - log[::-1].index("r1")
     assert first_of_hall < last_of_room
     assert bob.seqs == [1, 2]
+
+
+async def test_nobody_waits_while_it_is_found_out_that_hardly_anybody_of_large_channels_is_online() -> None:
+    scene, turns, sends = Scene(), 0, 100
+    offline = frozenset(f"offline{n}" for n in range(LOOK_UPS_PER_TURN))
+    quiet = Channel(ChannelRecord(key=ChannelKey("q", 2), subscribers=offline | {MEMBERS[1]}))
+    rooms = [Channel(ChannelRecord(key=ChannelKey(f"r{n}", 2), subscribers=frozenset(MEMBERS))) for n in range(sends)]
+    rooms_begun = [send for room in rooms for send in scene.sends(1, channel=room)]
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await trio.lowlevel.checkpoint()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(others)
+        async with scene.running():
+            await scene.outbox.send(scene.sends(*range(1, sends + 1), channel=quiet))
+        nursery.cancel_scope.cancel()
+    assert scene.members[1].seqs == list(range(1, sends + 1))
+    assert turns >= sends * len(MEMBERS) // LOOK_UPS_PER_TURN
+    turns = 0
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(others)
+        await scene.deliverer._serve(rooms_begun)
+        nursery.cancel_scope.cancel()
+    assert turns >= sends * len(MEMBERS) // LOOK_UPS_PER_TURN - 1
 
 
 async def test_while_too_much_waits_no_further_batch_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from wukong_trio.gateway.native_socket import SocketTransport
 from wukong_trio.gateway.reader import SharedReader
+from wukong_trio.gateway.session import Session
 from wukong_trio.protocol.codes import CLOSE_BYE, CLOSE_SHUTDOWN
 from wukong_trio.testing import RawClient, open_test_server
 
@@ -132,6 +133,49 @@ async def test_what_was_taken_in_time_does_not_make_the_next_younger(
     nursery.cancel_scope.cancel()
 
 
+async def test_who_is_late_but_takes_some_has_to_take_the_rest_in_time_too(
+    autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    pair = await opened(nursery, write_timeout_s=10)
+    await pair.shake_hands()
+    start = trio.current_time()
+    count = pair.fill()
+    await trio.sleep(9.5)
+    pair.offer(30)
+    await pair.read(count - 1)
+    # Looked at before the socket was found ready, as after a sleep of the whole machine.
+    due = pair.transport.check_writing(start + 10.5)
+    assert pair.transport.closing is None
+    assert due == pytest.approx(start + 19.5)
+    nursery.cancel_scope.cancel()
+
+
+async def test_a_session_that_was_closed_waits_for_nothing(autojump_clock: MockClock, nursery: trio.Nursery) -> None:
+    pair = await opened(nursery)
+    await pair.shake_hands()
+    [session] = pair.registry.sessions_of("slow")
+    assert isinstance(session, Session)
+    for _ in range(60):
+        pair.transport.offer(FRAME)
+    session.close(CLOSE_BYE)
+    pair.gateway.flushes.flush()
+    assert session.slot is None
+    pair.gateway.draining = True
+    late = Session(
+        pair.gateway,
+        pair.transport,
+        session.dialect,
+        objects=False,
+        uid="late",
+        device_flag=0,
+        device_id="",
+        level=session.level,
+    )
+    late.enter(b"")
+    assert late.slot is None
+    nursery.cancel_scope.cancel()
+
+
 async def test_age_counts_while_new_frames_come(autojump_clock: MockClock, nursery: trio.Nursery) -> None:
     for read_per_s, stays in ((4, True), (2, False)):
         pair = await opened(nursery, write_timeout_s=10)
@@ -181,6 +225,23 @@ async def test_what_waits_and_the_close_frame_arrive_though_the_socket_is_full(
             await pair.read(1)
         assert (await pair.client.wait_closed()).code == 1001
         assert trio.current_time() - start < 5
+    nursery.cancel_scope.cancel()
+
+
+async def test_only_one_writes_what_waits_at_the_end(autojump_clock: MockClock, nursery: trio.Nursery) -> None:
+    pair = await opened(nursery, outbox_frames=4, close_timeout_s=5)
+    await pair.shake_hands()
+    count = pair.fill() + 4
+    for _ in range(4):
+        pair.offer(1)
+    [session] = pair.registry.sessions_of("slow")
+    session.close(CLOSE_BYE, FRAME)
+    await wait_all_tasks_blocked()
+    await pair.read(2)
+    # The notice was one frame more than may wait, and now somebody else's turn is over.
+    pair.gateway.flushes.flush()
+    await pair.read(count + 1 - 2)
+    assert (await pair.client.wait_closed()).code == 1000
     nursery.cancel_scope.cancel()
 
 

@@ -146,10 +146,23 @@ async def test_a_client_that_dies_and_a_server_that_stops(autojump_clock: MockCl
     await wait_all_tasks_blocked()
     assert [session.uid for session in scene.registry] == ["bob"]
     await scene.gateway.drain()
+    scene.gateway.send_home()
     assert (await bob.wait_closed()).code == 1001
     await bob.send_close(1001)
     await wait_all_tasks_blocked()
     assert len(scene.registry) == 0
+    nursery.cancel_scope.cancel()
+
+
+async def test_who_is_accepted_in_the_last_moment_does_not_delay_a_stop(
+    autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    scene, start = Scene(nursery), trio.current_time()
+    await scene.gateway.drain()
+    scene.gateway.send_home()
+    stream = scene.open()
+    assert await stream.receive_some() == b""
+    assert trio.current_time() - start < 1
     nursery.cancel_scope.cancel()
 
 

@@ -27,6 +27,8 @@ PUSHES_PER_TURN: Final = 256
 """Pushes to small channels before other tasks get a turn, and receivers of one slice of a large one."""
 RECEIVERS_OF_A_RUN: Final = 64
 """Receivers of a slice when several messages go to each."""
+LOOK_UPS_PER_TURN: Final = 16 * 1024
+"""Members, or users online, that are gone through to find who is both, before other tasks get a turn."""
 FEW: Final = 32
 """So many members are asked for one by one, without looking first who is online."""
 LANES_MESSAGES: Final = 4096
@@ -43,6 +45,8 @@ class Deliverer:
         self._events = events
         self.statistics = RouterStatistics()
         self._now = 0.0
+        self._looked_up = 0
+        """In this turn."""
         self._lanes: dict[tuple[str, int], Lane] = {}
         self._turns: deque[tuple[tuple[str, int], Lane]] = deque()
         """The same, the next one first."""
@@ -83,12 +87,12 @@ class Deliverer:
                     uids = self._receivers(errand)
                     if uids is None:
                         done -= 1
-                        continue
-                    pushed += self._push(errand, uids)
-                    self._tell(errand)
+                    else:
+                        pushed += self._push(errand, uids)
+                        self._tell(errand)
             except Exception:
                 log.exception("one message was not delivered to everybody")
-            if pushed >= PUSHES_PER_TURN:
+            if pushed >= PUSHES_PER_TURN or self._looked_up >= LOOK_UPS_PER_TURN:
                 pushed = 0
                 await self._give_way()
         self._flushes.flush()
@@ -128,6 +132,7 @@ class Deliverer:
         return None
 
     def _online(self, channel: Channel) -> list[str]:
+        self._looked_up += min(len(channel.members), self._registry.users)
         return self._registry.online(channel.members)
 
     def _push(self, submission: Submission, uids: Iterable[str]) -> int:
@@ -213,3 +218,4 @@ class Deliverer:
         self._flushes.flush()
         await trio.lowlevel.checkpoint()
         self._now = trio.current_time()
+        self._looked_up = 0

@@ -27,6 +27,9 @@ async def run_connection(gateway: Gateway, transport: Transport) -> None:
     session, end = None, ""
     try:
         if gateway.newcomers.admit(transport):
+            if gateway.draining:
+                # Accepted in the last moment: those who were there before have been sent away already.
+                transport.close(CLOSE_SHUTDOWN)
             session = await Greeting(gateway, transport).session()
             gateway.newcomers.discard(transport)
             if session is not None:

@@ -91,11 +91,15 @@ class Gateway:
                 self._events.emit(event)
 
     async def drain(self) -> None:
-        """Answers the sends under way, then sends everybody home. The caller bounds it."""
+        """Answers the sends under way and takes no more. The caller bounds it, and then sends everybody home."""
         self.draining = True
         for newcomer in self.newcomers:
             newcomer.close(CLOSE_SHUTDOWN)
         await self.router.drain()
+
+    def send_home(self) -> None:
+        """Closes all connections, answered or not."""
+        self.draining = True
         self.flushes.flush()
         for closable in (*self.newcomers, *self.registry):
             closable.close(CLOSE_SHUTDOWN)

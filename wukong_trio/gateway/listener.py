@@ -80,6 +80,8 @@ class Acceptor:
             for sock, take_connection in take:
                 accept = partial(accept_connections, sock, take_connection, spare_descriptors=GATEWAY_SPARE)
                 nursery.start_soon(supervise, "accepting clients", accept)
+            # Also where every listener is off: a server may be there for its API alone.
+            await trio.sleep_forever()
 
     async def _serve_stream(self, stream: trio.abc.Stream, address: str) -> None:
         try:

@@ -99,6 +99,8 @@ class SocketTransport(NativeTransport):
 
     def flush(self) -> None:
         self._touched = False
+        if self.closing is not None or self.over:
+            return  # `finish` writes, perhaps in this moment: two writers would mix their bytes
         outbox = self._outbox
         if not outbox.blocked:
             outbox.write(self._send, trio.current_time)
@@ -134,12 +136,13 @@ class SocketTransport(NativeTransport):
             return len(data)
 
     def check_writing(self, now: float) -> float | None:
-        if not self._is_late(now):
-            return None if self._outbox.since is None else self._outbox.since + self.limits.write_timeout_s
-        self.write_more()
         if self._is_late(now):
-            self._cut_off()
-        return None
+            self.write_more()
+            if self._is_late(now):
+                self._cut_off()
+                return None
+        since = self._outbox.since
+        return None if since is None else since + self.limits.write_timeout_s
 
     def _is_late(self, now: float) -> bool:
         since = self._outbox.since

@@ -172,8 +172,8 @@ class Session:
     def enter(self, welcome: bytes) -> None:
         """Begins. The answer to `connect` goes first: nothing awaits here, so no push can overtake it."""
         self._transport.offer(welcome)
-        self._gateway.entered(self, self._opened)
         self._gateway.deadlines.watch(self, self._idle_at)
+        self._gateway.entered(self, self._opened)
         self._gateway.flushes.flush()
 
     def _opened(self) -> SessionOpened:

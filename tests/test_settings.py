@@ -502,3 +502,19 @@ def test_the_documentation_lists_every_key() -> None:
     page = (Path(__file__).parent.parent / "docs" / "settings.md").read_text()
     listed = set(re.findall(r"^\| `([^`]+)` \|", page, re.MULTILINE))
     assert listed == {key.name for key in KEYS if not key.alias}
+    assert all(f"`{key.name}" in page for key in KEYS if key.alias)
+
+
+def test_the_documentation_names_the_field_of_every_key() -> None:
+    page = (Path(__file__).parent.parent / "docs" / "settings.md").read_text()
+    documented = dict(re.findall(r"^\| `([^`]+)` \|[^|]*\|[^|]*\| (?:`([^`]+)`)? \|", page, re.MULTILINE))
+    assert documented == {key.name: key.field if in_config(key.field) else "" for key in KEYS if not key.alias}
+
+
+def in_config(field: str) -> bool:
+    value: object = Config()
+    for name in field.split("."):
+        if not hasattr(value, name):
+            return False
+        value = getattr(value, name)
+    return True

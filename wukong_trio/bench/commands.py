@@ -280,7 +280,9 @@ def _check_output(json_file: Path | None, report_dir: Path | None) -> None:
         if report_dir is not None:
             report_dir.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise PlanError(f"{error.filename}: {error.strerror}") from None
+        raise PlanError(
+            f"{error.filename}: {error.strerror}; --json and --report need a place that you may write to"
+        ) from None
 
 
 def _run_shown(plan: Plan, pid: int | None, identity: "Identity") -> "Outcome":

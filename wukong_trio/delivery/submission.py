@@ -87,7 +87,10 @@ class BackendSend(Submission, eq=False, gc=False):
         """
         message, reason = self.message, self.reason
         if reason is ReasonCode.SYSTEM_ERROR:
-            raise StoreError("the message could not be stored; the server's log says why. Try again later.")
+            raise StoreError(
+                "the message was not stored: the store or the before_send hook failed; the log says which and why. "
+                "Try again later."
+            )
         if message is None:
             raise SendRefusedError(int(reason), reason.wire_name, self.command.client_msg_no)
         return SendResult(

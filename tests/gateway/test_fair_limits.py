@@ -27,10 +27,11 @@ async def test_a_flood_of_pings_in_one_write_is_answered(engine: str) -> None:
             await ann.ping()
 
 
-async def test_many_large_messages_at_once_reach_a_client_that_reads() -> None:
+@pytest.mark.parametrize("engine", ENGINES)
+async def test_many_large_messages_at_once_reach_a_client_that_reads(engine: str) -> None:
     payload = os.urandom(500_000)
     with trio.fail_after(30):
-        async with open_test_server() as server, open_raw_client(server.endpoints.ws) as bob:
+        async with open_test_server(engine=engine) as server, open_raw_client(server.endpoints.ws) as bob:
             await bob.connect("bob")
 
             async def send() -> None:
@@ -148,6 +149,21 @@ async def test_a_machine_that_slept_reads_before_it_repeats(autojump_clock: Mock
     sock.send(frame(b'{"method":"recvack","params":{"messageId":"%d"}}' % sent["messageId"]))
     autojump_clock.jump(6)
     assert await answered(sock) == b""
+    nursery.cancel_scope.cancel()
+
+
+async def test_a_machine_that_slept_lets_a_stream_take_what_waits(
+    autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    scene = Scene(nursery, limits={"write_timeout_s": 10})
+    bob = await scene.connected("bob", lockstep=True)
+    ann = await scene.connected("ann")
+    await ann.send_bytes(send_frame(1))
+    await wait_all_tasks_blocked()
+    autojump_clock.jump(60)
+    assert (await bob.receive())["params"]["messageSeq"] == 1
+    await trio.sleep(1)
+    await bob.ping()
     nursery.cancel_scope.cancel()
 
 

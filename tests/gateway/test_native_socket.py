@@ -13,6 +13,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from wukong_trio.gateway.native_socket import SocketTransport
 from wukong_trio.gateway.reader import SharedReader
 from wukong_trio.gateway.session import Session
+from wukong_trio.gateway.transport import BURST, CHANCE_S
 from wukong_trio.protocol.codes import CLOSE_BYE, CLOSE_SHUTDOWN
 from wukong_trio.testing import RawClient, open_test_server
 
@@ -204,9 +205,29 @@ async def test_a_full_outbox_on_both_sides_of_its_limits(
     assert backlog is not None
     for size in [1] * 10 if limit == "frames" else [40_000, 10_000 - backlog.bytes]:
         pair.put(size)
-        assert not pair.code
+    await trio.sleep(CHANCE_S)
+    pair.transport.flush()
+    assert not pair.code
     pair.put(1)
     assert pair.code == 4005
+    nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("limit", ["bytes", "frames"])
+async def test_a_client_has_a_chance_to_take_a_burst(
+    limit: str, autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    limits = {"outbox_bytes": 50_000} if limit == "bytes" else {"outbox_frames": 10}
+    pair = await opened(nursery, **limits)
+    await pair.shake_hands()
+    pair.fill()
+    backlog = pair.transport._outbox._backlog
+    assert backlog is not None
+    for size in [1] * BURST * 10 if limit == "frames" else [BURST * 50_000 - backlog.bytes]:
+        pair.put(size)
+        assert not pair.code
+    pair.put(1)
+    assert pair.code == 4005, "but not to keep everything"
     nursery.cancel_scope.cancel()
 
 

@@ -13,8 +13,8 @@ import trustme
 from parts import CONNECT, UPGRADE, Scene, frame, send_frame
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from wukong_trio import Address, Listeners, open_client
-from wukong_trio.gateway import pipes
+from wukong_trio import Address, Listeners, SendCommand, open_client
+from wukong_trio.gateway import native
 from wukong_trio.testing import RawClient, SocketClosed, open_raw_client, open_test_server
 
 
@@ -109,7 +109,7 @@ async def test_byte_by_byte(autojump_clock: MockClock, nursery: trio.Nursery) ->
 async def test_a_fast_sender_is_not_read_any_more(
     autojump_clock: MockClock, nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pipes, "RECEIVE_BYTES", 300)
+    monkeypatch.setattr(native, "CHUNK_BYTES", 300)
     scene = Scene(nursery, limits={"sends_in_flight": 4})
     client = await scene.connected("ann")
     scene.store.may_store = trio.Event()
@@ -166,16 +166,22 @@ async def test_who_is_accepted_in_the_last_moment_does_not_delay_a_stop(
     nursery.cancel_scope.cancel()
 
 
-async def test_a_flood_before_connect_is_answered_once_it_is_read(
-    autojump_clock: MockClock, nursery: trio.Nursery
+@pytest.mark.parametrize("too_many", [False, True])
+async def test_so_many_frames_may_come_before_connect_and_no_more(
+    too_many: bool, autojump_clock: MockClock, nursery: trio.Nursery
 ) -> None:
     scene = Scene(nursery)
     stream = scene.open()
-    await stream.send_all(UPGRADE + frame(b" ") * 3000 + frame(b"x", 9) * 500 + frame(CONNECT % b"ann"))
+    most = native.GREETING_BYTES // native.FRAME_COST_BYTES
+    others = frame(b" ") * (most - 100 + too_many) + frame(b"x", 9) * 100
+    await stream.send_all(UPGRADE + others + frame(CONNECT % b"ann"))
     assert (await stream.receive_some(129)).startswith(b"HTTP/1.1 101")
     client = RawClient(stream, "")
-    assert (await client.receive())["id"] == "c"
-    assert len(client.pongs) == 500
+    if too_many:
+        assert (await client.wait_closed()).code == 1009
+    else:
+        assert (await client.receive())["id"] == "c"
+        assert len(client.pongs) == 100
     nursery.cancel_scope.cancel()
 
 
@@ -221,7 +227,24 @@ async def test_tls_that_never_begins_or_is_none(tmp_path: Path, engine: str) -> 
 
 
 @pytest.mark.parametrize("engine", ["native", "reference"])
-async def test_over_tls_too_a_deaf_client_is_dropped_and_a_slow_one_served(tmp_path: Path, engine: str) -> None:
+async def test_over_tls_too_a_client_that_reads_gets_a_burst(tmp_path: Path, engine: str) -> None:
+    payload = os.urandom(400_000)
+    command = SendCommand(from_uid="ann", channel_id="bob", channel_type=1, payload=payload)
+    async with (
+        secure_server(tmp_path, engine) as (server, trust),
+        open_raw_client(server.endpoints.wss, ssl_context=trust) as bob,
+        trio.open_nursery() as nursery,
+    ):
+        await bob.connect("bob")
+        for _ in range(30):
+            nursery.start_soon(server.send, command)
+        for n in range(1, 31):
+            assert (await bob.receive())["params"]["messageSeq"] == n
+        await bob.ping()
+
+
+@pytest.mark.parametrize("engine", ["native", "reference"])
+async def test_over_tls_too_a_deaf_a_deaf_client_is_dropped_and_a_slow_one_served(tmp_path: Path, engine: str) -> None:
     limits = {"write_timeout_s": 0.5, "close_timeout_s": 0.3}
     async with secure_server(tmp_path, engine, limits=limits) as (server, trust):
         url = server.endpoints.wss

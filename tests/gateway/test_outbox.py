@@ -56,8 +56,9 @@ def test_a_burst_is_judged_by_what_was_refused_and_not_before() -> None:
     assert not outbox.exceeds(frames=10, size_bytes=10)
     write(outbox, socket)
     assert outbox.blocked
-    assert outbox.exceeds(frames=10, size_bytes=2994)
-    assert not outbox.exceeds(frames=10, size_bytes=2995)
+    assert outbox.exceeds(frames=2994, size_bytes=2994)
+    assert outbox.exceeds(frames=2993, size_bytes=2995)
+    assert not outbox.exceeds(frames=2994, size_bytes=2995)
 
 
 def test_limits_on_both_sides() -> None:
@@ -81,6 +82,15 @@ def test_every_byte_keeps_the_age_at_which_it_was_refused() -> None:
         write(outbox, socket, 9.0)
         assert outbox.since == since
     assert socket.taken == b"abc" * 3
+
+
+def test_clearing_keeps_nothing_of_what_was_refused_whole() -> None:
+    outbox, socket = Outbox(), Socket(room=0)
+    for frame in (b"one", b"two"):
+        outbox.put(frame)
+    write(outbox, socket, 1.0)
+    outbox.clear()
+    assert not outbox
 
 
 def test_clearing_keeps_the_rest_of_what_was_begun() -> None:

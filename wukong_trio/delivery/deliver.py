@@ -31,6 +31,8 @@ LOOK_UPS_PER_TURN: Final = 16 * 1024
 """Members, or users online, that are gone through to find who is both, before other tasks get a turn."""
 FEW: Final = 32
 """So many members are asked for one by one, without looking first who is online."""
+HEAVY_BYTES: Final = 8 * 1024
+"""A push counts as one more for each so many bytes of payload."""
 LANES_MESSAGES: Final = 4096
 LANES_BYTES: Final = 32 * 1024 * 1024
 """What may wait in all lanes; while there is more, no further batch is taken."""
@@ -50,6 +52,9 @@ class Deliverer:
         self._lanes: dict[tuple[str, int], Lane] = {}
         self._turns: deque[tuple[tuple[str, int], Lane]] = deque()
         """The same, the next one first."""
+        self._waiting_messages = 0
+        self._waiting_bytes = 0
+        """In all lanes."""
 
     async def run(self, inbox: trio.MemoryReceiveChannel[list[Errand]], done: Callable[[int], None]) -> None:
         """Delivers batches until the inbox has ended and all is delivered.
@@ -128,7 +133,10 @@ class Deliverer:
                 return uids
             lane = self._lanes[channel.key] = Lane()
             self._turns.append((channel.key, lane))
+        assert submission.message is not None
         lane.add(submission)
+        self._waiting_messages += 1
+        self._waiting_bytes += len(submission.message.payload)
         return None
 
     def _online(self, channel: Channel) -> list[str]:
@@ -136,7 +144,7 @@ class Deliverer:
         return self._registry.online(channel.members)
 
     def _push(self, submission: Submission, uids: Iterable[str]) -> int:
-        """Pushes to all sessions of some users but the sending one; returns to how many."""
+        """Pushes to all sessions of some users but the sending one; returns how much work that was, in small pushes."""
         message, route, sender = submission.message, submission.route, submission.sender
         assert message is not None
         assert route is not None
@@ -153,7 +161,7 @@ class Deliverer:
                 pushed += 1
         theirs.frames.clear()
         self.statistics.delivered += pushed
-        return pushed
+        return pushed * _weight(len(message.payload))
 
     def _own(self, submission: Submission) -> Push:
         """A message as its sender sees it on his other devices."""
@@ -164,27 +172,26 @@ class Deliverer:
     # Large channels
 
     def _too_much_waits(self) -> bool:
-        lanes = self._lanes.values()
-        return (
-            sum([lane.messages for lane in lanes]) > LANES_MESSAGES or sum([lane.bytes for lane in lanes]) > LANES_BYTES
-        )
+        return self._waiting_messages > LANES_MESSAGES or self._waiting_bytes > LANES_BYTES
 
     def _serve_lane(self, key: tuple[str, int], lane: Lane) -> int:
         """Serves one slice; returns how many messages everybody has got with it."""
         if not lane.uids:
             lane.begin(self._online, self._now)
-        several = len(lane.pushes) > 1
-        size = RECEIVERS_OF_A_RUN if several else PUSHES_PER_TURN
+        size = RECEIVERS_OF_A_RUN if len(lane.pushes) > 1 else PUSHES_PER_TURN
+        size = max(size // _weight(lane.run_bytes), 1)
         uids = lane.uids[-size:]
         del lane.uids[-size:]
         self._push_run(lane, uids)
         if lane.uids:
             self._turns.append((key, lane))
             return 0
+        self._waiting_messages -= len(lane.run)
+        self._waiting_bytes -= lane.run_bytes
         run = lane.end()
         for submission in run:
             self._tell(submission)
-        if lane.messages:
+        if lane.has_waiting:
             self._turns.append((key, lane))
         else:
             del self._lanes[key]
@@ -219,3 +226,8 @@ class Deliverer:
         await trio.lowlevel.checkpoint()
         self._now = trio.current_time()
         self._looked_up = 0
+
+
+def _weight(size_bytes: int) -> int:
+    """As how many small pushes one of this size counts."""
+    return 1 + size_bytes // HEAVY_BYTES

@@ -21,12 +21,12 @@ RUN_BYTES: Final = 256 * 1024
 class Lane:
     """One channel's messages that not everybody has got yet. Never empty between two calls of the deliver stage."""
 
-    __slots__ = ("_waiting", "bytes", "delivery", "pushes", "run", "senders", "uids")
+    __slots__ = ("_waiting", "delivery", "pushes", "run", "run_bytes", "senders", "uids")
 
     def __init__(self) -> None:
         self._waiting: deque[Submission] = deque()
-        self.bytes = 0
-        """Payloads of all its messages."""
+        self.run_bytes = 0
+        """Payloads of the run."""
         self.run: list[Submission] = []
         self.pushes: list[Push] = []
         """The run as those see it who sent nothing of it."""
@@ -36,26 +36,24 @@ class Lane:
         self.uids: list[str] = []
 
     @property
-    def messages(self) -> int:
-        """How many are not delivered to everybody."""
-        return len(self._waiting) + len(self.run)
+    def has_waiting(self) -> bool:
+        """There is more than the run."""
+        return bool(self._waiting)
 
     def add(self, submission: Submission) -> None:
         """Takes a message, behind those that came before."""
-        assert submission.message is not None
         self._waiting.append(submission)
-        self.bytes += len(submission.message.payload)
 
     def begin(self, online: Callable[[Channel], list[str]], now: float) -> None:
         """Makes a run of what waits, for everybody who is online now."""
         channel = self._channel_of(self._waiting[0])
-        size_bytes = 0
         # A run is for one state of the channel: who came later must not get what was written before.
         while self._waiting and self._channel_of(self._waiting[0]) is channel and len(self.run) < RUN_MESSAGES:
-            assert self._waiting[0].message is not None
-            size_bytes += len(self._waiting[0].message.payload)
-            if self.run and size_bytes > RUN_BYTES:
+            message = self._waiting[0].message
+            assert message is not None
+            if self.run and self.run_bytes + len(message.payload) > RUN_BYTES:
                 break
+            self.run_bytes += len(message.payload)
             self.run.append(self._waiting.popleft())
         self.uids = online(channel)
         self.senders = {submission.command.from_uid for submission in self.run}
@@ -69,9 +67,8 @@ class Lane:
 
     def end(self) -> list[Submission]:
         """Everybody has got the run; returns it."""
-        run, self.run = self.run, []
+        run, self.run, self.run_bytes = self.run, [], 0
         for push in self.pushes:
-            self.bytes -= len(push.message.payload)
             push.frames.clear()
         return run
 

@@ -14,7 +14,7 @@ import trio
 
 from ..delivery.push import FORM_FRAMED
 from ..delivery.submission import Errand
-from ..protocol.codes import Close
+from ..protocol.codes import CLOSE_TOO_BIG, Close
 from ..protocol.websocket import (
     SHORT_TEXT_HEADS,
     Arrival,
@@ -29,31 +29,38 @@ from ..protocol.websocket import (
 )
 from .gateway import Gateway
 from .handshake import HandshakeReader, RefusedUpgrade
-from .pipes import Pipe
+from .newcomers import HEAVY_BYTES
+from .pipes import RECEIVE_BYTES, Pipe
 from .transport import DisconnectedError, Served, Transport
 
 LEFT: Final = "closed by the client"
 GONE: Final = "connection ended"
 GREETING_BYTES: Final = 16 * 1024
-"""Of a message before the client has authenticated."""
+"""Of a message before the client has authenticated, and of all that is none, each frame counting FRAME_COST_BYTES."""
+GREETING_CHUNK_BYTES: Final = 4 * 1024
+FRAME_COST_BYTES: Final = 64
+"""As many bytes as a frame costs, whatever is in it."""
+CHUNK_BYTES: Final = 16 * 1024
+CROWDED_CHUNK_BYTES: Final = 4 * 1024
+CROWD_FRAMES: Final = 400
+"""More than so many frames in a chunk are tiny ones: who sends them is read in smaller chunks."""
 _TEXT: Final = int(Opcode.TEXT)
 
 
 class NativeTransport(Transport):
     """Frames in, frames out; subclasses move the bytes."""
 
-    __slots__ = ("_early", "_gateway", "_reader", "_session", "over")
+    __slots__ = ("_crowded", "_early", "_reader", "over")
 
     form = FORM_FRAMED
 
     def __init__(self, gateway: Gateway, remote_address: str) -> None:
-        limits = gateway.config.limits
-        super().__init__(limits, gateway.flushes, remote_address=remote_address, now=trio.current_time())
-        self._gateway = gateway
+        super().__init__(gateway, remote_address)
         self._reader: HandshakeReader | FrameReader = HandshakeReader(allowed_origins=gateway.allowed_origins)
         self._early: Iterator[Arrival] = iter(())
         """What arrived before there was a session to take it."""
-        self._session: Served | None = None
+        self._crowded = False
+        """The last chunk held a great many frames."""
         self.over = ""
         """Why nothing more will come from the client; empty while something may."""
 
@@ -73,10 +80,12 @@ class NativeTransport(Transport):
         # A client sends its head right after connecting: very often it is there before this task first runs.
         outcome, wait = None, False
         while outcome is None:
-            data = await pipe.receive(wait=wait)
+            data = await pipe.receive(GREETING_BYTES, wait=wait)
             wait = True
             if not data:
                 raise DisconnectedError(GONE)
+            if len(data) > HEAVY_BYTES:
+                await self._gateway.newcomers.turn()
             outcome = reader.receive(data)
         await pipe.send_all(outcome.answer)
         if isinstance(outcome, RefusedUpgrade):
@@ -88,17 +97,25 @@ class NativeTransport(Transport):
         return outcome.target
 
     async def receive(self) -> tuple[bytes, bool]:
-        reader, pipe = self._frames, self._pipe
+        reader, pipe, left_bytes = self._frames, self._pipe, GREETING_BYTES
         while True:
             for arrival in self._early:
-                if isinstance(arrival, bytes):
+                if isinstance(arrival, bytes) and arrival.strip():
                     return arrival, isinstance(arrival, BinaryMessage)
-                self._serve_other(arrival)
+                left_bytes -= FRAME_COST_BYTES
+                if left_bytes < 0:
+                    self.close(CLOSE_TOO_BIG)
+                elif not isinstance(arrival, bytes):
+                    self._serve_other(arrival)
+                if self.over or self.closing is not None:
+                    break
             self._flushes.flush()
             if self.over or self.closing is not None:
                 raise DisconnectedError(self.over)
-            data = await pipe.receive()
+            data = await pipe.receive(GREETING_CHUNK_BYTES)
             self.last_inbound = trio.current_time()
+            if len(data) > HEAVY_BYTES:
+                await self._gateway.newcomers.turn()
             self._early = iter(reader.receive(data))
             if not data:
                 self.over = GONE
@@ -120,13 +137,28 @@ class NativeTransport(Transport):
         self._flushes.flush()
         return errands
 
-    def feed(self, data: bytes, now: float, errands: list[Errand]) -> None:
-        """Serves a chunk that was received; `errands` takes what has to go through the router."""
+    def feed(self, data: bytes, now: float, errands: list[Errand]) -> int:
+        """Serves a chunk that was received; `errands` takes what has to go through the router.
+
+        Returns:
+            What it cost, in bytes: frames without content are work too.
+        """
         if not data:
             self.end(GONE)
-            return
+            return 0
         self.last_inbound = now
-        self._serve(self._reader.receive(data), errands)  # type: ignore[arg-type]  # a hot path: it is a FrameReader
+        arrivals = self._reader.receive(data)  # a hot path: it is a FrameReader by now
+        self._serve(arrivals, errands)  # type: ignore[arg-type]
+        frames = len(arrivals)  # type: ignore[arg-type]
+        self._crowded = frames > CROWD_FRAMES
+        return len(data) + frames * FRAME_COST_BYTES
+
+    @property
+    def _chunk_bytes(self) -> int:
+        """How much to receive at once: not so much that its frames keep everybody else waiting."""
+        if self._crowded:
+            return CROWDED_CHUNK_BYTES
+        return RECEIVE_BYTES if self._frames.missing_bytes > CHUNK_BYTES else CHUNK_BYTES
 
     def _serve(self, arrivals: Iterable[Arrival], errands: list[Errand]) -> None:
         session = self._session
@@ -149,9 +181,6 @@ class NativeTransport(Transport):
     def offer(self, text: bytes) -> None:
         size = len(text)
         self.put((SHORT_TEXT_HEADS[size] if size < 126 else frame_head(_TEXT, size)) + text)
-
-    def forget_session(self) -> None:
-        self._session = None
 
     def end(self, why: str) -> None:
         """Nothing more comes from the client."""
@@ -199,7 +228,7 @@ class NativeTransport(Transport):
     async def _wait_for_echo(self, pipe: Pipe, reader: FrameReader) -> None:
         """The client's part of the closing handshake."""
         while not self.over:
-            data = await pipe.receive()
+            data = await pipe.receive(CHUNK_BYTES)
             if not data:
                 return
             for arrival in reader.receive(data):

@@ -14,7 +14,7 @@ import trio
 from ..delivery.submission import Errand
 from .gateway import Gateway
 from .native import GONE, NativeTransport
-from .pipes import RECEIVE_BYTES, SocketPipe
+from .pipes import SocketPipe
 from .reader import SharedReader
 from .transport import DisconnectedError, Served
 
@@ -77,18 +77,18 @@ class SocketTransport(NativeTransport):
     # Reading
 
     def read(self, now: float, errands: list[Errand]) -> int:
-        """Called by the shared reader when there is something to read; returns how many bytes it was."""
+        """Called by the shared reader when there is something to read; returns what it cost, in bytes."""
         try:
-            data = self.sock.recv(RECEIVE_BYTES)
+            data = self.sock.recv(self._chunk_bytes)
         except BlockingIOError:
             return 0
         except OSError:
             data = b""
-        self.feed(data, now, errands)
+        cost = self.feed(data, now, errands)
         if self._session is not None and self._session.in_flight >= self.limits.sends_in_flight and not self._paused:
             self._paused = True
             self._shared.update(self)
-        return len(data)
+        return cost
 
     def resume(self) -> None:
         if self._paused:
@@ -107,17 +107,17 @@ class SocketTransport(NativeTransport):
             if outbox.blocked:
                 self._wait_for_room()
             return
-        outbox.hold(trio.current_time())
-        if self._is_behind():
+        now = trio.current_time()
+        outbox.hold(now)
+        if self._is_behind(now):
             # It may have room again, and only nobody has asked yet.
             self.write_more()
-            if self._is_behind():
+            if self._is_behind(now):
                 self._cut_off()
 
     def _wait_for_room(self) -> None:
         self._shared.update(self)
-        if self._session is not None:
-            self._gateway.deadlines.watch(self._session, trio.current_time() + self.limits.write_timeout_s)
+        super()._wait_for_room()
 
     def write_more(self) -> None:
         """Called by the shared reader when the socket takes more."""

@@ -40,19 +40,17 @@ class StreamTransport(NativeTransport):
                 while session.in_flight >= self.limits.sends_in_flight:
                     self._resumed = trio.Event()
                     await self._resumed.wait()
-                self.feed(await self._pipe.receive(), trio.current_time(), errands)
+                self.feed(await self._pipe.receive(self._chunk_bytes), trio.current_time(), errands)
             self._flushes.flush()
 
     def resume(self) -> None:
         self._resumed.set()
 
     def flush(self) -> None:
-        self._touched = False
-        was_blocked = self._outbox.blocked
-        self._outbox.hold(trio.current_time())
-        if was_blocked and self._is_behind():
-            self._cut_off()
-        self.writer.wake()
+        self._flush_through(self.writer)
+
+    def check_writing(self, now: float) -> float | None:
+        return self.writer.check(now)
 
     async def write(self) -> None:
         """Writes until cancelled; a task beside the connection's."""

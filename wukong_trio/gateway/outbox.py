@@ -132,11 +132,12 @@ class Outbox:
                 return
             data = frames[0] if len(frames) == 1 else self._join()
             if data is not None:
-                frames.clear()
                 taken = send(data)
-                if taken < len(data):
-                    self._backlog = _Backlog()
-                    self._backlog.extend([memoryview(data)[taken:]], now())
+                if taken == len(data):
+                    frames.clear()
+                else:
+                    self.hold(now())
+                    self.sent(taken)
                 return
         self.hold(now())
         while self._backlog is not None:

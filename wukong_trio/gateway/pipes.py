@@ -17,10 +17,11 @@ class Pipe(ABC):
     """Bytes from and to one client. Nothing is raised when the client is gone: it just says nothing any more."""
 
     @abstractmethod
-    async def receive(self, *, wait: bool = True) -> bytes:
+    async def receive(self, size: int, *, wait: bool = True) -> bytes:
         """The next bytes, none at the end.
 
         Args:
+            size: how many at most.
             wait: False if something is probably there already.
         """
 
@@ -35,7 +36,7 @@ class Pipe(ABC):
     async def read_out(self) -> None:
         """Lets what was written last arrive: closing a socket with unread data would destroy it."""
         await self.half_close()
-        while await self.receive():
+        while await self.receive(RECEIVE_BYTES):
             pass
 
     @abstractmethod
@@ -53,13 +54,13 @@ class SocketPipe(Pipe):
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
 
-    async def receive(self, *, wait: bool = True) -> bytes:
+    async def receive(self, size: int, *, wait: bool = True) -> bytes:
         while True:
             if wait:
                 await trio.lowlevel.wait_readable(self._sock)
             wait = True
             try:
-                return self._sock.recv(RECEIVE_BYTES)
+                return self._sock.recv(size)
             except BlockingIOError:
                 continue
             except OSError:
@@ -93,9 +94,9 @@ class StreamPipe(Pipe):
     def __init__(self, stream: trio.abc.Stream) -> None:
         self._stream = stream
 
-    async def receive(self, *, wait: bool = True) -> bytes:
+    async def receive(self, size: int, *, wait: bool = True) -> bytes:
         try:
-            return bytes(await self._stream.receive_some(RECEIVE_BYTES))
+            return bytes(await self._stream.receive_some(size))
         except _GONE:
             return b""
 

@@ -19,8 +19,9 @@ from .gateway import Gateway
 log = getLogger(__name__)
 
 SOCKETS_PER_TURN: Final = 128
-BYTES_PER_TURN: Final = 128 * 1024
-"""Other tasks get a turn after so many sockets, or when so much was received and served. Either takes milliseconds."""
+COST_PER_TURN: Final = 192 * 1024
+"""Other tasks get a turn after so many sockets, or when what was received and served has cost so much. Either takes
+milliseconds."""
 
 
 class Parked(Protocol):
@@ -34,7 +35,7 @@ class Parked(Protocol):
         """What to wait for, as epoll's bits."""
 
     def read(self, now: float, errands: list[Errand]) -> int:
-        """Reads and serves; returns how many bytes it was."""
+        """Reads and serves; returns what it cost, in bytes."""
 
     def write_more(self) -> None:
         """Writes on."""
@@ -60,8 +61,8 @@ class SharedReader:
     def add(self, parked: Parked) -> None:
         """Serves a socket from now on."""
         fd = parked.sock.fileno()
-        self._parked[fd] = parked
         self._epoll.register(fd, parked.interest)
+        self._parked[fd] = parked
 
     def remove(self, parked: Parked) -> None:
         """Serves it no more; it must still be open."""
@@ -96,8 +97,8 @@ class SharedReader:
     def _serve(self, ready: list[tuple[int, int]], errands: list[Errand]) -> None:
         """Serves sockets, and takes them off the list, until the turn is over."""
         now = trio.current_time()
-        received_bytes = 0
-        while ready and received_bytes < BYTES_PER_TURN:
+        cost = 0
+        while ready and cost < COST_PER_TURN:
             fd, events = ready.pop()
             parked = self._parked.get(fd)
             if parked is None:
@@ -107,7 +108,7 @@ class SharedReader:
                     parked.write_more()
                 if events != select.EPOLLOUT:
                     # Also when the client is gone, even if it is not to be read at the moment.
-                    received_bytes += parked.read(now, errands)
+                    cost += parked.read(now, errands)
             except Exception:
                 # A bug that one client has found must not end the serving of all.
                 log.exception("%s: connection dropped", parked.remote_address)

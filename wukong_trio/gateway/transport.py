@@ -1,16 +1,21 @@
 """What a session sees of its connection: frames go out, and it can be ended. Engines fill in reading and writing."""
 
 from abc import ABC, abstractmethod
-from typing import Protocol
+from typing import Final, Protocol
 
 import trio
 
-from ..config import Limits
-from ..delivery.flush import FlushList
 from ..delivery.submission import Errand
 from ..errors import WukongError
 from ..protocol.codes import CLOSE_SLOW_CONSUMER, Close
+from .gateway import Gateway
 from .outbox import Outbox
+from .writer import Writer
+
+CHANCE_S: Final = 0.1
+"""Who reads takes what was refused within so much time, or a good part of it."""
+BURST: Final = 8
+"""So many times the limits may wait for a client until then."""
 
 
 class DisconnectedError(WukongError):
@@ -41,20 +46,25 @@ class Transport(ABC):
     Its task awaits the client only inside `awaiting`, so that `close` can interrupt that from anywhere.
     """
 
-    __slots__ = ("_flushes", "_outbox", "_touched", "_waiting", "closing", "last_inbound", "limits", "remote_address")
+    __slots__ = (
+        *("_flushes", "_gateway", "_outbox", "_session", "_touched", "_waiting"),
+        *("closing", "last_inbound", "limits", "remote_address"),
+    )
 
     form = 0
     """Bits that the wire forms of pushes need for this kind of connection."""
 
-    def __init__(self, limits: Limits, flushes: FlushList, *, remote_address: str, now: float) -> None:
-        self.limits = limits
+    def __init__(self, gateway: Gateway, remote_address: str) -> None:
+        self._gateway = gateway
+        self.limits = gateway.config.limits
         self.remote_address = remote_address
-        self.last_inbound = now
+        self.last_inbound = trio.current_time()
         """When the client last sent anything, Trio's clock."""
         self.closing: Close | None = None
         """Set once the server has decided to end the connection."""
         self._waiting: trio.CancelScope | None = None
-        self._flushes = flushes
+        self._session: Served | None = None
+        self._flushes = gateway.flushes
         self._outbox = Outbox()
         self._touched = False
 
@@ -99,6 +109,10 @@ class Transport(ABC):
             scope.cancel()
         return scope
 
+    def forget_session(self) -> None:
+        """Lets go of a session that is over: the two hold each other, and the garbage collector may come late."""
+        self._session = None
+
     def _wake(self) -> None:
         """Interrupts what the connection's task awaits of the client."""
         if self._waiting is not None:
@@ -108,9 +122,31 @@ class Transport(ABC):
     def flush(self) -> None:
         """Starts writing what waits; does not wait itself. Who has let too much pile up is closed as slow."""
 
-    def _is_behind(self) -> bool:
-        """Whether more was refused than may wait. To be asked when a chance to take it has passed, not in a burst."""
-        return self._outbox.exceeds(frames=self.limits.outbox_frames, size_bytes=self.limits.outbox_bytes)
+    def _is_behind(self, now: float) -> bool:
+        """Whether more waits than may, and the client has had its chance to take it."""
+        outbox, limits = self._outbox, self.limits
+        if not outbox.exceeds(frames=limits.outbox_frames, size_bytes=limits.outbox_bytes):
+            return False
+        assert outbox.since is not None
+        return now >= outbox.since + CHANCE_S or outbox.exceeds(
+            frames=BURST * limits.outbox_frames, size_bytes=BURST * limits.outbox_bytes
+        )
+
+    def _wait_for_room(self) -> None:
+        """Something was refused: `check_writing` looks after it from now on."""
+        if self._session is not None:
+            self._gateway.deadlines.watch(self._session, trio.current_time() + self.limits.write_timeout_s)
+
+    def _flush_through(self, writer: Writer) -> None:
+        """`flush` where a task writes."""
+        self._touched = False
+        now, was_blocked = trio.current_time(), self._outbox.blocked
+        self._outbox.hold(now)
+        if was_blocked and self._is_behind(now):
+            self._cut_off()
+        elif self._outbox.blocked and not was_blocked:
+            self._wait_for_room()
+        writer.wake()
 
     def _cut_off(self) -> None:
         """The client is too slow: what waits is not for it any more."""
@@ -121,7 +157,7 @@ class Transport(ABC):
     async def open(self) -> str:
         """The WebSocket handshake; returns path and query of the request.
 
-        If it was cancelled, it may be called again and goes on.
+        If it was cancelled while it waited for the request, it may be called again and goes on.
 
         Raises:
             DisconnectedError: it did not succeed.
@@ -129,7 +165,9 @@ class Transport(ABC):
 
     @abstractmethod
     async def receive(self) -> tuple[bytes, bool]:
-        """The next message, and whether it came in a binary frame. A cancelled call loses nothing.
+        """The next message, and whether it came in a binary frame.
+
+        A call that is cancelled while it waits for the client loses nothing.
 
         Raises:
             DisconnectedError: there is none.
@@ -142,10 +180,6 @@ class Transport(ABC):
         Raises:
             DisconnectedError: the client is gone.
         """
-
-    @abstractmethod
-    def forget_session(self) -> None:
-        """Lets go of a session that is over: the two hold each other, and the garbage collector may come late."""
 
     @abstractmethod
     async def finish(self) -> None:

@@ -83,9 +83,7 @@ class TrioWebSocketTransport(Transport):
     def __init__(self, gateway: Gateway, nursery: trio.Nursery, stream: trio.abc.Stream, remote_address: str) -> None:
         self._raw_stream = stream
         self._stream = _WatchedStream(stream)
-        now = self._stream.last_inbound
-        super().__init__(gateway.config.limits, gateway.flushes, remote_address=remote_address, now=now)
-        self._gateway = gateway
+        super().__init__(gateway, remote_address)
         self._nursery = nursery
         self._handshake = HandshakeReader(allowed_origins=gateway.allowed_origins)
         self._websocket: WebSocketConnection | None = None
@@ -96,7 +94,7 @@ class TrioWebSocketTransport(Transport):
     async def open(self) -> str:
         pipe, outcome = StreamPipe(self._raw_stream), None
         while outcome is None:
-            data = await pipe.receive()
+            data = await pipe.receive(RECEIVE_BYTES)
             if not data:
                 raise DisconnectedError("connection ended")
             outcome = self._handshake.receive(data)
@@ -135,12 +133,10 @@ class TrioWebSocketTransport(Transport):
         self.put(text)
 
     def flush(self) -> None:
-        self._touched = False
-        was_blocked = self._outbox.blocked
-        self._outbox.hold(trio.current_time())
-        if was_blocked and self._is_behind():
-            self._cut_off()
-        self.writer.wake()
+        self._flush_through(self.writer)
+
+    def check_writing(self, now: float) -> float | None:
+        return self.writer.check(now)
 
     async def _send(self, text: Chunk) -> None:
         assert self._websocket is not None
@@ -174,21 +170,21 @@ class TrioWebSocketTransport(Transport):
         return text, isinstance(message, bytes)
 
     async def carry(self, session: Served) -> None:
+        self._session = session
         self._stream.left_bytes = float("inf")
-        with self.awaiting():
-            while self.closing is None:
+        errands: list[Errand] = []
+        while self.closing is None:
+            with self.awaiting():
+                while session.in_flight >= self.limits.sends_in_flight:
+                    self._resumed = trio.Event()
+                    await self._resumed.wait()
                 message, _ = await self.receive()
-                errands: list[Errand] = []
                 session.receive(message, errands)
-                self._gateway.flushes.flush()
-                if errands:
-                    await self._gateway.router.submit(errands)
-                    while session.in_flight >= self.limits.sends_in_flight:
-                        self._resumed = trio.Event()
-                        await self._resumed.wait()
-
-    def forget_session(self) -> None:
-        pass  # only `carry` knows it
+            self._gateway.flushes.flush()
+            if errands:
+                # Outside the scope: what came before the end counts.
+                await self._gateway.router.submit(errands)
+                errands = []
 
     def resume(self) -> None:
         self._resumed.set()

@@ -122,6 +122,11 @@ class FrameReader:
         self.failed = False
         """The client broke the protocol."""
 
+    @property
+    def missing_bytes(self) -> int:
+        """How much is known to be missing of the frame that is not complete."""
+        return 0 if self._buffer is None else self._wanted - len(self._buffer)
+
     def raise_limit(self, limit_bytes: int) -> list[Arrival]:
         """From now on messages may be so large. Returns what has waited for this and is complete."""
         self.limit_bytes = limit_bytes

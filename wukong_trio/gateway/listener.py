@@ -12,9 +12,10 @@ from ..net import GATEWAY_SPARE, accept_connections
 from ..supervision import supervise
 from .connection import run_connection
 from .gateway import Gateway
-from .native_socket import SocketTransport
+from .native_socket import SocketTransport, TlsTransport
 from .native_stream import serve_stream
 from .reader import SharedReader
+from .tls_socket import TlsSocket
 from .trio_websocket_engine import serve_trio_websocket
 
 
@@ -41,7 +42,7 @@ class Acceptor:
 
     async def run(self) -> None:
         """Accepts until `stop`, then waits for the connections to end."""
-        if self._plain and self._by_shared_reader:
+        if self._by_shared_reader and (self._plain or self._tls):
             with SharedReader(self._gateway) as shared:
                 await self._run(shared)
         else:
@@ -64,6 +65,14 @@ class Acceptor:
             # One name for all: Trio would make a new text for each task.
             connections.start_soon(run_connection, self._gateway, transport, name="connection")
 
+        def take_tls_socket(sock: socket.socket, address: tuple[str, int]) -> None:
+            assert shared is not None
+            assert self._context is not None
+            transport = TlsTransport(
+                self._gateway, shared, TlsSocket(sock, self._context), f"{address[0]}:{address[1]}"
+            )
+            connections.start_soon(run_connection, self._gateway, transport, name="connection")
+
         def take_plain(sock: socket.socket, address: tuple[str, int]) -> None:
             connections.start_soon(self._serve_stream, _stream(sock), f"{address[0]}:{address[1]}")
 
@@ -73,7 +82,7 @@ class Acceptor:
             connections.start_soon(self._serve_stream, stream, f"{address[0]}:{address[1]}")
 
         take = [(sock, take_plain if shared is None else take_socket) for sock in self._plain]
-        take += [(sock, take_tls) for sock in self._tls]
+        take += [(sock, take_tls if shared is None else take_tls_socket) for sock in self._tls]
         async with trio.open_nursery() as nursery:
             # Without a listener too this goes on until it is stopped.
             nursery.start_soon(trio.sleep_forever)

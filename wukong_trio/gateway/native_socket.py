@@ -1,4 +1,4 @@
-"""Plain sockets, as the native engine serves them once their clients have authenticated.
+"""Sockets, as the native engine serves them once their clients have authenticated.
 
 open (native.py)   the connection's task reads
 parked             the task sleeps; the shared reader calls `read` and `write_more`
@@ -6,7 +6,7 @@ finish (native.py) the task is awake again, and the reader knows nothing of the 
 """
 
 import select
-import socket
+from contextlib import suppress
 from typing import Final
 
 import trio
@@ -14,8 +14,9 @@ import trio
 from ..delivery.submission import Errand
 from .gateway import Gateway
 from .native import GONE, NativeTransport
-from .pipes import SocketPipe
+from .pipes import ByteSocket, SocketPipe, TlsPipe
 from .reader import SharedReader
+from .tls_socket import TlsSocket
 from .transport import DisconnectedError, Served
 
 _READ: Final = select.EPOLLIN if hasattr(select, "EPOLLIN") else 0
@@ -27,7 +28,7 @@ class SocketTransport(NativeTransport):
 
     __slots__ = ("_paused", "_shared", "_sleeper", "sock")
 
-    def __init__(self, gateway: Gateway, shared: SharedReader, sock: socket.socket, remote_address: str) -> None:
+    def __init__(self, gateway: Gateway, shared: SharedReader, sock: ByteSocket, remote_address: str) -> None:
         super().__init__(gateway, remote_address)
         self._shared = shared
         self.sock = sock
@@ -72,7 +73,7 @@ class SocketTransport(NativeTransport):
     @property
     def interest(self) -> int:
         """What the shared reader has to wait for, as epoll's bits."""
-        return (0 if self._paused else _READ) | (_WRITE if self._outbox.blocked else 0)
+        return (0 if self._paused else _READ) | (0 if self._stuck_since is None else _WRITE)
 
     # Reading
 
@@ -96,6 +97,11 @@ class SocketTransport(NativeTransport):
             self._shared.update(self)
 
     # Writing
+
+    @property
+    def _stuck_since(self) -> float | None:
+        """Since when the socket refuses something; None if it has taken everything."""
+        return self._outbox.since
 
     def flush(self) -> None:
         self._touched = False
@@ -141,9 +147,61 @@ class SocketTransport(NativeTransport):
             if self._is_late(now):
                 self._cut_off()
                 return None
-        since = self._outbox.since
+        since = self._stuck_since
         return None if since is None else since + self.limits.write_timeout_s
 
     def _is_late(self, now: float) -> bool:
-        since = self._outbox.since
+        since = self._stuck_since
         return since is not None and now >= since + self.limits.write_timeout_s
+
+
+class TlsTransport(SocketTransport):
+    """The same with TLS, which may hold a little that is encrypted and that the socket refuses."""
+
+    __slots__ = ("_rest_since", "_tls")
+
+    def __init__(self, gateway: Gateway, shared: SharedReader, sock: TlsSocket, remote_address: str) -> None:
+        super().__init__(gateway, shared, sock, remote_address)
+        self._tls = sock
+        self._rest_since: float | None = None
+
+    @property
+    def _pipe(self) -> TlsPipe:
+        return TlsPipe(self._tls)
+
+    async def open(self) -> str:
+        try:
+            await self._pipe.shake_hands()
+        except OSError as error:
+            raise DisconnectedError(f"no TLS: {error}") from None
+        return await super().open()
+
+    def read(self, now: float, errands: list[Errand]) -> int:
+        size = super().read(now, errands)
+        if self._tls.ended:
+            self.end(GONE)
+        self._note_rest()
+        return size
+
+    @property
+    def _stuck_since(self) -> float | None:
+        return self._rest_since if self._outbox.since is None else self._outbox.since
+
+    def flush(self) -> None:
+        super().flush()
+        self._note_rest()
+
+    def write_more(self) -> None:
+        with suppress(OSError):
+            self._tls.send_rest()
+        super().write_more()
+        self._note_rest()
+
+    def _note_rest(self) -> None:
+        if not self._tls.unsent:
+            if self._rest_since is not None:
+                self._rest_since = None
+                self._shared.update(self)
+        elif self._rest_since is None:
+            self._rest_since = trio.current_time()
+            self._wait_for_room()

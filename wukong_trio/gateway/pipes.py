@@ -5,9 +5,11 @@ import socket
 import ssl
 from abc import ABC, abstractmethod
 from contextlib import suppress
-from typing import Final
+from typing import Final, Protocol
 
 import trio
+
+from .tls_socket import TlsSocket
 
 RECEIVE_BYTES: Final = 64 * 1024
 _GONE: Final = (trio.BrokenResourceError, trio.ClosedResourceError, ssl.SSLError)
@@ -48,16 +50,26 @@ class Pipe(ABC):
         """Whether something has arrived that was not received yet, as far as that can be told."""
 
 
+class ByteSocket(Protocol):
+    """A non-blocking socket, plain or TLS. Raises BlockingIOError, and another OSError when the client is gone."""
+
+    def fileno(self) -> int: ...
+    def recv(self, size: int, /) -> bytes: ...
+    def send(self, data: bytes | memoryview, /) -> int: ...
+    def shutdown(self, how: int, /) -> None: ...
+    def close(self) -> None: ...
+
+
 class SocketPipe(Pipe):
     """A non-blocking socket. Holds nothing but the socket, so it may be made anew whenever a task is to wait."""
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: ByteSocket) -> None:
         self._sock = sock
 
     async def receive(self, size: int, *, wait: bool = True) -> bytes:
         while True:
             if wait:
-                await trio.lowlevel.wait_readable(self._sock)
+                await trio.lowlevel.wait_readable(self._sock.fileno())
             wait = True
             try:
                 return self._sock.recv(size)
@@ -72,7 +84,7 @@ class SocketPipe(Pipe):
             try:
                 unsent = unsent[self._sock.send(unsent) :]
             except BlockingIOError:
-                await trio.lowlevel.wait_writable(self._sock)
+                await trio.lowlevel.wait_writable(self._sock.fileno())
             except OSError:
                 return
 
@@ -81,11 +93,42 @@ class SocketPipe(Pipe):
             self._sock.shutdown(socket.SHUT_WR)
 
     async def aclose(self) -> None:
-        trio.lowlevel.notify_closing(self._sock)
+        trio.lowlevel.notify_closing(self._sock.fileno())
         self._sock.close()
 
     def has_unread(self) -> bool:
         return is_readable(self._sock.fileno())
+
+
+class TlsPipe(SocketPipe):
+    """The same with TLS."""
+
+    def __init__(self, sock: TlsSocket) -> None:
+        super().__init__(sock)
+        self._tls = sock
+
+    async def receive(self, size: int, *, wait: bool = True) -> bytes:
+        # The end may have come together with the last bytes, and is not announced again.
+        return b"" if self._tls.ended else await super().receive(size, wait=wait)
+
+    async def shake_hands(self) -> None:
+        """The TLS handshake. If it was cancelled, it may be called again and goes on.
+
+        Raises:
+            OSError: it failed, or the client is gone.
+        """
+        while not self._tls.shake_hands():
+            if self._tls.unsent:
+                await trio.lowlevel.wait_writable(self._tls.fileno())
+            else:
+                await trio.lowlevel.wait_readable(self._tls.fileno())
+
+    async def send_all(self, data: bytes | memoryview) -> None:
+        await super().send_all(data)
+        with suppress(OSError):
+            while self._tls.unsent:
+                await trio.lowlevel.wait_writable(self._tls.fileno())
+                self._tls.send_rest()
 
 
 class StreamPipe(Pipe):

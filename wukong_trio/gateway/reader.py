@@ -6,7 +6,6 @@ their requests to the router as one batch. A socket that was full is written to 
 """
 
 import select
-import socket
 from logging import getLogger
 from typing import Final, Protocol, Self
 
@@ -15,6 +14,7 @@ import trio
 from ..delivery.submission import Errand
 from ..protocol.codes import CLOSE_INTERNAL_ERROR, Close
 from .gateway import Gateway
+from .pipes import ByteSocket
 
 log = getLogger(__name__)
 
@@ -27,7 +27,7 @@ milliseconds."""
 class Parked(Protocol):
     """A connection whose task sleeps."""
 
-    sock: socket.socket
+    sock: ByteSocket
     remote_address: str
 
     @property

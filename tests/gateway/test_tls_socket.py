@@ -170,14 +170,15 @@ async def test_a_record_that_was_tampered_with_ends_that_connection(tmp_path: Pa
 
 
 async def test_a_handshake_that_stops_half_way_has_the_time_of_the_opening(tmp_path: Path) -> None:
-    async with opened(tmp_path, limits={"handshake_timeout_s": 0.3}) as wss, await wss.tcp() as tcp:
-        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        client = wss.trust().wrap_bio(incoming, outgoing, server_hostname="127.0.0.1")
-        with pytest.raises(ssl.SSLWantReadError):
-            client.do_handshake()
+    async with opened(tmp_path, limits={"handshake_timeout_s": 0.3}) as wss:
         start = trio.current_time()
-        await tcp.send_all(outgoing.read()[:-7])
-        await until_gone(tcp)
+        async with await wss.tcp() as tcp:
+            incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+            client = wss.trust().wrap_bio(incoming, outgoing, server_hostname="127.0.0.1")
+            with pytest.raises(ssl.SSLWantReadError):
+                client.do_handshake()
+            await tcp.send_all(outgoing.read()[:-7])
+            await until_gone(tcp)
         assert 0.3 <= trio.current_time() - start < 2
 
 

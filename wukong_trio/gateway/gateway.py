@@ -4,7 +4,6 @@ from collections.abc import Callable
 from itertools import count
 from logging import getLogger
 
-import trio
 from msgspec import Struct
 
 from ..config import ANY, Config
@@ -66,21 +65,21 @@ class Gateway:
             self._logins_fail = True
             log.error("nobody can connect until the store can be read again: %s", error)
 
-    def entered(self, session: Receiver, describe: Callable[[], SessionOpened]) -> None:
+    def entered(self, session: Receiver, describe: Callable[[], SessionOpened], now: float) -> None:
         """A session has begun: makes it visible, and sends those away whom it drives out."""
         if self._logins_fail:
             self._logins_fail = False
             log.warning("clients can connect again")
         close_removed(self.registry.enter(session))
         self.statistics.authenticated += 1
-        self._tell(describe, self._log.has_line_for_opened(trio.current_time()))
+        self._tell(describe, self._log.has_line_for_opened(now))
         if self.draining:
             session.close(CLOSE_SHUTDOWN)
 
-    def left(self, session: Receiver, describe: Callable[[], SessionClosed]) -> None:
+    def left(self, session: Receiver, describe: Callable[[], SessionClosed], now: float) -> None:
         """A session has ended."""
         self.registry.leave(session)
-        self._tell(describe, self._log.has_line_for_closed(trio.current_time()))
+        self._tell(describe, self._log.has_line_for_closed(now))
 
     def _tell(self, describe: Callable[[], SessionOpened | SessionClosed], has_line: bool) -> None:
         if has_line or self._events is not None:

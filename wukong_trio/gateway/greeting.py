@@ -67,7 +67,7 @@ class Greeting:
         Raises:
             DisconnectedError: the client is gone, or there is no handshake.
         """
-        deadline, chances = trio.current_time() + self._gateway.config.limits.handshake_timeout_s, 2
+        deadline, chances = self._transport.last_inbound + self._gateway.config.limits.handshake_timeout_s, 2
         while True:
             # One scope for both limits: its deadline moves on once, when the handshake is done.
             with self._transport.awaiting(deadline) as scope:

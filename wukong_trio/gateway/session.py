@@ -173,7 +173,7 @@ class Session:
         """Begins. The answer to `connect` goes first: nothing awaits here, so no push can overtake it."""
         self._transport.offer(welcome)
         self._gateway.deadlines.watch(self, self._idle_at)
-        self._gateway.entered(self, self._opened)
+        self._gateway.entered(self, self._opened, self._opened_at)
         self._gateway.flushes.flush()
 
     def _opened(self) -> SessionOpened:
@@ -349,9 +349,10 @@ class Session:
             return
         self.state = SessionState.CLOSED
         self._gateway.deadlines.forget(self)
-        self._gateway.left(self, partial(self._closed, code, reason))
+        now = trio.current_time()
+        self._gateway.left(self, partial(self._closed, code, reason, now - self._opened_at), now)
 
-    def _closed(self, code: int, reason: str) -> SessionClosed:
+    def _closed(self, code: int, reason: str, duration_s: float) -> SessionClosed:
         return SessionClosed(
             session_id=self.session_id,
             uid=self.uid,
@@ -360,7 +361,7 @@ class Session:
             remote_address=self._transport.remote_address,
             close_code=code,
             reason=reason,
-            duration_s=trio.current_time() - self._opened_at,
+            duration_s=duration_s,
         )
 
     # Time limits

@@ -26,8 +26,8 @@ def send_mark(number: int, payload: bytes) -> int:
 
 
 MOST_UNREAD: Final = 8
-"""So many messages from before the start are known of one number, the newest. Who counts up needs one; who uses a number
-for everything must not make others wait while all are read."""
+"""So many messages from before the start are known of one number, the newest. Who uses a number once needs one. Who
+uses it for everything must not make others wait while all are read."""
 
 
 class SentMarks:

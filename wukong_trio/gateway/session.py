@@ -360,7 +360,7 @@ class Session:
             remote_address=self._transport.remote_address,
             close_code=code,
             reason=reason,
-            duration_s=trio.current_time() - self._opened_at,
+            duration_s=round(trio.current_time() - self._opened_at, 3),
         )
 
     # Time limits

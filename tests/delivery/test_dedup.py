@@ -1,7 +1,7 @@
 """Message ids, and recognising repeated sends."""
 
 from wukong_trio.config import Idempotency
-from wukong_trio.delivery.dedup import SentMarks, number_mark, send_mark, sender_mark
+from wukong_trio.delivery.dedup import MOST_UNREAD, SentMarks, number_mark, send_mark, sender_mark
 from wukong_trio.delivery.ids import MessageIds, first_id_at
 from wukong_trio.model import ChannelKey, Message
 from wukong_trio.store.base import SentMark
@@ -92,3 +92,17 @@ def test_messages_from_before_the_start_are_known_by_number_until_they_are_read(
     assert marks.find(mark("ann", "m", payload=b"1")) == 0
     assert not marks.unread
     assert len(marks) == 4
+
+
+def test_of_a_number_that_is_used_for_everything_the_newest_messages_from_before_the_start_are_known() -> None:
+    marks = SentMarks(Idempotency(window_s=60, keys=100))
+    base = first_id_at(NOW)
+    often = [SentMark(KEY, "ann", "m", base + n) for n in range(20_000)]
+    marks.remember([*often, SentMark(KEY, "ann", "n", base + 20_000), SentMark(KEY, "ann", "o", base + 20_001)])
+    sender = sender_mark(KEY, "ann")
+    assert marks.unread[number_mark(sender, "m")] == list(range(base + 20_000 - MOST_UNREAD, base + 20_000))
+    assert len(marks) == MOST_UNREAD + 2, "what was left out takes no place"
+    for n in range(100 - MOST_UNREAD - 1):
+        marks.add(mark("ann", f"new{n}"), base + 30_000 + n)
+    assert len(marks) == 100
+    assert len(marks.unread[number_mark(sender, "m")]) == MOST_UNREAD - 1

@@ -1,7 +1,7 @@
 """Large groups are delivered in slices and runs: to everybody once and in order, while others get their turns."""
 
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import pytest
@@ -20,7 +20,7 @@ from wukong_trio.delivery.routes import Route
 from wukong_trio.delivery.submission import Errand, Submission
 from wukong_trio.protocol.codes import Close
 from wukong_trio.services.directory import Channel
-from wukong_trio.store.base import ChannelRecord
+from wukong_trio.store.base import ChannelChange, ChannelRecord, MemberChange, MemberList
 
 KEY = ChannelKey("g", 2)
 MEMBERS = [f"u{n}" for n in range(1000)]
@@ -219,7 +219,54 @@ async def test_while_too_much_waits_no_further_batch_is_taken(monkeypatch: pytes
     assert all(member.seqs == [1, 2, 3, 4] for member in scene.members)
 
 
+def change(*, add: Sequence[str] = (), remove: Sequence[str] = ()) -> ChannelChange:
+    return ChannelChange(key=KEY, members=[MemberChange(list=MemberList.SUBSCRIBERS, add=add, remove=remove)])
+
+
 async def test_who_comes_later_does_not_get_what_was_written_before() -> None:
+    scene = Scene()
+    first, second, third = newcomers = [Member(name) for name in ("first", "second", "third")]
+    for newcomer in newcomers:
+        scene.registry.enter(newcomer)
+    leaver, back = scene.members[-1], scene.members[-2]
+    serve = scene.deliverer._serve
+    async with scene.running():
+        # Nothing is delivered in between: the lane has not had a turn.
+        await serve(scene.sends(1, 2))
+        scene.channel.apply(change(add=[first.uid, MEMBERS[1]]))
+        await serve(scene.sends(3))
+        scene.channel.apply(change(remove=[leaver.uid, back.uid]))
+        scene.channel.apply(change(add=[second.uid, back.uid]))
+        await serve(scene.sends(4, 5))
+        scene.channel.apply(change(add=[third.uid]))
+        await scene.outbox.send(scene.sends(6))
+    assert first.seqs == [3, 4, 5, 6]
+    assert second.seqs == [4, 5, 6]
+    assert third.seqs == [6]
+    assert leaver.seqs == []
+    assert back.seqs == [4, 5, 6], "his absence has cost him what waited"
+    assert all(member.seqs == [1, 2, 3, 4, 5, 6] for member in scene.members[:-2])
+    assert scene.channel.joined is None, "nobody asks any more"
+
+
+async def test_who_comes_while_a_run_is_under_way_does_not_get_it_and_gets_the_next() -> None:
+    scene = Scene()
+    newcomer = Member("newcomer")
+    scene.registry.enter(newcomer)
+    async with scene.running():
+        await scene.outbox.send(scene.sends(1, 2))
+        while not any(member.pushes for member in scene.members):
+            await trio.lowlevel.checkpoint()
+        await scene.outbox.send(scene.sends(3))
+        scene.channel.apply(change(add=[newcomer.uid]))
+        await scene.outbox.send(scene.sends(4))
+    assert newcomer.seqs[-1] == 4
+    assert 1 not in newcomer.seqs
+    assert 2 not in newcomer.seqs
+    assert all(member.seqs == [1, 2, 3, 4] for member in scene.members)
+
+
+async def test_a_channel_that_was_read_again_goes_on_in_its_lane() -> None:
     scene = Scene()
     newcomer = Member("newcomer")
     scene.registry.enter(newcomer)

@@ -71,3 +71,29 @@ def test_the_oldest_is_dropped_beyond_the_bound() -> None:
     queue.add(push(MAX_WAITING, float(MAX_WAITING)))
     assert len(queue) == MAX_WAITING
     assert queue.next_due() == 2.0
+
+
+def test_what_was_stamped_before_but_written_behind_is_repeated_with_the_one_before_it() -> None:
+    queue = RetryQueue(MessageRetry(interval_s=10, max_count=2))
+    assert queue.add(push(2, 1.0)) == 11.0
+    # The delivery of 1 to a large channel began earlier, and takes until now.
+    assert queue.add(push(1, 0.0)) is None
+    assert ids(queue.pop_due(10.5)) == []
+    assert queue.next_due() == 11.0
+    assert ids(queue.pop_due(11.0)) == [2, 1]
+    # From then on both have the same due time.
+    assert queue.next_due() == 21.0
+    assert ids(queue.pop_due(21.0)) == [2, 1]
+    assert len(queue) == 0
+
+
+def test_an_earlier_stamp_at_the_head_holds_up_nothing() -> None:
+    queue = RetryQueue(MessageRetry(interval_s=10, max_count=1))
+    queue.add(push(1, 0.0))
+    queue.add(push(3, 2.0))
+    queue.add(push(2, 1.0))
+    queue.acknowledge(1)
+    assert ids(queue.pop_due(10.0)) == []
+    queue.acknowledge(3)
+    assert queue.next_due() == 11.0
+    assert ids(queue.pop_due(11.0)) == [2]

@@ -26,6 +26,7 @@ async def test_a_session_has_a_line_when_it_begins_and_one_when_it_ends(
         assert line["remote_address"].startswith("127.0.0.1:")
     assert (closed["close_code"], closed["reason"]) == (4003, "kicked")
     assert 0 <= closed["duration_s"] < 10
+    assert closed["duration_s"] == round(closed["duration_s"], 3)
     assert "secret" not in caplog.text
 
 

@@ -3,6 +3,7 @@
 import os
 import sqlite3
 import stat
+import threading
 from contextlib import closing
 from pathlib import Path
 
@@ -54,6 +55,40 @@ async def test_a_copy_made_beside_writes_is_the_state_of_its_beginning(
         found = await between(store, GROUP, 1, 2**62, 10**6, newest=True)
         assert [m.message_seq for m in found] == list(range(1, copy.messages + 1))
         await fill(store, copy.messages + 1, copy.messages + 1)
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+async def test_two_copies_to_one_place_do_not_touch_each_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, overwrite: bool
+) -> None:
+    target, outcomes = tmp_path / "copy.db", list[str]()
+    both = threading.Barrier(2)
+    checked = backup._checked
+
+    def check(part: Path, source: Path) -> backup.Copy:
+        both.wait(10)
+        return checked(part, source)
+
+    def copy(n: int) -> None:
+        try:
+            found = back_up(tmp_path / f"data{n}", target, overwrite=overwrite)
+            outcomes.append(f"{found.messages} of {100 * n}")
+        except StoreError as error:
+            outcomes.append(str(error))
+
+    for n in (1, 2):
+        async with open_store(tmp_path / f"data{n}") as store:
+            await fill(store, 1, 100 * n)
+    monkeypatch.setattr(backup, "_checked", check)
+    with trio.fail_after(30):
+        async with trio.open_nursery() as nursery:
+            for n in (1, 2):
+                nursery.start_soon(trio.to_thread.run_sync, copy, n)
+    monkeypatch.undo()
+    whole = [outcome for outcome in outcomes if outcome in ("100 of 100", "200 of 200")]
+    assert len(whole) == 2 or "exists already" in str(outcomes)
+    assert set(os.listdir(tmp_path)) == {"data1", "data2", "copy.db"}
+    assert restore(target, tmp_path / "new", overwrite=False).messages in (100, 200)
 
 
 async def test_a_stopped_server_can_be_backed_up_too(tmp_path: Path) -> None:

@@ -1,12 +1,15 @@
 """The files of an open database are deleted, moved or replaced: nothing is acknowledged into them."""
 
 import logging
+import os
 import shutil
 import sqlite3
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
+import trio
 from samples import GROUP, between, message, until
 
 from wukong_trio import StoreError, StoreOpenError, open_store
@@ -81,6 +84,48 @@ async def test_sends_are_refused_until_the_same_file_is_back(
         assert store.failure == ""
     async with open_store(data) as store:
         assert len(await between(store, GROUP, 1, 9, 9, newest=True)) == 2
+
+
+@pytest.mark.parametrize("name", ["wukong.db", "wukong.db-wal"])
+@pytest.mark.parametrize("kept", [0, 0.5])
+async def test_a_file_that_has_become_shorter_takes_nothing_more(tmp_path: Path, name: str, kept: float) -> None:
+    async with open_store(tmp_path) as store:
+        await store.append_messages([message(n, n) for n in range(1, 100)])
+        size = (tmp_path / name).stat().st_size
+        # Its length alone does not bring back what was in it.
+        for length in (int(size * kept), size):
+            os.truncate(tmp_path / name, length)
+            with pytest.raises(StoreError, match=f"{name}: has become shorter"):
+                await store.append_messages([message(100, 100)])
+            assert "has become shorter" in store.failure
+
+
+async def test_an_idle_store_notices_that_a_file_has_become_shorter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite, "TEND_INTERVAL_S", 0.01)
+    async with open_store(tmp_path) as store:
+        os.truncate(tmp_path / "wukong.db", 0)
+        await until(lambda: "wukong.db: has become shorter" in store.failure)
+
+
+async def test_what_sqlite_cuts_off_its_log_is_no_loss(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("files.WAL_KEPT_BYTES", "watch.WAL_KEPT_BYTES", "wal.WAL_BYTES"):
+        monkeypatch.setattr(f"wukong_trio.store.{name}", 100_000)
+    sizes = list[int]()
+    async with open_store(tmp_path) as store:
+        assert isinstance(store, sqlite.SQLiteStore)
+        store._writer.execute("PRAGMA wal_autocheckpoint = 100")
+        for n in range(1, 60):
+            large = bytes(1_000_000 if n % 20 == 0 else 20_000)
+            await store.append_messages([message(n, n, payload=large)])
+            sizes.append((tmp_path / "wukong.db-wal").stat().st_size)
+            if n == 50:
+                await trio.to_thread.run_sync(store._tend)
+                sizes.append((tmp_path / "wukong.db-wal").stat().st_size)
+        assert store.failure == ""
+    assert any(after < before for before, after in pairwise(sizes))
+    assert 0 in sizes
 
 
 async def test_a_deleted_directory_is_never_acknowledged_into(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from . import procfs
 from .crew import BenchError, Crew, open_crew
 from .identity import Identity
 from .outcome import Collection, Outcome, ServerSample, ServerUse, environment, judge_load, latency_of, missing_event
-from .plan import Plan
+from .plan import Plan, PlanError
 from .verify import Faults, Sent
 from .wire import Done, Opening, Ready, Report, Settle, Start, Stop, Stopped, Tick
 
@@ -50,7 +50,7 @@ class _ServerWatch:
         self.readings: list[_Reading] = []
         self.read()
         if pid is not None and not self.readings:
-            raise BenchError(f"--pid {pid}: there is no such process on this machine, or it may not be seen")
+            raise PlanError(f"--pid {pid}: there is no such process on this machine, or it may not be seen")
 
     def read(self) -> _Reading | None:
         """Reads it now."""
@@ -97,7 +97,7 @@ class Run:
 
     def __init__(self, plan: Plan, watcher: Watcher, *, identity: Identity, pid: int | None, command: str) -> None:
         """Raises:
-        BenchError: there is no process `pid`.
+        PlanError: there is no process `pid`.
         """
         self._plan = plan
         self._identity = identity

@@ -188,7 +188,8 @@ def _cpu(outcome: Outcome) -> _Plot:
     for process in range(len(outcome.load.busy)):
         y = [100 * (moment.busy[process] if process < len(moment.busy) else 0.0) for moment in outcome.moments]
         lines.append(_line(f"load {process + 1}", x, y, process + 1))
-    return _plot("CPU", "% of a core", lines)
+    # Without --pid a single line would leave open whose time it is.
+    return _plot("CPU", "% of a core", lines, showlegend=True)
 
 
 def _memory(outcome: Outcome) -> _Plot:

@@ -59,7 +59,12 @@ class Decider:
             # What has changed meanwhile is effective for this batch already.
             missing = self._find_routes(submissions)
             assert not missing
-        return await self._find_originals(submissions)
+        originals = await self._find_originals(submissions)
+        if self._routes.outdated:
+            # Nothing leaves memory during a batch.
+            missing = self._find_routes(submissions)
+            assert not missing
+        return originals
 
     def _find_routes(self, submissions: Iterable[Submission]) -> set[ChannelKey]:
         routes = self._routes.current()
@@ -82,6 +87,7 @@ class Decider:
         self._marks.forget_before(time())
         find, unread = self._marks.find, self._marks.unread
         candidates: list[int] = []
+        unlearned: list[tuple[int, int]] = []
         for submission in submissions:
             route = submission.route
             if route is None:
@@ -91,19 +97,26 @@ class Decider:
             if submission.trusted:
                 continue
             if unread and number in unread:
-                await self._learn(number, unread[number])
-                del unread[number]
-            if message_id := find(mark):
+                unlearned.append((number, mark))
+            elif message_id := find(mark):
                 candidates.append(message_id)
+        if unlearned:
+            await self._learn({number for number, _ in unlearned})
+            candidates += filter(None, [find(mark) for _, mark in unlearned])
         if not candidates:
             return {}
         return {message.message_id: message for message in await self._store.messages_by_id(candidates)}
 
-    async def _learn(self, number: int, message_ids: list[int]) -> None:
-        """Looks at all messages that were sent with a number before the start."""
+    async def _learn(self, numbers: Iterable[int]) -> None:
+        """Looks at all messages that were sent with these numbers before the start."""
+        unread = self._marks.unread
+        number_of = {message_id: number for number in numbers for message_id in unread[number]}
+        message_ids = list(number_of)
         for start in range(0, len(message_ids), _READ_AT_ONCE):
             for message in await self._store.messages_by_id(message_ids[start : start + _READ_AT_ONCE]):
-                self._marks.learn(number, message)
+                self._marks.learn(number_of[message.message_id], message)
+        for number in set(number_of.values()):
+            del unread[number]
 
     def decide(self, submissions: Iterable[Submission], originals: dict[int, Message], now_s: float) -> list[Message]:
         """Accepts or refuses each send.

@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Iterable
+from typing import Final
 
 from ..config import Idempotency
 from ..model import ChannelKey, Message
@@ -22,6 +23,11 @@ def number_mark(sender: int, client_msg_no: str) -> int:
 def send_mark(number: int, payload: bytes) -> int:
     """What stands for a number and what was sent with it: another send has the same only by rare chance."""
     return hash((number, payload))
+
+
+MOST_UNREAD: Final = 8
+"""So many messages from before the start are known of one number, the newest. Who uses a number once needs one. Who
+uses it for everything must not make others wait while all are read."""
 
 
 class SentMarks:
@@ -56,8 +62,12 @@ class SentMarks:
         """Takes over the messages from before the start, oldest first."""
         for mark in marks:
             number = number_mark(sender_mark(mark.key, mark.from_uid), mark.client_msg_no)
-            self.unread.setdefault(number, []).append(mark.message_id)
-            self._unread_order.append(number)
+            ids = self.unread.setdefault(number, [])
+            ids.append(mark.message_id)
+            if len(ids) > MOST_UNREAD:
+                del ids[0]
+            else:
+                self._unread_order.append(number)
         self._trim()
 
     def learn(self, number: int, message: Message) -> None:

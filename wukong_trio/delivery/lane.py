@@ -3,6 +3,9 @@
 waiting   accepted, in order
 run       some of them, which everybody online gets together: one write to a socket instead of one for each message
 uids      who has not got the run yet; a slice of them at a time
+
+A message goes to those who were members when it joined the lane and still are when its run begins: who joins meanwhile,
+or leaves, does not get it. Who is online is seen when the run begins.
 """
 
 from collections import deque
@@ -24,7 +27,8 @@ class Lane:
     __slots__ = ("_waiting", "delivery", "pushes", "run", "run_bytes", "senders", "uids")
 
     def __init__(self) -> None:
-        self._waiting: deque[Submission] = deque()
+        self._waiting: deque[tuple[Submission, int]] = deque()
+        """With the version that the channel had."""
         self.run_bytes = 0
         """Payloads of the run."""
         self.run: list[Submission] = []
@@ -42,23 +46,41 @@ class Lane:
 
     def add(self, submission: Submission) -> None:
         """Takes a message, behind those that came before."""
-        self._waiting.append(submission)
+        channel = self._channel_of(submission)
+        if channel.joined is None:
+            channel.joined = {}
+        self._waiting.append((submission, channel.version))
 
     def begin(self, online: Callable[[Channel], list[str]], now: float) -> None:
         """Makes a run of what waits, for everybody who is online now."""
-        channel = self._channel_of(self._waiting[0])
-        # A run is for one state of the channel: who came later must not get what was written before.
-        while self._waiting and self._channel_of(self._waiting[0]) is channel and len(self.run) < RUN_MESSAGES:
-            message = self._waiting[0].message
-            assert message is not None
-            if self.run and self.run_bytes + len(message.payload) > RUN_BYTES:
-                break
-            self.run_bytes += len(message.payload)
-            self.run.append(self._waiting.popleft())
+        first, version = self._waiting[0]
+        channel = self._channel_of(first)
+        self._take(channel, version)
         self.uids = online(channel)
+        assert channel.joined is not None
+        if channel.version == version:
+            channel.joined.clear()
+        elif joined := channel.joined:
+            self.uids = [uid for uid in self.uids if joined.get(uid, 0) <= version]
+        if not self._waiting:
+            channel.joined = None
         self.senders = {submission.command.from_uid for submission in self.run}
         self.pushes = [_push(submission, now) for submission in self.run]
         self.delivery = self.pushes[0] if len(self.pushes) == 1 else PushRun(self.pushes)
+
+    def _take(self, channel: Channel, version: int) -> None:
+        """Moves what waits into the run, as long as it is for one state of the channel and fits."""
+        while self._waiting and len(self.run) < RUN_MESSAGES:
+            submission, version_then = self._waiting[0]
+            if self._channel_of(submission) is not channel or version_then != version:
+                break
+            assert submission.message is not None
+            size_bytes = len(submission.message.payload)
+            if self.run and self.run_bytes + size_bytes > RUN_BYTES:
+                break
+            self.run_bytes += size_bytes
+            self.run.append(submission)
+            self._waiting.popleft()
 
     @staticmethod
     def _channel_of(submission: Submission) -> Channel:

@@ -15,8 +15,10 @@ class RetryQueue:
     What it holds is bounded in pushes and in bytes of their messages, which all sessions share; beyond either bound the
     oldest is forgotten, which is no loss: the client finds it in the history.
 
-    Lane n holds what was repeated n + 1 times, the fresh lane what was not yet. Since every repetition waits equally
-    long, each lane is in the order of its due times by itself, and only its first entry needs to be looked at.
+    Lane n holds what was repeated n + 1 times, the fresh lane what was not yet. Only the first entry of each lane is
+    looked at. Since every repetition waits equally long, the numbered lanes are in the order of their due times by
+    themselves. The fresh one is in the order of writing, which is nearly the same: a push to a large channel counts
+    from the moment at which its delivery began. If a later one was written before it, it is repeated with that one.
     """
 
     __slots__ = ("_bytes", "_config", "_fresh", "_lanes", "_repeated")

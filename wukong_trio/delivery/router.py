@@ -222,7 +222,9 @@ class Router:
         self.statistics.commits += 1
         self.statistics.stored += count
         if self._refused_since_stored:
-            log.warning("messages are stored again; %d sends were refused meanwhile", self._refused_since_stored)
+            log.warning(
+                "a message was stored again; sends refused since the one before: %d", self._refused_since_stored
+            )
             self._refused_since_stored = 0
 
     def _count_refused(self, count: int, error: StoreError) -> None:

@@ -62,11 +62,15 @@ class Routes:
 
     def current(self) -> dict[tuple[str, str, int, int], Route]:
         """Routes that hold until the next await, by from_uid, channel_id, channel_type and rights."""
-        generation = (self._directory.generation, self._accounts.generation)
-        if generation != self._generation or len(self._routes) > _CAPACITY:
+        if self.outdated or len(self._routes) > _CAPACITY:
             self._routes.clear()
-            self._generation = generation
+            self._generation = (self._directory.generation, self._accounts.generation)
         return self._routes
+
+    @property
+    def outdated(self) -> bool:
+        """Whether something has changed since `current` was asked."""
+        return (self._directory.generation, self._accounts.generation) != self._generation
 
     def find(self, command: SendCommand, rights: int, missing: set[ChannelKey]) -> Route | ReasonCode | None:
         """The route of a send, which `current` will know from now on.

@@ -361,7 +361,7 @@ class Session:
             remote_address=self._transport.remote_address,
             close_code=code,
             reason=reason,
-            duration_s=duration_s,
+            duration_s=round(duration_s, 3),
         )
 
     # Time limits

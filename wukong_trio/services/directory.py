@@ -31,10 +31,12 @@ class Channel:
         "denied",
         "exists",
         "flags",
+        "joined",
         "key",
         "last_seq",
         "members",
         "subscribers",
+        "version",
     )
 
     def __init__(self, record: ChannelRecord) -> None:
@@ -52,6 +54,10 @@ class Channel:
             record.subscribers.union(named) if record.subscribers and named else (record.subscribers or named)
         )
         """Everybody who receives what is sent here."""
+        self.version = 0
+        """Grows with each change of the members."""
+        self.joined: dict[str, int] | None = None
+        """Who has come in, and with which version, while somebody wants to know."""
 
     @property
     def weight(self) -> int:
@@ -73,6 +79,9 @@ class Channel:
         elif change.list is MemberList.ALLOWED:
             self.allowed = _changed(self.allowed, change)
         else:
+            self.version += 1
+            if self.joined is not None:
+                self.joined.update((uid, self.version) for uid in change.add if uid not in self.members)
             self.subscribers = subscribers = _changed(self.subscribers, change)
             if self._named:
                 self.members = members = _changed(self.members, change)

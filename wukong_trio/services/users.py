@@ -3,6 +3,8 @@
 from collections.abc import Collection, Sequence
 from typing import Protocol
 
+import trio
+
 from ..model import SYSTEM_UID, ChannelFlags, ChannelKey, ChannelType, Device, DeviceLevel, ReasonCode
 from ..store.base import Store
 
@@ -26,6 +28,8 @@ class SystemAccounts:
         self._uids: set[str] = set()
         self.generation = 0
         """Changes whenever the accounts do."""
+        self._changing = trio.Lock()
+        """Memory has to hear of changes in the order in which the store makes them."""
 
     async def load(self) -> None:
         """Reads them from the store.
@@ -48,10 +52,11 @@ class SystemAccounts:
         Raises:
             StoreError: nothing was changed.
         """
-        await self._store.change_system_uids(add=add, remove=remove)
-        self._uids.difference_update(remove)
-        self._uids.update(add)
-        self.generation += 1
+        async with self._changing:
+            await self._store.change_system_uids(add=add, remove=remove)
+            self._uids.difference_update(remove)
+            self._uids.update(add)
+            self.generation += 1
 
 
 class UserService:

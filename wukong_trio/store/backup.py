@@ -7,6 +7,7 @@ blocks.
 
 import os
 import sqlite3
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
@@ -68,16 +69,16 @@ def restore(backup: Path, data_dir: Path, *, overwrite: bool) -> Copy:
 
 def _copied(source: Path, target: Path, overwrite: bool) -> Copy:
     _check_target(source, target, overwrite)
-    part = target.with_name(target.name + ".part")
     try:
-        with _removed_on_failure(part):
-            _copy_pages(source, part)
+        with _part_of(target) as (descriptor, part):
+            _copy_pages(source, part, descriptor)
             copy = _checked(part, source)
+            _check_target(source, target, overwrite)
             _put_in_place(part, target)
     except sqlite3.Error as error:
         raise StoreError(f"{source}: {error}; the copy was not made") from None
     except OSError as error:
-        raise StoreError(f"{error.filename or part}: {error.strerror}; the copy was not made") from None
+        raise StoreError(f"{error.filename or target}: {error.strerror}; the copy was not made") from None
     return copy
 
 
@@ -91,17 +92,18 @@ def _check_target(source: Path, target: Path, overwrite: bool) -> None:
 
 
 @contextmanager
-def _removed_on_failure(part: Path) -> Iterator[None]:
-    part.unlink(missing_ok=True)
+def _part_of(target: Path) -> Iterator[tuple[int, Path]]:
+    """A new file beside the target, which is gone afterwards unless it was renamed."""
+    descriptor, name = tempfile.mkstemp(prefix=f"{target.name}.", suffix=".part", dir=target.absolute().parent)
     try:
-        yield
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
+        yield descriptor, Path(name)
+    finally:
+        os.close(descriptor)
+        Path(name).unlink(missing_ok=True)
 
 
-def _copy_pages(source: Path, part: Path) -> None:
-    with _created(part) as descriptor, closing(_opened(source, "ro")) as original, closing(_opened(part, "rw")) as copy:
+def _copy_pages(source: Path, part: Path, descriptor: int) -> None:
+    with closing(_opened(source, "ro")) as original, closing(_opened(part, "rw")) as copy:
         copy.execute("PRAGMA synchronous = off")
         original.execute("BEGIN")
         original.execute("SELECT count(*) FROM sqlite_schema").fetchone()
@@ -119,15 +121,6 @@ def _copy_pages(source: Path, part: Path) -> None:
         copy.execute("PRAGMA journal_mode = delete")
         copy.close()
         os.fsync(descriptor)
-
-
-@contextmanager
-def _created(part: Path) -> Iterator[int]:
-    descriptor = os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
 
 
 class _Pace:

@@ -16,7 +16,8 @@ DATABASE = "wukong.db"
 _CHECKED_BYTES = 32 * 1024 * 1024
 """Databases up to this size are checked whole at the start, which takes some tenths of a second."""
 _WAL_PAGES = 4000
-_WAL_KEPT_BYTES = 32 * 1024 * 1024
+WAL_KEPT_BYTES = 32 * 1024 * 1024
+"""SQLite cuts a longer log to this when it starts it anew."""
 BUSY_TIMEOUT_S = 5.0
 
 
@@ -108,7 +109,7 @@ class DatabaseFiles:
         connection.execute("PRAGMA journal_mode = wal")
         connection.execute(f"PRAGMA synchronous = {self._synchronous}")
         connection.execute(f"PRAGMA wal_autocheckpoint = {_WAL_PAGES}")
-        connection.execute(f"PRAGMA journal_size_limit = {_WAL_KEPT_BYTES}")
+        connection.execute(f"PRAGMA journal_size_limit = {WAL_KEPT_BYTES}")
         return connection
 
     def open_reader(self) -> sqlite3.Connection:

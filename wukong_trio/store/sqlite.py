@@ -108,6 +108,7 @@ class SQLiteStore(Store):
                 self._transact(lambda writer: writer.execute(_SMALL_WRITE))
         else:
             self._log_keeper.tend(self._writer)
+            self._measure()
 
     # Running
 
@@ -130,9 +131,15 @@ class SQLiteStore(Store):
                 raise
             self._note(str(error) if isinstance(error, _VanishedError) else f"{self._files.path}: {error}")
             raise StoreError(self._failure) from error
+        self._measure()
         if self._failure:
             self._note("")
         return result
+
+    def _measure(self) -> None:
+        with suppress(OSError):
+            # What is not there is found missing before the next write.
+            self._watch.measure()
 
     def _check_files(self) -> None:
         """Stops a write into a file that nobody will find again."""

@@ -24,14 +24,19 @@ class AnswerWriter:
 
     def encode(self, answer: HttpAnswer, *, keep_alive: bool) -> bytes:
         """An answer of the table."""
-        status, body, content_type, _ = answer
+        head = self.encode_head(answer, keep_alive=keep_alive)
+        return head + answer.body if answer.body else head
+
+    def encode_head(self, answer: HttpAnswer, *, keep_alive: bool) -> bytes:
+        """The same without the body, which follows."""
+        status, body, content_type, _, _ = answer
         head = self._heads.get((status, content_type, keep_alive))
         if head is None:
             # As many as there are statuses and types of content.
             head = self._heads[status, content_type, keep_alive] = _head(status, content_type, keep_alive)
         if status == HTTPStatus.NO_CONTENT:
             return b"%b%b\r\n" % (head, self._date)
-        return b"%b%bContent-Length: %d\r\n\r\n%b" % (head, self._date, len(body), body)
+        return b"%b%bContent-Length: %d\r\n\r\n" % (head, self._date, len(body))
 
     def refusal(self, http_status: int) -> bytes:
         """The last answer to a client that does not speak HTTP as it should."""

@@ -133,7 +133,18 @@ class NativeEngine:
 class _Connection:
     """One client, from the first byte to the last or to the hand-over."""
 
-    __slots__ = ("_answers", "_answers_bytes", "_engine", "_in_head", "_keep_alive", "_peer", "_reader", "_sock", "due")
+    __slots__ = (
+        "_answers",
+        "_answers_bytes",
+        "_engine",
+        "_held_bytes",
+        "_in_head",
+        "_keep_alive",
+        "_peer",
+        "_reader",
+        "_sock",
+        "due",
+    )
 
     def __init__(self, engine: NativeEngine, sock: socket.socket, peer: str) -> None:
         table = engine.table
@@ -143,6 +154,8 @@ class _Connection:
         self._reader = RequestReader(engine.paths, table.admit, table.bodies, peer)
         self._answers: list[bytes] = []
         self._answers_bytes = 0
+        self._held_bytes = 0
+        """What the budget of answers counts for the last one."""
         self._keep_alive = True
         self._in_head = False
         self.due = engine.now + time_limits.KEEP_ALIVE_S
@@ -156,6 +169,7 @@ class _Connection:
     def close(self) -> None:
         """Closes the socket; whoever waits for it gets a ClosedResourceError."""
         self._reader.release()
+        self._release_answer()
         if self._sock.fileno() >= 0:
             trio.lowlevel.notify_closing(self._sock)
             self._sock.close()
@@ -201,7 +215,10 @@ class _Connection:
                 self.due = _NEVER
                 answer = await answer
             self._keep_alive = keep_alive and not answer.close and not self._engine.stopping
-            self._queue(encode(answer, keep_alive=self._keep_alive))
+            if answer.held_bytes:
+                await self._write_long(answer)
+            else:
+                self._queue(encode(answer, keep_alive=self._keep_alive))
             if not self._keep_alive:
                 taken = None
                 break
@@ -234,13 +251,26 @@ class _Connection:
             self._in_head = True
             self.due = now + time_limits.HEAD_S
 
+    async def _write_long(self, answer: HttpAnswer) -> None:
+        """Sends an answer that the budget counts, without making another copy of it."""
+        self._held_bytes = answer.held_bytes
+        self._queue(self._engine.writer.encode_head(answer, keep_alive=self._keep_alive))
+        await self._flush()
+        self._queue(answer.body)
+        await self._flush()
+        self._release_answer()
+
+    def _release_answer(self) -> None:
+        self._engine.table.answers.give_back(self._held_bytes)
+        self._held_bytes = 0
+
     def _queue(self, data: bytes) -> None:
         self._answers.append(data)
         self._answers_bytes += len(data)
 
     async def _flush(self) -> None:
         """Sends what is answered; waits only if the socket does not take it at once."""
-        data = b"".join(self._answers)
+        data = self._answers[0] if len(self._answers) == 1 else b"".join(self._answers)
         self._answers.clear()
         self._answers_bytes = 0
         sent = self._send(data)

@@ -7,7 +7,7 @@ import socket
 from collections.abc import Sequence
 from functools import partial
 from logging import getLogger
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import trio
 from hypercorn.app_wrappers import ASGIWrapper
@@ -28,11 +28,15 @@ from quart_trio import QuartTrio
 
 from ..config import Address
 from ..net import API_SPARE, accept_connections
+from .answer_budget import AnswerBudget
 from .conversation import Conversation
 from .guard import Head
 from .table import CORS_HEADERS, ApiTable, HttpAnswer
 
 log = getLogger(__name__)
+
+_HELD_BYTES: Final = "wukong_trio.held_bytes"
+"""Where a request keeps what its answer takes of the budget."""
 
 
 class _App(QuartTrio):
@@ -52,10 +56,13 @@ class _Unhurried:
     Hypercorn reports a disconnect from inside the last send. Cancelled there, its own bookkeeping stops half-way: the
     connection is not used again, and `Connection: close` is not honoured. A request whose client leaves before its
     answer begins is cancelled here, as a whole.
+
+    When it returns, the answer is written or never will be.
     """
 
-    def __init__(self, app: ASGIFramework) -> None:
+    def __init__(self, app: ASGIFramework, budget: AnswerBudget) -> None:
         self._app = app
+        self._budget = budget
 
     async def __call__(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         answering = False
@@ -73,8 +80,11 @@ class _Unhurried:
             answering = True
             await send(event)
 
-        with trio.CancelScope() as whole:
-            await self._app(scope, receive_while_there, answer)
+        try:
+            with trio.CancelScope() as whole:
+                await self._app(scope, receive_while_there, answer)
+        finally:
+            self._budget.give_back(cast(dict[str, int], scope).get(_HELD_BYTES, 0))
 
 
 def create_app(table: ApiTable) -> QuartTrio:
@@ -82,12 +92,14 @@ def create_app(table: ApiTable) -> QuartTrio:
     app = _App("wukong_trio", static_folder=None)
     # The table counts, while the body comes; some versions of Quart would look only when it is there.
     app.config["MAX_CONTENT_LENGTH"] = None
-    app.asgi_app = _Unhurried(app.asgi_app)  # type: ignore[method-assign]
+    app.asgi_app = _Unhurried(app.asgi_app, table.answers)  # type: ignore[method-assign]
 
     @app.before_request
     async def answer() -> Response:
         announced_bytes = -1 if "Transfer-Encoding" in request.headers else request.content_length or 0
-        return _response(await table.dispatch(_head(request), announced_bytes, request.body))
+        answer = await table.dispatch(_head(request), announced_bytes, request.body)
+        cast(dict[str, int], request.scope)[_HELD_BYTES] = answer.held_bytes
+        return _response(answer)
 
     return app
 

@@ -19,7 +19,7 @@ from hypercorn.typing import AppWrapper, ConnectionState
 from hypercorn.utils import parse_socket_addr
 
 from . import time_limits
-from .strict_h11 import Awaited, StrictConnection
+from .strict_h11 import Awaited, BodyLimit, StrictConnection
 
 RECEIVE_BYTES: Final = 64 * 1024
 
@@ -27,7 +27,14 @@ RECEIVE_BYTES: Final = 64 * 1024
 class Conversation:
     """Serves one client with an ASGI app."""
 
-    def __init__(self, app: AppWrapper, config: Config, context: WorkerContext, sock: trio.socket.SocketType) -> None:
+    def __init__(
+        self,
+        app: AppWrapper,
+        config: Config,
+        context: WorkerContext,
+        body_limit: BodyLimit,
+        sock: trio.socket.SocketType,
+    ) -> None:
         """A connection that begins.
 
         Args:
@@ -37,7 +44,7 @@ class Conversation:
         self._config = config
         self._context = context
         self._sock = sock
-        self._h11 = StrictConnection(config.h11_max_incomplete_size)
+        self._h11 = StrictConnection(config.h11_max_incomplete_size, body_limit)
         self._reading = trio.CancelScope()
         self._receiving = trio.CancelScope()
         self._sending = trio.Lock()

@@ -52,13 +52,13 @@ class Guard:
         )
 
     @staticmethod
-    def is_open(head: Head) -> bool:
+    def is_open(method: str, path: str) -> bool:
         """Whether this is for everybody: preflights, probes, and where to connect, which clients ask themselves."""
-        return head.method == "OPTIONS" or head.path in PROBES or (head.path == "/route" and head.method == "GET")
+        return method == "OPTIONS" or path in PROBES or (path == "/route" and method == "GET")
 
     def refusal(self, head: Head) -> Refused | None:
         """Why this request is not for its caller; None if he may go on."""
-        if self.is_open(head):
+        if self.is_open(head.method, head.path):
             return None
         if self._tokens:
             # Not `any`: how long it takes must say nothing.

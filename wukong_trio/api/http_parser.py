@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 import httptools
 
-from .framing import ChunkedBody, FramingError, is_ambiguous
+from .framing import ChunkedBody, FramingError, has_too_many_lines, is_ambiguous
 from .guard import Head
 from .table import BodyBudget, HttpAnswer
 
@@ -161,6 +161,8 @@ class RequestReader:
             return _hopeless(data, start, unsearched)
         head_bytes = data[start:end]
         if head_bytes != self._head_bytes:
+            if has_too_many_lines(head_bytes):
+                return Refusal(431)
             refused = self._read_head(head_bytes)
             if refused is not None:
                 self._position = end

@@ -137,6 +137,7 @@ class QuartEngine:
         self._config.accesslog = None
         self._config.errorlog = getLogger("hypercorn.error")
         self._context = WorkerContext(None)
+        self._new_conversation = partial(Conversation, self._app, self._config, self._context, table.body_limit)
         self._conversations: set[Conversation] = set()
         self._changed = trio.Event()
 
@@ -156,7 +157,7 @@ class QuartEngine:
         Args:
             early: what was already read from it.
         """
-        conversation = Conversation(self._app, self._config, self._context, trio.socket.from_stdlib_socket(sock))
+        conversation = self._new_conversation(trio.socket.from_stdlib_socket(sock))
         self._conversations.add(conversation)
         try:
             await conversation.run(early)

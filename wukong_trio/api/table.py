@@ -168,9 +168,13 @@ class ApiTable:
         if refused is not None:
             self.journal.refused(head, refused.http_status)
             return _error(refused.http_status, refused.message) if refused.message else HttpAnswer(refused.http_status)
-        if self._guard.is_open(head):
+        return self.body_limit(head.method, head.path)
+
+    def body_limit(self, method: str, path: str) -> int:
+        """How many bytes the body of such a request may have."""
+        if self._guard.is_open(method, path):
             return min(OPEN_BODY_BYTES, self._body_bytes)
-        endpoint = self._endpoints.get((head.method, head.path))
+        endpoint = self._endpoints.get((method, path))
         return self._body_bytes if endpoint is not None and endpoint.takes_lists else self._small_body_bytes
 
     def waits(self, head: Head, body: bytes | bytearray) -> bool:

@@ -22,6 +22,8 @@ from . import time_limits
 from .strict_h11 import Awaited, BodyLimit, StrictConnection
 
 RECEIVE_BYTES: Final = 64 * 1024
+HEAD_RECEIVE_BYTES: Final = 16 * 1024
+"""While no body is awaited."""
 
 
 class Conversation:
@@ -92,7 +94,8 @@ class Conversation:
     async def _receive(self) -> bytes | None:
         """The next bytes, empty when the client has ended its side; None if it is gone, or over time."""
         with trio.CancelScope(deadline=self._due()) as self._receiving, suppress(OSError, trio.ClosedResourceError):
-            return await self._sock.recv(RECEIVE_BYTES)
+            in_body = self._h11.awaited is Awaited.BODY
+            return await self._sock.recv(RECEIVE_BYTES if in_body else HEAD_RECEIVE_BYTES)
         return None
 
     def _due(self) -> float:

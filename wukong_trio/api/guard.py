@@ -26,6 +26,7 @@ class Head(NamedTuple):
     """The header of that name as it came; empty if it is missing. So are the next two."""
     host: str
     origin: str
+    """Several are one list, which is nobody's origin."""
     peer: str
     """The address of the caller."""
 
@@ -77,7 +78,7 @@ class Guard:
         try:
             parts = urlsplit(origin)
             # The page came from here itself: its Host is looked at next.
-            return is_loopback(parts.hostname or "") or (bool(parts.netloc) and parts.netloc == head.host.lower())
+            return is_loopback(host_name(parts.netloc)) or (bool(parts.netloc) and parts.netloc == head.host.lower())
         except ValueError:
             return False
 

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 log = getLogger(__name__)
 
 RECEIVE_BYTES: Final = 64 * 1024
+HEAD_RECEIVE_BYTES: Final = 16 * 1024
+"""Less is received while no head is complete: until then nothing is known of the client."""
 UNSENT_BYTES: Final = 64 * 1024
 """Answers to pipelined requests are collected up to this size."""
 TICK_S: Final = 1.0
@@ -184,7 +186,7 @@ class _Connection:
         while self._keep_alive:
             await trio.lowlevel.wait_readable(self._sock)
             try:
-                data = self._sock.recv(RECEIVE_BYTES)
+                data = self._sock.recv(RECEIVE_BYTES if self._reader.reading_body else HEAD_RECEIVE_BYTES)
             except BlockingIOError:
                 continue
             if data:

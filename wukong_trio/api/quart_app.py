@@ -113,7 +113,7 @@ def _head(request: Request) -> Head:
         request.query_string.decode("latin-1"),
         headers.get("Token", "").encode("latin-1"),
         headers.get("Host", ""),
-        headers.get("Origin", ""),
+        ", ".join(headers.getlist("Origin")),
         str(Address(host, port)),
     )
 

@@ -35,7 +35,8 @@ SMALL_BODY_BYTES: Final = 1024 * 1024
 OPEN_BODY_BYTES: Final = 16 * 1024
 """For what everybody may ask; nothing of it is used."""
 BODIES_AT_ONCE: Final = 2
-"""So many of the largest bodies may be collected at the same time, or more of smaller ones."""
+"""So many of the largest bodies may be collected at the same time, or more of smaller ones. Without a manager token it
+is one, because anybody may send it."""
 JSON: Final = "application/json; charset=utf-8"
 CORS_HEADERS: Final = (
     ("Access-Control-Allow-Origin", "*"),
@@ -147,7 +148,8 @@ class ApiTable:
     def __init__(self, context: ApiContext, endpoints: Iterable[Endpoint[Any]]) -> None:
         limits = context.config.limits
         self.journal = Journal()
-        self.bodies = BodyBudget(max(BODIES_AT_ONCE * limits.http_body_bytes, 16 * SMALL_BODY_BYTES))
+        at_once = BODIES_AT_ONCE if context.config.auth.manager_token else 1
+        self.bodies = BodyBudget(max(at_once * limits.http_body_bytes, 16 * SMALL_BODY_BYTES))
         self.answers = AnswerBudget()
         self._context = context
         self._endpoints = {(endpoint.method, endpoint.path): endpoint for endpoint in endpoints}

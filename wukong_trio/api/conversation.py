@@ -7,6 +7,7 @@ may keep us waiting; it follows from what the client owes next.
 
 import socket
 from contextlib import suppress
+from math import inf
 from typing import Final
 
 import trio
@@ -52,6 +53,7 @@ class Conversation:
         self._sending = trio.Lock()
         self._head_due: float | None = None
         """When the head that has begun must be complete."""
+        self._heard_at = trio.current_time()
 
     async def run(self, early: bytes) -> None:
         """Serves until the connection has to be closed; the caller closes it.
@@ -75,12 +77,19 @@ class Conversation:
                 if early:
                     await protocol.handle(RawData(early))
                 while (data := await self._receive()) is not None:
+                    self._heard_at = trio.current_time()
                     await protocol.handle(RawData(data))
                     if not data:
                         break
             await protocol.handle(Closed())
         if self._reading.cancelled_caught:
             await self._part()
+
+    @property
+    def idle_since(self) -> float:
+        """When the client was last heard of; infinite while the server is at work for it, and once this is closed."""
+        idle = self._sock.fileno() >= 0 and self._h11.awaited is not Awaited.NOTHING
+        return self._heard_at if idle else inf
 
     def stop(self) -> None:
         """Ends it at once if the client has nothing under way, else after the next answer."""

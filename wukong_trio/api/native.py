@@ -10,6 +10,7 @@ from contextlib import suppress
 from functools import partial
 from http import HTTPStatus
 from importlib import import_module
+from itertools import chain
 from logging import getLogger
 from typing import TYPE_CHECKING, Final
 
@@ -21,6 +22,7 @@ from ..supervision import supervise
 from . import time_limits
 from .http_answers import AnswerWriter
 from .http_parser import HandOver, Refusal, Request, RequestReader
+from .room import close_idle
 from .table import ApiTable, HttpAnswer
 
 if TYPE_CHECKING:
@@ -48,7 +50,8 @@ class NativeEngine:
         self.now = 0.0
         """Trio's clock, at most TICK_S old."""
         self.stopping = False
-        self._connections: set[_Connection] = set()
+        self._connections: dict[_Connection, None] = {}
+        """In the order in which they came."""
         self._changed = trio.Event()
         self._reference: QuartEngine | None = None
         self._loading = trio.Lock()
@@ -63,7 +66,13 @@ class NativeEngine:
         connections.start_soon(supervise, "the clock of HTTP connections", self._watch)
         async with trio.open_nursery() as nursery:
             for sock in sockets:
-                nursery.start_soon(partial(accept_connections, sock, take, spare_descriptors=API_SPARE))
+                nursery.start_soon(
+                    partial(accept_connections, sock, take, spare_descriptors=API_SPARE, make_room=self._make_room)
+                )
+
+    def _make_room(self) -> bool:
+        handed_over = self._reference.conversations if self._reference is not None else ()
+        return close_idle(chain(self._connections, handed_over))
 
     async def _watch(self) -> None:
         """Ends the connections that keep the server waiting for too long, until cancelled."""
@@ -81,7 +90,7 @@ class NativeEngine:
     async def _serve(self, sock: socket.socket, peer: str) -> None:
         """One connection, closed at the end. An error in it ends here, in one log line."""
         connection = _Connection(self, sock, peer)
-        self._connections.add(connection)
+        self._connections[connection] = None
         try:
             outcome = await connection.run()
             if outcome is not None:
@@ -92,7 +101,7 @@ class NativeEngine:
             log.exception("an HTTP connection was dropped")
         finally:
             connection.close()
-            self._connections.discard(connection)
+            del self._connections[connection]
             self._changed.set()
 
     async def _hand_over(self, sock: socket.socket, unread: bytes) -> None:
@@ -167,6 +176,17 @@ class _Connection:
     def at_work(self) -> bool:
         """A request is answered, or the answer is on its way. Half a request is nothing that anybody waits for."""
         return self.due == _NEVER
+
+    @property
+    def idle_since(self) -> float:
+        """When the client was last heard of, or its head began; infinite while the server is at work, and once this is
+        closed.
+        """
+        if self._sock.fileno() < 0:
+            return _NEVER
+        if self._in_head:
+            return self.due - time_limits.HEAD_S
+        return self.due - (time_limits.BODY_PAUSE_S if self._reader.reading_body else time_limits.KEEP_ALIVE_S)
 
     def close(self) -> None:
         """Closes the socket; whoever waits for it gets a ClosedResourceError."""

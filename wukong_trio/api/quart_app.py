@@ -31,6 +31,7 @@ from ..net import API_SPARE, accept_connections
 from .answer_budget import AnswerBudget
 from .conversation import Conversation
 from .guard import Head
+from .room import close_idle
 from .table import CORS_HEADERS, ApiTable, HttpAnswer
 
 log = getLogger(__name__)
@@ -138,7 +139,7 @@ class QuartEngine:
         self._config.errorlog = getLogger("hypercorn.error")
         self._context = WorkerContext(None)
         self._new_conversation = partial(Conversation, self._app, self._config, self._context, table.body_limit)
-        self._conversations: set[Conversation] = set()
+        self.conversations: set[Conversation] = set()
         self._changed = trio.Event()
 
     async def accept(self, sockets: Sequence[socket.socket], connections: trio.Nursery) -> None:
@@ -149,7 +150,12 @@ class QuartEngine:
 
         async with trio.open_nursery() as nursery:
             for sock in sockets:
-                nursery.start_soon(partial(accept_connections, sock, take, spare_descriptors=API_SPARE))
+                nursery.start_soon(
+                    partial(accept_connections, sock, take, spare_descriptors=API_SPARE, make_room=self._make_room)
+                )
+
+    def _make_room(self) -> bool:
+        return close_idle(self.conversations)
 
     async def serve(self, sock: socket.socket, early: bytes = b"") -> None:
         """One connection, closed at the end. An error in it ends here, in one log line.
@@ -158,7 +164,7 @@ class QuartEngine:
             early: what was already read from it.
         """
         conversation = self._new_conversation(trio.socket.from_stdlib_socket(sock))
-        self._conversations.add(conversation)
+        self.conversations.add(conversation)
         try:
             await conversation.run(early)
         except* OSError:
@@ -167,23 +173,23 @@ class QuartEngine:
             log.exception("an HTTP connection was dropped")
         finally:
             conversation.close()
-            self._conversations.discard(conversation)
+            self.conversations.discard(conversation)
             self._changed.set()
 
     async def stop(self) -> None:
         """Closes connections with nothing under way, and the others after their next answer, from now on."""
         await self._context.terminated.set()
-        for conversation in self._conversations:
+        for conversation in self.conversations:
             conversation.stop()
 
     async def finish(self) -> None:
         """The same; returns when none is left."""
         await self.stop()
-        while self._conversations:
+        while self.conversations:
             self._changed = trio.Event()
             await self._changed.wait()
 
     def abort(self) -> None:
         """Closes what is still open."""
-        for conversation in self._conversations:
+        for conversation in self.conversations:
             conversation.close()

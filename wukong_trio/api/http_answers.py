@@ -22,13 +22,8 @@ class AnswerWriter:
         """Reads the clock for the `Date` of the following answers."""
         self._date = b"Date: %b\r\n" % formatdate(usegmt=True).encode()
 
-    def encode(self, answer: HttpAnswer, *, keep_alive: bool) -> bytes:
-        """An answer of the table."""
-        head = self.encode_head(answer, keep_alive=keep_alive)
-        return head + answer.body if answer.body else head
-
-    def encode_head(self, answer: HttpAnswer, *, keep_alive: bool) -> bytes:
-        """The same without the body, which follows."""
+    def encode(self, answer: HttpAnswer, *, keep_alive: bool, with_body: bool = True) -> bytes:
+        """An answer of the table. Without the body, that has to follow."""
         status, body, content_type, _, _ = answer
         head = self._heads.get((status, content_type, keep_alive))
         if head is None:
@@ -36,7 +31,7 @@ class AnswerWriter:
             head = self._heads[status, content_type, keep_alive] = _head(status, content_type, keep_alive)
         if status == HTTPStatus.NO_CONTENT:
             return b"%b%b\r\n" % (head, self._date)
-        return b"%b%bContent-Length: %d\r\n\r\n" % (head, self._date, len(body))
+        return b"%b%bContent-Length: %d\r\n\r\n%b" % (head, self._date, len(body), body if with_body else b"")
 
     def refusal(self, http_status: int) -> bytes:
         """The last answer to a client that does not speak HTTP as it should."""

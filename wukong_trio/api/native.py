@@ -276,7 +276,7 @@ class _Connection:
     async def _write_long(self, answer: HttpAnswer) -> None:
         """Sends an answer that the budget counts, without making another copy of it."""
         self._held_bytes = answer.held_bytes
-        self._queue(self._engine.writer.encode_head(answer, keep_alive=self._keep_alive))
+        self._queue(self._engine.writer.encode(answer, keep_alive=self._keep_alive, with_body=False))
         await self._flush()
         self._queue(answer.body)
         await self._flush()

@@ -1,6 +1,11 @@
 """Names and addresses of machines, as text."""
 
+import re
 from ipaddress import ip_address
+from typing import Final
+
+_AUTHORITY: Final = re.compile(r"(?:\[(?P<address>[0-9a-f:.]+)\]|(?P<name>[^\[\]:@%/\\\s]*))(?::[0-9]{0,5})?")
+"""No user before the host, no zone in an address, and no port but a number."""
 
 
 def is_address(host: str) -> bool:
@@ -21,8 +26,6 @@ def is_loopback(host: str) -> bool:
 
 
 def host_name(authority: str) -> str:
-    """The host of `host`, `host:port`, `[address]` or `[address]:port`, in lower case."""
-    host, colon, port = authority.lower().rpartition(":")
-    if not colon or "]" in port:
-        host = authority.lower()
-    return host[1:-1] if host.startswith("[") and host.endswith("]") else host.removesuffix(".")
+    """The host of `host`, `host:port`, `[address]` or `[address]:port`, in lower case; empty if it is none of these."""
+    match = _AUTHORITY.fullmatch(authority.lower())
+    return (match["address"] or match["name"].removesuffix(".")) if match is not None else ""

@@ -68,7 +68,11 @@ def bind_tcp(address: Address, *, setting: str) -> socket.socket:
 
 
 async def accept_connections(
-    listener: socket.socket, take: Callable[[socket.socket, Any], None], *, spare_descriptors: int
+    listener: socket.socket,
+    take: Callable[[socket.socket, Any], None],
+    *,
+    spare_descriptors: int,
+    make_room: Callable[[], bool] = lambda: False,
 ) -> None:
     """Accepts for as long as it is not cancelled; then the listener is closed.
 
@@ -76,6 +80,7 @@ async def accept_connections(
         take: gets each connection, non-blocking, and the address of its other side; must not wait.
         spare_descriptors: how many of the process's descriptors this listener leaves for others. Where that many are
             left, connections are closed as soon as they are accepted, so that nobody waits for an answer.
+        make_room: asked before that; closes other connections, or returns False if there are none to close.
     """
     shortage = _Shortage()
     try:
@@ -87,10 +92,15 @@ async def accept_connections(
                     sock, address = listener.accept()
                     # The kernel gives the lowest free number: the number of a new descriptor is how many are in use.
                     if sock.fileno() >= usable:
-                        sock.close()
                         shortage.refused()
-                        continue
-                    if shortage.began:
+                        if make_room():
+                            # It gets the number that became free, so that numbers go on saying how many are in use.
+                            sock, high = sock.dup(), sock
+                            high.close()
+                        if sock.fileno() >= usable:
+                            sock.close()
+                            continue
+                    elif shortage.began:
                         shortage.accepted()
                     sock.setblocking(False)
                     take(sock, address)
@@ -138,8 +148,8 @@ class _Shortage:
     def refused(self) -> None:
         if not self._refused:
             log.warning(
-                "too many open files: new connections are refused; raise the limit of this process (now %d) "
-                "with `ulimit -n` or LimitNOFILE=",
+                "too many open files: new connections are refused, or idle ones closed; raise the limit of this "
+                "process (now %d) with `ulimit -n` or LimitNOFILE=",
                 _descriptor_limit(),
             )
         self._refused += 1
@@ -148,5 +158,5 @@ class _Shortage:
     def accepted(self) -> None:
         # At the limit, refusals and others take turns. That is one shortage, not many.
         if trio.current_time() - self._last > _SHORTAGE_OVER_S:
-            log.warning("connections are accepted again; %d were refused", self._refused)
+            log.warning("there is room for connections again; %d were too many", self._refused)
             self._refused = 0

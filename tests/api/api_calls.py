@@ -6,12 +6,46 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any, Self
 
 import httpx
+import trio
 
 from wukong_trio import Server
+from wukong_trio.model import Device
+from wukong_trio.store.memory import MemoryStore
 
 OpenServer = Callable[..., AbstractAsyncContextManager[Server]]
 OK = {"status": 200}
 P = b64encode(b'{"type":1}').decode()
+
+
+async def read_all(stream: trio.SocketStream) -> bytes:
+    """Everything until the server closes the connection."""
+    received = b""
+    async for data in stream:
+        received += data
+    return received
+
+
+async def read_until(stream: trio.SocketStream, end: bytes) -> bytes:
+    """Everything up to a certain end."""
+    received = b""
+    while not received.endswith(end):
+        data = await stream.receive_some()
+        assert data, received
+        received += data
+    return received
+
+
+class SlowStore(MemoryStore):
+    """Its writes last until they are let go."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun, self.go_on = trio.Event(), trio.Event()
+
+    async def put_device(self, device: Device) -> None:
+        self.begun.set()
+        await self.go_on.wait()
+        await super().put_device(device)
 
 
 class Api:

@@ -2,7 +2,7 @@
 
 import json
 import random
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 
 import pytest
 import trio
@@ -169,3 +169,25 @@ async def test_bodies_that_are_collected_have_a_common_limit(open_server: OpenSe
                 if answer.status_code == 200:
                     break
             assert answer.status_code == 200
+
+
+@pytest.mark.parametrize(("token", "at_once"), [("", 1), ("k", 2)])
+async def test_without_a_token_one_of_the_largest_bodies_is_collected_at_a_time(
+    open_server: OpenServer, token: str, at_once: int
+) -> None:
+    size = 17_000_000
+    head = b"POST /route/batch HTTP/1.1\r\nHost: localhost\r\ntoken: %b\r\nContent-Length: %d\r\n\r\n["
+    with trio.fail_after(20):
+        async with (
+            open_server(limits={"http_body_bytes": size}, auth={"manager_token": token}) as server,
+            AsyncExitStack() as stack,
+        ):
+            for number in range(at_once + 1):
+                stream = await stack.enter_async_context(await connect(server))
+                with suppress(trio.BrokenResourceError):
+                    await stream.send_all(head % (token.encode(), size) + b" " * (size - 2))
+                # Until it is known that no answer comes, the server may still be reading.
+                with trio.move_on_after(0.5) as quiet:
+                    with suppress(trio.BrokenResourceError):
+                        await stream.receive_some()
+                assert quiet.cancelled_caught == (number < at_once)

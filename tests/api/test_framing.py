@@ -7,11 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wukong_trio.api.framing import (
+    HEADER_LINES,
     LINE_LIMIT_BYTES,
     SMALL_CHUNK_BYTES,
     SPARE_BYTES,
     ChunkedBody,
     FramingError,
+    has_too_many_lines,
     is_ambiguous,
 )
 
@@ -56,9 +58,9 @@ def test_ambiguous_heads(lines: bytes) -> None:
     assert is_ambiguous(HEAD % lines)
 
 
-def read(parts: list[bytes], limit_bytes: int | None = 1000) -> tuple[bytes, bytes]:
+def read(parts: list[bytes], limit_bytes: int = 1000, *, keep: bool = True) -> tuple[bytes, bytes]:
     """The data of a body that arrives in parts, and what follows it."""
-    body, rest = ChunkedBody(limit_bytes=limit_bytes), b""
+    body, rest = ChunkedBody(limit_bytes=limit_bytes, keep=keep), b""
     for part in parts:
         rest += part[body.receive(part) :]
     assert body.complete
@@ -107,7 +109,7 @@ def test_the_limit_of_the_data() -> None:
     with pytest.raises(FramingError) as refused:
         read([b"5\r\nhello\r\n6\r\nhello!\r\n0\r\n\r\n"], 10)
     assert refused.value.http_status == 413
-    assert read([b"5\r\nhello\r\n0\r\n\r\n"], None) == (b"", b"")
+    assert read([b"5\r\nhello\r\n0\r\n\r\n"], 1, keep=False) == (b"", b"")
 
 
 @pytest.mark.parametrize("limit_bytes", [1000, 10 * SPARE_BYTES])
@@ -129,3 +131,12 @@ def test_the_limit_of_lines(wire: bytes) -> None:
         with pytest.raises(FramingError) as refused:
             read(parts)
         assert refused.value.http_status == 431
+
+
+def test_the_limit_of_header_lines() -> None:
+    assert not has_too_many_lines(HEAD % (b"a: b\r\n" * (HEADER_LINES - HEAD.count(b"\n") + 2)))
+    assert has_too_many_lines(HEAD % (b"a: b\r\n" * (HEADER_LINES - HEAD.count(b"\n") + 3)))
+    read([b"0\r\n" + b"a: b\r\n" * HEADER_LINES + b"\r\n"])
+    with pytest.raises(FramingError) as refused:
+        read([b"0\r\n" + b"a: b\r\n" * (HEADER_LINES + 1)])
+    assert refused.value.http_status == 431

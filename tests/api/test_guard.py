@@ -42,6 +42,18 @@ def status(config: Config, head: Head) -> int:
         ("", "192.0.2.7", 0),
         ("", "localhost.evil.example", 403),
         ("", "127.0.0.1.evil.example", 403),
+        ("", "localhost:x@evil.example", 403),
+        ("", "localhost:1@evil.example", 403),
+        ("", "x@localhost", 403),
+        ("", "localhost:x", 403),
+        ("", "localhost:", 0),
+        ("", "[fe80::1%evil.example]", 403),
+        ("", "fe80::1%evil.example", 403),
+        ("", "[::1]x:5001", 403),
+        ("http://[::1%evil.example]", "127.0.0.1:5001", 403),
+        ("http://localhost:1@evil.example", "127.0.0.1:5001", 403),
+        ("http://localhost, http://evil.example", "127.0.0.1:5001", 403),
+        ("http://localhost:x@evil.example", "localhost:x@evil.example", 403),
     ],
 )
 def test_pages_and_hosts_without_a_manager_token(origin: str, host: str, expected: int) -> None:
@@ -109,6 +121,12 @@ async def test_refusals_over_the_wire(api: Api) -> None:
             assert (answer.status_code, answer.headers["Access-Control-Allow-Origin"]) == (200, "*")
     assert await api.get("/user/systemuids") == []
     assert (await api.http.get("/user/systemuids", headers={"Origin": "http://localhost:1"})).status_code == 200
+
+
+async def test_several_origins_are_refused(api: Api) -> None:
+    for path in ("/user/systemuids", "/nope"):
+        headers = [("Origin", "http://localhost"), ("Origin", "http://evil.example")]
+        assert (await api.http.get(path, headers=headers)).status_code == 403
 
 
 @pytest.mark.parametrize("token", ["密码", "pässword"])

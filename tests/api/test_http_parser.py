@@ -1,5 +1,6 @@
 """Reading requests, over bytes alone."""
 
+import tracemalloc
 from itertools import pairwise
 
 import pytest
@@ -213,3 +214,22 @@ def test_what_is_awaited() -> None:
     for part, between, body in ((POST[:5], False, False), (POST[5:-1], False, True), (POST[-1:], True, False)):
         assert len(outcomes(one, part)) == between
         assert (one.between_requests, one.reading_body) == (between, body)
+
+
+@pytest.mark.parametrize(
+    "framing", [b"Content-Length: 1000000\r\n\r\n", b"Transfer-Encoding: chunked\r\n\r\nf4240\r\n"]
+)
+def test_beside_half_a_body_nothing_is_kept(framing: bytes) -> None:
+    part_bytes = 64 * 1024
+    requests = [reader(1_000_000, budget=BodyBudget(10**9)) for _ in range(20)]
+    tracemalloc.start()
+    try:
+        for request in requests:
+            request.receive(b"POST /route HTTP/1.1\r\nHost: a\r\n" + framing)
+            assert request.take() is None
+            request.receive(bytes(part_bytes))
+            assert request.take() is None
+        held_bytes, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held_bytes < 1.5 * part_bytes * len(requests)

@@ -7,13 +7,11 @@ from collections.abc import AsyncIterator
 import pytest
 import trio
 import trio.testing
-from api_calls import P
+from api_calls import P, SlowStore, read_all, read_until
 from exchanges import connect, exchange
 
 from wukong_trio import Server
 from wukong_trio.api import native, time_limits
-from wukong_trio.model import Device
-from wukong_trio.store.memory import MemoryStore
 from wukong_trio.testing import open_test_server
 
 GET = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n%b\r\n"
@@ -31,23 +29,6 @@ async def server() -> AsyncIterator[Server]:
     with trio.fail_after(20):
         async with open_test_server(engine="native", limits={"http_body_bytes": 5_000_000}) as server:
             yield server
-
-
-async def read_all(stream: trio.SocketStream) -> bytes:
-    """Everything until the server closes the connection."""
-    received = b""
-    async for data in stream:
-        received += data
-    return received
-
-
-async def read_until(stream: trio.SocketStream, end: bytes) -> bytes:
-    received = b""
-    while not received.endswith(end):
-        data = await stream.receive_some()
-        assert data, received
-        received += data
-    return received
 
 
 async def send_for_ever(stream: trio.SocketStream, data: bytes, pause_s: float = 0) -> None:
@@ -174,19 +155,6 @@ async def test_a_client_that_takes_nothing_is_dropped(server: Server, monkeypatc
     async with await connect(server) as stream:
         with pytest.raises(trio.BrokenResourceError):
             await send_for_ever(stream, large)
-
-
-class SlowStore(MemoryStore):
-    """Its writes last until they are let go."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.begun, self.go_on = trio.Event(), trio.Event()
-
-    async def put_device(self, device: Device) -> None:
-        self.begun.set()
-        await self.go_on.wait()
-        await super().put_device(device)
 
 
 @pytest.mark.parametrize("before", [b"", OTHER], ids=["native", "handed over"])

@@ -3,16 +3,19 @@
 import errno
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
+import h11
 import pytest
 import trio
 import trio.testing
+from api_calls import SlowStore, read_all, read_until
 from exchanges import connect, exchange
 
 from wukong_trio import Server
 from wukong_trio.api import time_limits
+from wukong_trio.api.framing import SMALL_CHUNK_BYTES
 from wukong_trio.testing import open_test_server
 
 HOST = b" HTTP/1.1\r\nHost: localhost\r\n"
@@ -42,23 +45,6 @@ async def talk(engine: str, **changes: Any) -> AsyncIterator[tuple[Server, trio.
                 await stream.send_all(OTHER)
                 await read_until(stream, b"not found" if "auth" not in changes else b"\r\n\r\n")
             yield server, stream
-
-
-async def read_until(stream: trio.SocketStream, end: bytes) -> bytes:
-    received = b""
-    while not received.endswith(end):
-        data = await stream.receive_some()
-        assert data, received
-        received += data
-    return received
-
-
-async def read_all(stream: trio.SocketStream) -> bytes:
-    """Everything until the server closes the connection."""
-    received = b""
-    async for data in stream:
-        received += data
-    return received
 
 
 async def drip(stream: trio.SocketStream, data: bytes, pause_s: float) -> None:
@@ -144,6 +130,43 @@ async def test_a_body_in_chunks_has_the_same_limit(engine: str) -> None:
         await trio.testing.wait_all_tasks_blocked(0.05)
         await stream.send_all(b"1\r\nx\r\n")
         assert (await read_all(stream)).startswith(b"HTTP/1.1 413")
+
+
+@pytest.mark.parametrize("path", [b"/channel/info", b"/healthz"])
+async def test_small_chunks_have_a_limit(engine: str, path: bytes) -> None:
+    limit_bytes = BODY_LIMIT_BYTES if path != b"/healthz" else 16 * 1024
+    most = limit_bytes // (SMALL_CHUNK_BYTES - 1)
+    head = b"POST %b%bTransfer-Encoding: chunked\r\n\r\n" % (path, HOST)
+    if path == b"/healthz":
+        head = head.replace(b"POST", b"GET")
+    for count, statuses in ((most, (200, 400)), (most + 1, (413,))):
+        async with talk(engine) as (_, stream):
+            await stream.send_all(head + b"1\r\n \r\n" * count)
+            # The rest comes later, or the server would not have read all before.
+            await trio.testing.wait_all_tasks_blocked(0.1)
+            with suppress(trio.BrokenResourceError):
+                await stream.send_all(b"0\r\n\r\n")
+            assert int(bytes(await stream.receive_some()).split()[1]) in statuses
+
+
+async def test_what_follows_the_last_request_is_not_kept(engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = []
+    receive = h11.Connection.receive_data
+    monkeypatch.setattr(
+        h11.Connection, "receive_data", lambda self, data: (kept.append(len(data)), receive(self, data))[1]
+    )
+    store = SlowStore()
+    async with talk(engine, store=store) as (_, stream):
+        body = b'{"uid":"ann","token":"t"}'
+        head = b"POST /user/token" + HOST + b"Connection: close\r\nContent-Length: %d\r\n\r\n" % len(body)
+        await stream.send_all(head + body)
+        await store.begun.wait()
+        for _ in range(20):
+            await stream.send_all(b"x" * 50_000)
+        await trio.testing.wait_all_tasks_blocked(0.05)
+        store.go_on.set()
+        assert b"200" in bytes(await stream.receive_some(15))
+    assert sum(kept) < 200_000
 
 
 async def test_who_offers_http_2_writes_no_log(engine: str, caplog: pytest.LogCaptureFixture) -> None:

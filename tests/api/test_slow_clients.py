@@ -167,3 +167,22 @@ async def test_a_system_account_counts_though_the_caller_left(open_server: OpenS
                         b"GET /user/systemuids HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
                     )
                     received = b"".join([bytes(part) async for part in stream])
+
+
+async def test_little_is_received_before_a_request_is_known(
+    open_server: OpenServer, engine: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    part = (RequestReader, "receive") if engine == "native" else (StrictConnection, "receive_data")
+    receive, sizes = getattr(*part), []
+
+    def measured(self: object, data: bytes) -> None:
+        sizes.append(len(data))
+        receive(self, data)
+
+    monkeypatch.setattr(*part, measured)
+    body = b'["%b"]' % (b"x" * 300_000)
+    with trio.fail_after(10):
+        async with open_server() as server, await connect(server) as stream:
+            await stream.send_all(post(b"/route/batch", body))
+            await stream.receive_some()
+    assert sizes[0] <= 16 * 1024 < max(sizes)

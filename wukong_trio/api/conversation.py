@@ -7,6 +7,7 @@ may keep us waiting; it follows from what the client owes next.
 
 import socket
 from contextlib import suppress
+from math import inf
 from typing import Final
 
 import trio
@@ -19,15 +20,24 @@ from hypercorn.typing import AppWrapper, ConnectionState
 from hypercorn.utils import parse_socket_addr
 
 from . import time_limits
-from .strict_h11 import Awaited, StrictConnection
+from .strict_h11 import Awaited, BodyLimit, StrictConnection
 
 RECEIVE_BYTES: Final = 64 * 1024
+HEAD_RECEIVE_BYTES: Final = 16 * 1024
+"""While no body is awaited."""
 
 
 class Conversation:
     """Serves one client with an ASGI app."""
 
-    def __init__(self, app: AppWrapper, config: Config, context: WorkerContext, sock: trio.socket.SocketType) -> None:
+    def __init__(
+        self,
+        app: AppWrapper,
+        config: Config,
+        context: WorkerContext,
+        body_limit: BodyLimit,
+        sock: trio.socket.SocketType,
+    ) -> None:
         """A connection that begins.
 
         Args:
@@ -37,12 +47,13 @@ class Conversation:
         self._config = config
         self._context = context
         self._sock = sock
-        self._h11 = StrictConnection(config.h11_max_incomplete_size)
+        self._h11 = StrictConnection(config.h11_max_incomplete_size, body_limit)
         self._reading = trio.CancelScope()
         self._receiving = trio.CancelScope()
         self._sending = trio.Lock()
         self._head_due: float | None = None
         """When the head that has begun must be complete."""
+        self._heard_at = trio.current_time()
 
     async def run(self, early: bytes) -> None:
         """Serves until the connection has to be closed; the caller closes it.
@@ -66,12 +77,19 @@ class Conversation:
                 if early:
                     await protocol.handle(RawData(early))
                 while (data := await self._receive()) is not None:
+                    self._heard_at = trio.current_time()
                     await protocol.handle(RawData(data))
                     if not data:
                         break
             await protocol.handle(Closed())
         if self._reading.cancelled_caught:
             await self._part()
+
+    @property
+    def idle_since(self) -> float:
+        """When the client was last heard of; infinite while the server is at work for it, and once this is closed."""
+        idle = self._sock.fileno() >= 0 and self._h11.awaited is not Awaited.NOTHING
+        return self._heard_at if idle else inf
 
     def stop(self) -> None:
         """Ends it at once if the client has nothing under way, else after the next answer."""
@@ -85,7 +103,8 @@ class Conversation:
     async def _receive(self) -> bytes | None:
         """The next bytes, empty when the client has ended its side; None if it is gone, or over time."""
         with trio.CancelScope(deadline=self._due()) as self._receiving, suppress(OSError, trio.ClosedResourceError):
-            return await self._sock.recv(RECEIVE_BYTES)
+            in_body = self._h11.awaited is Awaited.BODY
+            return await self._sock.recv(RECEIVE_BYTES if in_body else HEAD_RECEIVE_BYTES)
         return None
 
     def _due(self) -> float:

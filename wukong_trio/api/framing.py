@@ -10,6 +10,9 @@ from typing import Final
 LINE_LIMIT_BYTES: Final = 16 * 1024
 """Of a chunk's first line, and of all trailers together."""
 
+HEADER_LINES: Final = 128
+"""In a head, and among trailers. Each line costs many times its bytes once it is read."""
+
 SMALL_CHUNK_BYTES: Final = 64
 """Each chunk costs time, whatever is in it: what smaller ones lack is limited as well."""
 SPARE_BYTES: Final = 16 * 1024
@@ -41,31 +44,40 @@ def is_ambiguous(head: bytes) -> bool:
     return len(lengths) > 1 or b"," in b"".join(value for _, value in lengths)
 
 
+def has_too_many_lines(head: bytes) -> bool:
+    """Whether a head, up to and with its blank line, has more than HEADER_LINES. To be asked before it is read."""
+    return head.count(b"\n") > HEADER_LINES + 2
+
+
 class ChunkedBody:
     """Finds the end of a chunked body, and puts its data together."""
 
-    def __init__(self, *, limit_bytes: int | None) -> None:
+    def __init__(self, *, limit_bytes: int, keep: bool = True) -> None:
         """A body that begins.
 
         Args:
             limit_bytes: how long the data may get, and how much smaller than SMALL_CHUNK_BYTES all its chunks may be
-                together, or SPARE_BYTES if that is more; None: the data is not kept.
+                together, or SPARE_BYTES if that is more.
+            keep: whether the data is put together; somebody else does it and counts it otherwise.
         """
         self.data = bytearray()
         self.complete = False
         self._limit_bytes = limit_bytes
+        self._keep = keep
         self._lacking_bytes = 0
         self._left_bytes = 0
         """Of the current chunk, with the CRLF that ends it."""
         self._in_trailers = False
         self._trailer_bytes = 0
+        self._trailer_lines = 0
         self._line = b""
 
     def receive(self, received: bytes, start: int = 0) -> int:
         """Reads on; returns where in `received` the body ends, or its length.
 
         Raises:
-            FramingError: 400, these are not chunks; 413, too much data or too small chunks; 431, a line is too long.
+            FramingError: 400, these are not chunks; 413, too much data or too small chunks; 431, a line is too long
+                or there are too many trailers.
         """
         position = start
         while position < len(received) and not self.complete:
@@ -77,7 +89,7 @@ class ChunkedBody:
         data_bytes = self._left_bytes - 2
         if data_bytes > 0:
             part = received[position : position + data_bytes]
-            if self._limit_bytes is not None:
+            if self._keep:
                 if len(self.data) + len(part) > self._limit_bytes:
                     raise FramingError(413)
                 self.data += part
@@ -106,6 +118,9 @@ class ChunkedBody:
         if self._in_trailers:
             self.complete = not line
             self._trailer_bytes += len(line)
+            self._trailer_lines += bool(line)
+            if self._trailer_lines > HEADER_LINES:
+                raise FramingError(431)
             if line and _TRAILER.fullmatch(line) is None:
                 raise FramingError(400)
             return
@@ -115,7 +130,7 @@ class ChunkedBody:
         size_bytes = int(chunk[1], 16)
         if 0 < size_bytes < SMALL_CHUNK_BYTES:
             self._lacking_bytes += SMALL_CHUNK_BYTES - size_bytes
-            if self._limit_bytes is not None and self._lacking_bytes > max(self._limit_bytes, SPARE_BYTES):
+            if self._lacking_bytes > max(self._limit_bytes, SPARE_BYTES):
                 raise FramingError(413)
         self._in_trailers = size_bytes == 0
         self._left_bytes = size_bytes + 2 if size_bytes else 0

@@ -26,6 +26,7 @@ class Head(NamedTuple):
     """The header of that name as it came; empty if it is missing. So are the next two."""
     host: str
     origin: str
+    """Several are one list, which is nobody's origin."""
     peer: str
     """The address of the caller."""
 
@@ -52,13 +53,13 @@ class Guard:
         )
 
     @staticmethod
-    def is_open(head: Head) -> bool:
+    def is_open(method: str, path: str) -> bool:
         """Whether this is for everybody: preflights, probes, and where to connect, which clients ask themselves."""
-        return head.method == "OPTIONS" or head.path in PROBES or (head.path == "/route" and head.method == "GET")
+        return method == "OPTIONS" or path in PROBES or (path == "/route" and method == "GET")
 
     def refusal(self, head: Head) -> Refused | None:
         """Why this request is not for its caller; None if he may go on."""
-        if self.is_open(head):
+        if self.is_open(head.method, head.path):
             return None
         if self._tokens:
             # Not `any`: how long it takes must say nothing.
@@ -77,7 +78,7 @@ class Guard:
         try:
             parts = urlsplit(origin)
             # The page came from here itself: its Host is looked at next.
-            return is_loopback(parts.hostname or "") or (bool(parts.netloc) and parts.netloc == head.host.lower())
+            return is_loopback(host_name(parts.netloc)) or (bool(parts.netloc) and parts.netloc == head.host.lower())
         except ValueError:
             return False
 

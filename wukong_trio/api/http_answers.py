@@ -22,16 +22,16 @@ class AnswerWriter:
         """Reads the clock for the `Date` of the following answers."""
         self._date = b"Date: %b\r\n" % formatdate(usegmt=True).encode()
 
-    def encode(self, answer: HttpAnswer, *, keep_alive: bool) -> bytes:
-        """An answer of the table."""
-        status, body, content_type, _ = answer
+    def encode(self, answer: HttpAnswer, *, keep_alive: bool, with_body: bool = True) -> bytes:
+        """An answer of the table. Without the body, that has to follow."""
+        status, body, content_type, _, _ = answer
         head = self._heads.get((status, content_type, keep_alive))
         if head is None:
             # As many as there are statuses and types of content.
             head = self._heads[status, content_type, keep_alive] = _head(status, content_type, keep_alive)
         if status == HTTPStatus.NO_CONTENT:
             return b"%b%b\r\n" % (head, self._date)
-        return b"%b%bContent-Length: %d\r\n\r\n%b" % (head, self._date, len(body), body)
+        return b"%b%bContent-Length: %d\r\n\r\n%b" % (head, self._date, len(body), body if with_body else b"")
 
     def refusal(self, http_status: int) -> bytes:
         """The last answer to a client that does not speak HTTP as it should."""

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 import httptools
 
-from .framing import ChunkedBody, FramingError, is_ambiguous
+from .framing import ChunkedBody, FramingError, has_too_many_lines, is_ambiguous
 from .guard import Head
 from .table import BodyBudget, HttpAnswer
 
@@ -161,6 +161,8 @@ class RequestReader:
             return _hopeless(data, start, unsearched)
         head_bytes = data[start:end]
         if head_bytes != self._head_bytes:
+            if has_too_many_lines(head_bytes):
+                return Refusal(431)
             refused = self._read_head(head_bytes)
             if refused is not None:
                 self._position = end
@@ -194,13 +196,21 @@ class RequestReader:
     def _take_body(self) -> Request | Refusal | None:
         assert self._parsed is not None
         if self._chunks is not None:
-            return self._take_chunks(self._parsed, self._chunks)
-        wanted = self._parsed.body_bytes - len(self._body or b"")
+            taken = self._take_chunks(self._parsed, self._chunks)
+        else:
+            taken = self._take_counted(self._parsed)
+        if self._position == len(self._data):
+            # While the rest of a body is awaited nothing is kept beside it.
+            self._data, self._position = b"", 0
+        return taken
+
+    def _take_counted(self, parsed: ParsedHead) -> Request | Refusal | None:
+        wanted = parsed.body_bytes - len(self._body or b"")
         part = self._data[self._position : self._position + wanted]
         self._position += len(part)
         if self._body is None and len(part) == wanted:
             self._reading_body = False
-            return Request(self._parsed, part)
+            return Request(parsed, part)
         if not self._hold(len(part)):
             return Refusal(503)
         # In one growing buffer, because adding to bytes again and again would copy them again and again.
@@ -209,7 +219,7 @@ class RequestReader:
         if len(part) < wanted:
             return None
         self._reading_body, self._body = False, None
-        return Request(self._parsed, body)
+        return Request(parsed, body)
 
     def _take_chunks(self, parsed: ParsedHead, chunks: ChunkedBody) -> Request | Refusal | None:
         try:
@@ -264,7 +274,7 @@ def read_head(data: bytes, paths: Collection[bytes], peer: str) -> ParsedHead | 
         (line["query"] or b"").decode(),
         headers.first(b"token"),
         headers.first(b"host").decode("latin-1"),
-        headers.first(b"origin").decode("latin-1"),
+        headers.all(b"origin").decode("latin-1"),
         peer,
     )
     return ParsedHead(head, b"close" not in headers.tokens(b"connection"), body_bytes)
@@ -282,6 +292,10 @@ class _Headers:
     def first(self, name: bytes) -> bytes:
         """The first value, empty if there is none."""
         return self._values.get(name, [b""])[0]
+
+    def all(self, name: bytes) -> bytes:
+        """All values, as one list."""
+        return b", ".join(self._values.get(name, []))
 
     def tokens(self, name: bytes) -> list[bytes]:
         """The words of a list, in lower case."""

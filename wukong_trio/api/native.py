@@ -10,6 +10,7 @@ from contextlib import suppress
 from functools import partial
 from http import HTTPStatus
 from importlib import import_module
+from itertools import chain
 from logging import getLogger
 from typing import TYPE_CHECKING, Final
 
@@ -21,6 +22,7 @@ from ..supervision import supervise
 from . import time_limits
 from .http_answers import AnswerWriter
 from .http_parser import HandOver, Refusal, Request, RequestReader
+from .room import close_idle
 from .table import ApiTable, HttpAnswer
 
 if TYPE_CHECKING:
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
 log = getLogger(__name__)
 
 RECEIVE_BYTES: Final = 64 * 1024
+HEAD_RECEIVE_BYTES: Final = 16 * 1024
+"""Less is received while no head is complete: until then nothing is known of the client."""
 UNSENT_BYTES: Final = 64 * 1024
 """Answers to pipelined requests are collected up to this size."""
 TICK_S: Final = 1.0
@@ -46,7 +50,8 @@ class NativeEngine:
         self.now = 0.0
         """Trio's clock, at most TICK_S old."""
         self.stopping = False
-        self._connections: set[_Connection] = set()
+        self._connections: dict[_Connection, None] = {}
+        """In the order in which they came."""
         self._changed = trio.Event()
         self._reference: QuartEngine | None = None
         self._loading = trio.Lock()
@@ -61,7 +66,13 @@ class NativeEngine:
         connections.start_soon(supervise, "the clock of HTTP connections", self._watch)
         async with trio.open_nursery() as nursery:
             for sock in sockets:
-                nursery.start_soon(partial(accept_connections, sock, take, spare_descriptors=API_SPARE))
+                nursery.start_soon(
+                    partial(accept_connections, sock, take, spare_descriptors=API_SPARE, make_room=self._make_room)
+                )
+
+    def _make_room(self) -> bool:
+        handed_over = self._reference.conversations if self._reference is not None else ()
+        return close_idle(chain(self._connections, handed_over))
 
     async def _watch(self) -> None:
         """Ends the connections that keep the server waiting for too long, until cancelled."""
@@ -79,7 +90,7 @@ class NativeEngine:
     async def _serve(self, sock: socket.socket, peer: str) -> None:
         """One connection, closed at the end. An error in it ends here, in one log line."""
         connection = _Connection(self, sock, peer)
-        self._connections.add(connection)
+        self._connections[connection] = None
         try:
             outcome = await connection.run()
             if outcome is not None:
@@ -90,7 +101,7 @@ class NativeEngine:
             log.exception("an HTTP connection was dropped")
         finally:
             connection.close()
-            self._connections.discard(connection)
+            del self._connections[connection]
             self._changed.set()
 
     async def _hand_over(self, sock: socket.socket, unread: bytes) -> None:
@@ -133,7 +144,18 @@ class NativeEngine:
 class _Connection:
     """One client, from the first byte to the last or to the hand-over."""
 
-    __slots__ = ("_answers", "_answers_bytes", "_engine", "_in_head", "_keep_alive", "_peer", "_reader", "_sock", "due")
+    __slots__ = (
+        "_answers",
+        "_answers_bytes",
+        "_engine",
+        "_held_bytes",
+        "_in_head",
+        "_keep_alive",
+        "_peer",
+        "_reader",
+        "_sock",
+        "due",
+    )
 
     def __init__(self, engine: NativeEngine, sock: socket.socket, peer: str) -> None:
         table = engine.table
@@ -143,6 +165,8 @@ class _Connection:
         self._reader = RequestReader(engine.paths, table.admit, table.bodies, peer)
         self._answers: list[bytes] = []
         self._answers_bytes = 0
+        self._held_bytes = 0
+        """What the budget of answers counts for the last one."""
         self._keep_alive = True
         self._in_head = False
         self.due = engine.now + time_limits.KEEP_ALIVE_S
@@ -153,9 +177,21 @@ class _Connection:
         """A request is answered, or the answer is on its way. Half a request is nothing that anybody waits for."""
         return self.due == _NEVER
 
+    @property
+    def idle_since(self) -> float:
+        """When the client was last heard of, or its head began; infinite while the server is at work, and once this is
+        closed.
+        """
+        if self._sock.fileno() < 0:
+            return _NEVER
+        if self._in_head:
+            return self.due - time_limits.HEAD_S
+        return self.due - (time_limits.BODY_PAUSE_S if self._reader.reading_body else time_limits.KEEP_ALIVE_S)
+
     def close(self) -> None:
         """Closes the socket; whoever waits for it gets a ClosedResourceError."""
         self._reader.release()
+        self._release_answer()
         if self._sock.fileno() >= 0:
             trio.lowlevel.notify_closing(self._sock)
             self._sock.close()
@@ -170,7 +206,7 @@ class _Connection:
         while self._keep_alive:
             await trio.lowlevel.wait_readable(self._sock)
             try:
-                data = self._sock.recv(RECEIVE_BYTES)
+                data = self._sock.recv(RECEIVE_BYTES if self._reader.reading_body else HEAD_RECEIVE_BYTES)
             except BlockingIOError:
                 continue
             if data:
@@ -201,7 +237,10 @@ class _Connection:
                 self.due = _NEVER
                 answer = await answer
             self._keep_alive = keep_alive and not answer.close and not self._engine.stopping
-            self._queue(encode(answer, keep_alive=self._keep_alive))
+            if answer.held_bytes:
+                await self._write_long(answer)
+            else:
+                self._queue(encode(answer, keep_alive=self._keep_alive))
             if not self._keep_alive:
                 taken = None
                 break
@@ -234,13 +273,26 @@ class _Connection:
             self._in_head = True
             self.due = now + time_limits.HEAD_S
 
+    async def _write_long(self, answer: HttpAnswer) -> None:
+        """Sends an answer that the budget counts, without making another copy of it."""
+        self._held_bytes = answer.held_bytes
+        self._queue(self._engine.writer.encode(answer, keep_alive=self._keep_alive, with_body=False))
+        await self._flush()
+        self._queue(answer.body)
+        await self._flush()
+        self._release_answer()
+
+    def _release_answer(self) -> None:
+        self._engine.table.answers.give_back(self._held_bytes)
+        self._held_bytes = 0
+
     def _queue(self, data: bytes) -> None:
         self._answers.append(data)
         self._answers_bytes += len(data)
 
     async def _flush(self) -> None:
         """Sends what is answered; waits only if the socket does not take it at once."""
-        data = b"".join(self._answers)
+        data = self._answers[0] if len(self._answers) == 1 else b"".join(self._answers)
         self._answers.clear()
         self._answers_bytes = 0
         sent = self._send(data)

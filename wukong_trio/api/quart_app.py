@@ -7,7 +7,7 @@ import socket
 from collections.abc import Sequence
 from functools import partial
 from logging import getLogger
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import trio
 from hypercorn.app_wrappers import ASGIWrapper
@@ -28,11 +28,16 @@ from quart_trio import QuartTrio
 
 from ..config import Address
 from ..net import API_SPARE, accept_connections
+from .answer_budget import AnswerBudget
 from .conversation import Conversation
 from .guard import Head
+from .room import close_idle
 from .table import CORS_HEADERS, ApiTable, HttpAnswer
 
 log = getLogger(__name__)
+
+_HELD_BYTES: Final = "wukong_trio.held_bytes"
+"""Where a request keeps what its answer takes of the budget."""
 
 
 class _App(QuartTrio):
@@ -52,10 +57,13 @@ class _Unhurried:
     Hypercorn reports a disconnect from inside the last send. Cancelled there, its own bookkeeping stops half-way: the
     connection is not used again, and `Connection: close` is not honoured. A request whose client leaves before its
     answer begins is cancelled here, as a whole.
+
+    When it returns, the answer is written or never will be.
     """
 
-    def __init__(self, app: ASGIFramework) -> None:
+    def __init__(self, app: ASGIFramework, budget: AnswerBudget) -> None:
         self._app = app
+        self._budget = budget
 
     async def __call__(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         answering = False
@@ -73,8 +81,11 @@ class _Unhurried:
             answering = True
             await send(event)
 
-        with trio.CancelScope() as whole:
-            await self._app(scope, receive_while_there, answer)
+        try:
+            with trio.CancelScope() as whole:
+                await self._app(scope, receive_while_there, answer)
+        finally:
+            self._budget.give_back(cast(dict[str, int], scope).get(_HELD_BYTES, 0))
 
 
 def create_app(table: ApiTable) -> QuartTrio:
@@ -82,12 +93,14 @@ def create_app(table: ApiTable) -> QuartTrio:
     app = _App("wukong_trio", static_folder=None)
     # The table counts, while the body comes; some versions of Quart would look only when it is there.
     app.config["MAX_CONTENT_LENGTH"] = None
-    app.asgi_app = _Unhurried(app.asgi_app)  # type: ignore[method-assign]
+    app.asgi_app = _Unhurried(app.asgi_app, table.answers)  # type: ignore[method-assign]
 
     @app.before_request
     async def answer() -> Response:
         announced_bytes = -1 if "Transfer-Encoding" in request.headers else request.content_length or 0
-        return _response(await table.dispatch(_head(request), announced_bytes, request.body))
+        answer = await table.dispatch(_head(request), announced_bytes, request.body)
+        cast(dict[str, int], request.scope)[_HELD_BYTES] = answer.held_bytes
+        return _response(answer)
 
     return app
 
@@ -101,7 +114,7 @@ def _head(request: Request) -> Head:
         request.query_string.decode("latin-1"),
         headers.get("Token", "").encode("latin-1"),
         headers.get("Host", ""),
-        headers.get("Origin", ""),
+        ", ".join(headers.getlist("Origin")),
         str(Address(host, port)),
     )
 
@@ -125,7 +138,8 @@ class QuartEngine:
         self._config.accesslog = None
         self._config.errorlog = getLogger("hypercorn.error")
         self._context = WorkerContext(None)
-        self._conversations: set[Conversation] = set()
+        self._new_conversation = partial(Conversation, self._app, self._config, self._context, table.body_limit)
+        self.conversations: set[Conversation] = set()
         self._changed = trio.Event()
 
     async def accept(self, sockets: Sequence[socket.socket], connections: trio.Nursery) -> None:
@@ -136,7 +150,12 @@ class QuartEngine:
 
         async with trio.open_nursery() as nursery:
             for sock in sockets:
-                nursery.start_soon(partial(accept_connections, sock, take, spare_descriptors=API_SPARE))
+                nursery.start_soon(
+                    partial(accept_connections, sock, take, spare_descriptors=API_SPARE, make_room=self._make_room)
+                )
+
+    def _make_room(self) -> bool:
+        return close_idle(self.conversations)
 
     async def serve(self, sock: socket.socket, early: bytes = b"") -> None:
         """One connection, closed at the end. An error in it ends here, in one log line.
@@ -144,8 +163,8 @@ class QuartEngine:
         Args:
             early: what was already read from it.
         """
-        conversation = Conversation(self._app, self._config, self._context, trio.socket.from_stdlib_socket(sock))
-        self._conversations.add(conversation)
+        conversation = self._new_conversation(trio.socket.from_stdlib_socket(sock))
+        self.conversations.add(conversation)
         try:
             await conversation.run(early)
         except* OSError:
@@ -154,23 +173,23 @@ class QuartEngine:
             log.exception("an HTTP connection was dropped")
         finally:
             conversation.close()
-            self._conversations.discard(conversation)
+            self.conversations.discard(conversation)
             self._changed.set()
 
     async def stop(self) -> None:
         """Closes connections with nothing under way, and the others after their next answer, from now on."""
         await self._context.terminated.set()
-        for conversation in self._conversations:
+        for conversation in self.conversations:
             conversation.stop()
 
     async def finish(self) -> None:
         """The same; returns when none is left."""
         await self.stop()
-        while self._conversations:
+        while self.conversations:
             self._changed = trio.Event()
             await self._changed.wait()
 
     def abort(self) -> None:
         """Closes what is still open."""
-        for conversation in self._conversations:
+        for conversation in self.conversations:
             conversation.close()

@@ -1,12 +1,13 @@
 """h11 without its lenience about where a message begins and ends; see `framing`."""
 
 import re
+from collections.abc import Callable
 from enum import Enum, auto
 from typing import Final
 
 import h11
 
-from .framing import ChunkedBody, FramingError, is_ambiguous
+from .framing import ChunkedBody, FramingError, has_too_many_lines, is_ambiguous
 
 _BLANK_LINE: Final = re.compile(rb"\n\r?\n")
 """The end of a head as h11 finds it, whatever ends its lines."""
@@ -25,14 +26,19 @@ class Awaited(Enum):
     """It is our turn, or the end."""
 
 
+BodyLimit = Callable[[str, str], int]
+"""Says how many bytes the body of a request may have, by its method and path."""
+
+
 class StrictConnection(h11.Connection):
     """A server's side of an HTTP/1 connection that refuses ambiguous requests as it refuses broken ones.
 
     There is no way from here to another protocol: an offer to change is ignored or refused.
     """
 
-    def __init__(self, max_incomplete_event_size: int) -> None:
+    def __init__(self, max_incomplete_event_size: int, body_limit: BodyLimit) -> None:
         super().__init__(h11.SERVER, max_incomplete_event_size)
+        self._body_limit = body_limit
         self._chunks: ChunkedBody | None = None
         self._refused = 0
         """The HTTP status with which it refuses the client, 0 if it does not."""
@@ -45,6 +51,9 @@ class StrictConnection(h11.Connection):
         return Awaited.BODY if self.their_state is h11.SEND_BODY else Awaited.NOTHING
 
     def receive_data(self, data: bytes) -> None:
+        if data and self.their_state is h11.MUST_CLOSE:
+            # What follows the last request is no error but nobody's business.
+            return
         super().receive_data(data)
         self._check_chunks(data)
 
@@ -55,7 +64,7 @@ class StrictConnection(h11.Connection):
             h11.RemoteProtocolError: the request is broken or ambiguous.
         """
         if self.their_state is h11.MUST_CLOSE:
-            # What follows the last request is no error but nobody's business.
+            # Of what follows the last request nothing is read, not even what came with it.
             return h11.NEED_DATA
         if self.their_state is h11.IDLE:
             self._check_head()
@@ -86,13 +95,19 @@ class StrictConnection(h11.Connection):
             # Hypercorn would begin a WebSocket, and trip over whatever follows the request.
             self._refused = 400
         if (b"transfer-encoding", b"chunked") in request.headers:
-            self._chunks = ChunkedBody(limit_bytes=None)
+            path = request.target.partition(b"?")[0].decode("latin-1")
+            limit_bytes = self._body_limit(request.method.decode(), path)
+            self._chunks = ChunkedBody(limit_bytes=limit_bytes, keep=False)
             self._check_chunks(self.trailing_data[0])
 
     def _check_head(self) -> None:
         data, _ = self.trailing_data
         blank = _BLANK_LINE.search(data)
-        if blank is not None and is_ambiguous(data[: blank.end()]):
+        if blank is None:
+            return
+        if has_too_many_lines(data[: blank.end()]):
+            self._refused = 431
+        elif is_ambiguous(data[: blank.end()]):
             self._refused = 400
 
     def _check_chunks(self, data: bytes) -> None:

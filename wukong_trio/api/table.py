@@ -4,7 +4,8 @@ What all endpoints share is here: who may call, how large a body may be, CORS, t
 the head before it reads the body (`admit`), then both (`answer`), and writes the answer down.
 """
 
-from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterable, Awaitable, Callable, Coroutine, Iterable
+from contextlib import closing
 from inspect import iscoroutinefunction
 from logging import getLogger
 from types import CoroutineType
@@ -16,6 +17,7 @@ import trio
 from msgspec import Struct
 
 from ..errors import StoreError
+from .answer_budget import AnswerBudget
 from .bodies import LARGE_BYTES, MAX_ITEMS, BodyError, BodyReader, TooManyItemsError
 from .context import ApiContext
 from .guard import Guard, Head
@@ -33,7 +35,8 @@ SMALL_BODY_BYTES: Final = 1024 * 1024
 OPEN_BODY_BYTES: Final = 16 * 1024
 """For what everybody may ask; nothing of it is used."""
 BODIES_AT_ONCE: Final = 2
-"""So many of the largest bodies may be collected at the same time, or more of smaller ones."""
+"""So many of the largest bodies may be collected at the same time, or more of smaller ones. Without a manager token it
+is one, because anybody may send it."""
 JSON: Final = "application/json; charset=utf-8"
 CORS_HEADERS: Final = (
     ("Access-Control-Allow-Origin", "*"),
@@ -68,6 +71,8 @@ class HttpAnswer(NamedTuple):
     """Empty: no such header."""
     close: bool = False
     """The connection ends with it, because the rest of the request is not read."""
+    held_bytes: int = 0
+    """What the budget of answers counts for it, to be given back when it is written, or never will be."""
 
 
 class Reply(Struct, frozen=True):
@@ -102,6 +107,7 @@ class Endpoint(Generic[T]):
         *,
         changes: bool = False,
         lists: bool = False,
+        long_answers: bool = False,
     ) -> None:
         self.method = method
         self.path = path
@@ -110,6 +116,8 @@ class Endpoint(Generic[T]):
         """Whether the handler may have to wait for something."""
         self.takes_lists = lists
         """Whether bodies may be large: with long lists of strings, and little else."""
+        self.long_answers = long_answers
+        """Whether answers may be so large that all of them together have to be limited."""
         self.changes = changes
         """Whether a success is worth a line in the log."""
         self.handler = handler
@@ -140,7 +148,9 @@ class ApiTable:
     def __init__(self, context: ApiContext, endpoints: Iterable[Endpoint[Any]]) -> None:
         limits = context.config.limits
         self.journal = Journal()
-        self.bodies = BodyBudget(max(BODIES_AT_ONCE * limits.http_body_bytes, 16 * SMALL_BODY_BYTES))
+        at_once = BODIES_AT_ONCE if context.config.auth.manager_token else 1
+        self.bodies = BodyBudget(max(at_once * limits.http_body_bytes, 16 * SMALL_BODY_BYTES))
+        self.answers = AnswerBudget()
         self._context = context
         self._endpoints = {(endpoint.method, endpoint.path): endpoint for endpoint in endpoints}
         self._guard = Guard(context.config)
@@ -160,9 +170,13 @@ class ApiTable:
         if refused is not None:
             self.journal.refused(head, refused.http_status)
             return _error(refused.http_status, refused.message) if refused.message else HttpAnswer(refused.http_status)
-        if self._guard.is_open(head):
+        return self.body_limit(head.method, head.path)
+
+    def body_limit(self, method: str, path: str) -> int:
+        """How many bytes the body of such a request may have."""
+        if self._guard.is_open(method, path):
             return min(OPEN_BODY_BYTES, self._body_bytes)
-        endpoint = self._endpoints.get((head.method, head.path))
+        endpoint = self._endpoints.get((method, path))
         return self._body_bytes if endpoint is not None and endpoint.takes_lists else self._small_body_bytes
 
     def waits(self, head: Head, body: bytes | bytearray) -> bool:
@@ -185,7 +199,8 @@ class ApiTable:
             request = endpoint.reader.read(body) if endpoint.reader is not None else None
             result = endpoint.handler(self._context, request, _parse_query(head.query))
             if isinstance(result, CoroutineType):
-                return self._wait_for(endpoint, head, request, result)
+                wait_for = self._wait_for_long if endpoint.long_answers else self._wait_for
+                return wait_for(endpoint, head, request, result)
             return _success(result)
         except Exception as error:
             return self._failure(endpoint, error)
@@ -225,8 +240,23 @@ class ApiTable:
             except Exception as error:
                 return self._failure(endpoint, error)
             if isinstance(result, CoroutineType):
-                return await self._wait_for(endpoint, head, request, result)
+                wait_for = self._wait_for_long if endpoint.long_answers else self._wait_for
+                return await wait_for(endpoint, head, request, result)
             return _success(result)
+
+    async def _wait_for_long(
+        self, endpoint: Endpoint[Any], head: Head, request: object, result: Coroutine[Any, Any, object]
+    ) -> HttpAnswer:
+        # Nothing of the result has been read yet.
+        with closing(result):
+            if not await self.answers.begin():
+                return _error(503, "too many long answers at the same time that nobody takes; try again later")
+            answer: HttpAnswer | None = None
+            try:
+                answer = await self._wait_for(endpoint, head, request, result)
+            finally:
+                held_bytes = self.answers.settle(len(answer.body) if answer is not None else 0)
+            return answer._replace(held_bytes=held_bytes)
 
     async def _wait_for(
         self, endpoint: Endpoint[Any], head: Head, request: object, result: Awaitable[object]

@@ -67,17 +67,32 @@ class Greeting:
         Raises:
             DisconnectedError: the client is gone, or there is no handshake.
         """
-        deadline, chances = self._transport.last_inbound + self._gateway.config.limits.handshake_timeout_s, 2
-        while True:
+        transport = self._transport
+        deadline, chances = transport.last_inbound + self._gateway.config.limits.handshake_timeout_s, 2
+        while chances:
             # One scope for both limits: its deadline moves on once, when the handshake is done.
-            with self._transport.awaiting(deadline) as scope:
-                return await self._greet(scope)
-            chances -= 1
-            if chances and self._was_asleep(scope.deadline):
-                deadline = trio.current_time() + SECOND_CHANCE_S
-                continue
-            self._time_is_up()
-            return None
+            with transport.awaiting(deadline) as scope:
+                if self.stage is Stage.HANDSHAKE:
+                    await self._shake_hands()
+                    scope.deadline = trio.current_time() + self._gateway.config.auth.auth_timeout_s
+                while self._wish is None:
+                    self._read_first(*await transport.receive())
+                    if transport.closing is not None:
+                        return None
+                self.stage = Stage.VERDICT
+                return await self._admit(self._wish)
+            chances = chances - 1 if self._was_asleep(scope.deadline) else 0
+            deadline = trio.current_time() + SECOND_CHANCE_S
+        self._time_is_up()
+        return None
+
+    async def _shake_hands(self) -> None:
+        try:
+            self._target = await self._transport.open()
+        except DisconnectedError as refused:
+            raise DisconnectedError(f"closed, no WebSocket handshake: {refused}", violation=True) from None
+        self._gateway.statistics.connections += 1
+        self.stage = Stage.CONNECT
 
     def _was_asleep(self, deadline: float) -> bool:
         """Whether time is up only because this process did not run, though the client has done its part."""
@@ -90,41 +105,22 @@ class Greeting:
                 raise DisconnectedError("closed, no WebSocket handshake: not in time", violation=True)
             self._transport.close(CLOSE_AUTH_TIMEOUT)
 
-    async def _greet(self, scope: trio.CancelScope) -> Session | None:
-        """Goes on where it was cancelled."""
-        gateway, transport = self._gateway, self._transport
-        if self.stage is Stage.HANDSHAKE:
-            try:
-                self._target = await transport.open()
-            except DisconnectedError as refused:
-                raise DisconnectedError(f"closed, no WebSocket handshake: {refused}", violation=True) from None
-            gateway.statistics.connections += 1
-            self.stage = Stage.CONNECT
-            scope.deadline = trio.current_time() + gateway.config.auth.auth_timeout_s
-        if self._wish is None:
-            self._wish = await self._read_connect()
-        if self._wish is None:
-            return None
-        self.stage = Stage.VERDICT
-        return await self._admit(self._wish)
-
-    async def _read_connect(self) -> _Wish | None:
-        """What the first message wants; None if it is not a `connect` that can be judged."""
-        transport = self._transport
-        message, binary = b"", False
-        while not message.strip():
-            message, binary = await transport.receive()
-        if message.lstrip()[:1] not in (b"{", b"["):
-            transport.close(CLOSE_UNSUPPORTED)
-            return None
+    def _read_first(self, message: bytes, binary: bool) -> None:
+        """Finds out what a message wants before there is a session; anything but a good `connect` ends the connection."""
+        begin = message.lstrip()[:1]
+        if not begin:
+            return
+        if begin not in (b"{", b"["):
+            self._transport.close(CLOSE_UNSUPPORTED)
+            return
         connect = decode_first(message)
         if isinstance(connect, Connect):
             wrong = _wrong_field(connect.params)
             if not wrong:
-                return _Wish(connect, binary, _info(connect.params, transport.remote_address))
+                self._wish = _Wish(connect, binary, _info(connect.params, self._transport.remote_address))
+                return
             connect = Invalid(connect.id, ErrorCode.INVALID_PARAMETERS, wrong)
         self._refuse(encode_error(connect.id, connect.code, connect.message) if connect is not None else None)
-        return None
 
     def _refuse(self, answer: bytes | None) -> None:
         if answer is not None:
@@ -132,31 +128,25 @@ class Greeting:
         self._transport.close(CLOSE_AUTH_FAILED)
 
     async def _admit(self, wish: _Wish) -> Session | None:
-        info, id_ = wish.info, wish.connect.id
+        gateway, info, id_ = self._gateway, wish.info, wish.connect.id
+        expected = gateway.registry.expect(info.uid, info.device_flag)
         try:
-            verdict = await self._judge(info)
+            verdict = await gateway.authentication.check(info)
+            while expected.kicked:
+                # Sent away meanwhile: what was found out may not be true any more.
+                expected.kicked = False
+                verdict = await gateway.authentication.check(info)
         except StoreError as error:
-            self._gateway.login_failed(error)
+            gateway.login_failed(error)
             self._refuse(encode_refusal(id_, ReasonCode.SYSTEM_ERROR))
             return None
+        finally:
+            gateway.registry.forget(expected)
         if verdict.reason is not ReasonCode.SUCCESS:
             log.info("%s: %r was refused: %s", info.remote_address, info.uid, verdict.reason.wire_name)
             self._refuse(encode_refusal(id_, verdict.reason))
             return None
         return self._enter(wish, verdict)
-
-    async def _judge(self, info: ConnectInfo) -> Verdict:
-        """Whether he may connect, in the end: who was sent away meanwhile is judged again."""
-        registry = self._gateway.registry
-        expected = registry.expect(info.uid, info.device_flag)
-        try:
-            while True:
-                verdict = await self._gateway.authentication.check(info)
-                if not expected.kicked:
-                    return verdict
-                expected.kicked = False
-        finally:
-            registry.forget(expected)
 
     def _enter(self, wish: _Wish, verdict: Verdict) -> Session:
         gateway, connect, info = self._gateway, wish.connect, wish.info

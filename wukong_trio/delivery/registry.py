@@ -129,6 +129,10 @@ class SessionRegistry:
             The removed sessions, which the caller has to close, and whether each was kicked (True) or is replaced by
             the same device (False).
         """
+        if session.uid not in self._users:
+            self._users[session.uid] = session
+            self._count += 1
+            return []
         removed = self._driven_away_by(session)
         for old, _ in removed:
             self.leave(old)

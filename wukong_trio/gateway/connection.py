@@ -44,7 +44,8 @@ async def run_connection(gateway: Gateway, transport: Transport) -> None:
         end = "internal error"
         log.exception("%s: connection dropped", transport.remote_address)
     finally:
-        gateway.newcomers.discard(transport)
+        if session is None:
+            gateway.newcomers.discard(transport)
         _say_goodbye(transport, session, end)
         # Not shielded: connections are cancelled only when the server's own time to stop is over.
         with trio.move_on_after(gateway.config.limits.close_timeout_s):

@@ -25,6 +25,8 @@ _HEADERS: Final = frozenset(
         b"sec-websocket-key",
     }
 )
+_JUDGED_AS_LISTS: Final = frozenset({b"upgrade", b"connection", b"origin", b"sec-websocket-version"})
+"""Those that are no mistake if they are there several times."""
 _TLS_HANDSHAKE: Final = b"\x16"
 """The first byte of a TLS connection; no HTTP method begins with it."""
 _MAGIC: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
@@ -77,10 +79,6 @@ class _Head:
     def on_headers_complete(self) -> None:
         self.complete = True
 
-    def only(self, name: bytes, absent: bytes | None = None) -> bytes | None:
-        """The value of a header that may be there once; None if it is there more often."""
-        return None if name in self.repeated else self.headers.get(name, absent)
-
     def has(self, name: bytes, token: bytes) -> bool:
         """Whether a list, which may be spread over several headers, has a member."""
         values = self.headers.get(name, b"").lower()
@@ -131,20 +129,22 @@ class HandshakeReader:
         return self._judge(data[size:])
 
     def _judge(self, rest: bytes) -> Upgrade | RefusedUpgrade:
-        head = self._head
+        head, headers = self._head, self._head.headers
         if self._parser.get_method() != b"GET":
             return _refusal(HTTPStatus.METHOD_NOT_ALLOWED, "a WebSocket begins with GET", ("Allow", "GET"))
-        if self._parser.get_http_version() != "1.1" or head.only(b"host") is None:
+        if self._parser.get_http_version() != "1.1" or b"host" not in headers:
             return _refusal(HTTPStatus.BAD_REQUEST, "a WebSocket needs HTTP/1.1 and one Host")
-        if head.only(b"content-length", b"0") != b"0" or b"transfer-encoding" in head.headers:
+        if head.repeated and not _JUDGED_AS_LISTS.issuperset(head.repeated):
+            return _refusal(HTTPStatus.BAD_REQUEST, "a header is there twice that may be there once")
+        if headers.get(b"content-length", b"0") != b"0" or b"transfer-encoding" in headers:
             return _refusal(HTTPStatus.BAD_REQUEST, "a WebSocket begins without a body")
         if not head.has(b"upgrade", b"websocket") or not head.has(b"connection", b"upgrade"):
             return _refusal(HTTPStatus.UPGRADE_REQUIRED, "this port speaks WebSocket only", ("Upgrade", "websocket"))
-        if head.only(b"sec-websocket-version") != b"13":
+        if headers.get(b"sec-websocket-version") != b"13":
             wanted = ("Sec-WebSocket-Version", "13")
             return _refusal(HTTPStatus.UPGRADE_REQUIRED, "only version 13 is spoken here", wanted)
-        key = head.only(b"sec-websocket-key")
-        if key is None or not _is_key(key):
+        key = headers.get(b"sec-websocket-key", b"")
+        if not _is_key(key):
             return _refusal(HTTPStatus.BAD_REQUEST, "Sec-WebSocket-Key is missing or wrong")
         if not self._is_allowed_origin():
             return _refusal(HTTPStatus.FORBIDDEN, "this Origin is not among allowedOrigins")
@@ -157,10 +157,8 @@ class HandshakeReader:
         return Upgrade(head.target.decode("latin-1"), answer, rest, key)
 
     def _is_allowed_origin(self) -> bool:
-        if not self._allowed_origins or b"origin" not in self._head.headers:
-            return True
-        origin = self._head.only(b"origin")
-        return origin is not None and origin.decode("latin-1") in self._allowed_origins
+        origin = self._head.headers.get(b"origin")
+        return not self._allowed_origins or origin is None or origin.decode("latin-1") in self._allowed_origins
 
 
 def _is_key(key: bytes) -> bool:

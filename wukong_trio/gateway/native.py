@@ -50,7 +50,7 @@ _TEXT: Final = int(Opcode.TEXT)
 class NativeTransport(Transport):
     """Frames in, frames out; subclasses move the bytes."""
 
-    __slots__ = ("_crowded", "_early", "_reader", "over")
+    __slots__ = ("_chunk_bytes", "_early", "_reader", "over")
 
     form = FORM_FRAMED
 
@@ -59,8 +59,8 @@ class NativeTransport(Transport):
         self._reader: HandshakeReader | FrameReader = HandshakeReader(allowed_origins=gateway.allowed_origins)
         self._early: Iterator[Arrival] = iter(())
         """What arrived before there was a session to take it."""
-        self._crowded = False
-        """The last chunk held a great many frames."""
+        self._chunk_bytes = CHUNK_BYTES
+        """How much to receive at once: not so much that its frames keep everybody else waiting."""
         self.over = ""
         """Why nothing more will come from the client; empty while something may."""
 
@@ -122,8 +122,7 @@ class NativeTransport(Transport):
 
     @property
     def _frames(self) -> FrameReader:
-        assert isinstance(self._reader, FrameReader)
-        return self._reader
+        return self._reader  # type: ignore[return-value]  # once the handshake is done
 
     # Serving
 
@@ -147,18 +146,13 @@ class NativeTransport(Transport):
             self.end(GONE)
             return 0
         self.last_inbound = now
-        arrivals = self._reader.receive(data)  # a hot path: it is a FrameReader by now
-        self._serve(arrivals, errands)  # type: ignore[arg-type]
-        frames = len(arrivals)  # type: ignore[arg-type]
-        self._crowded = frames > CROWD_FRAMES
-        return len(data) + frames * FRAME_COST_BYTES
-
-    @property
-    def _chunk_bytes(self) -> int:
-        """How much to receive at once: not so much that its frames keep everybody else waiting."""
-        if self._crowded:
-            return CROWDED_CHUNK_BYTES
-        return RECEIVE_BYTES if self._frames.missing_bytes > CHUNK_BYTES else CHUNK_BYTES
+        reader = self._frames
+        arrivals = reader.receive(data)
+        self._serve(arrivals, errands)
+        frames, size = len(arrivals), len(data)
+        if size >= self._chunk_bytes or not frames or frames > CROWD_FRAMES:
+            self._chunk_bytes = _next_chunk_bytes(frames, reader.missing_bytes)
+        return size + frames * FRAME_COST_BYTES
 
     def _serve(self, arrivals: Iterable[Arrival], errands: list[Errand]) -> None:
         session = self._session
@@ -193,8 +187,10 @@ class NativeTransport(Transport):
     async def finish(self) -> None:
         pipe = self._pipe
         try:
-            await self._write_out(pipe)
-            await pipe.send_all(self._last_frame())
+            if self._outbox:
+                await self._write_out(pipe)
+            if last := self._last_frame():
+                await pipe.send_all(last)
             await self._part(pipe)
         finally:
             await pipe.aclose()
@@ -234,3 +230,10 @@ class NativeTransport(Transport):
             for arrival in reader.receive(data):
                 if isinstance(arrival, Control) and arrival.opcode is Opcode.CLOSE:
                     return
+
+
+def _next_chunk_bytes(frames: int, missing_bytes: int) -> int:
+    """How much to receive after a chunk of so many frames, of the last of which so much is missing."""
+    if frames > CROWD_FRAMES:
+        return CROWDED_CHUNK_BYTES
+    return RECEIVE_BYTES if missing_bytes > CHUNK_BYTES else CHUNK_BYTES

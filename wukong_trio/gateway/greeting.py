@@ -106,7 +106,7 @@ class Greeting:
             self._transport.close(CLOSE_AUTH_TIMEOUT)
 
     def _read_first(self, message: bytes, binary: bool) -> None:
-        """Finds out what a message wants while there is no session; anything but a good `connect` ends the connection."""
+        """Finds out what a message wants while there is no session; all but a good `connect` ends the connection."""
         begin = message.lstrip()[:1]
         if not begin:
             return

@@ -38,7 +38,8 @@ ALLOWED = {
     "lines": set(),
     "log": {"lines"},
     "bench": {"model", "errors", "groups"},
-    "cli": {"", "bench", "errors", "groups", "settings", "server", "store", "log", "lines", "net", "config"},
+    "process": {"", "errors", "groups", "lines", "log", "net", "server", "settings"},
+    "cli": {"", "bench", "errors", "process", "settings", "store"},
     "__main__": {"cli"},
     "": {"client", "config", "delivery", "errors", "listening", "model", "server", "services", "store"},
 }

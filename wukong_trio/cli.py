@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from . import __version__
 from .errors import ConfigError, StoreError, StoreOpenError, WukongError
 from .settings import DEFAULT_FILE, KEYS, Loaded, load, to_mapping
+from .version import __version__
 
 if TYPE_CHECKING:
     from .store.backup import Copy

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import trio
 
-from . import __version__
 from .errors import ConfigError, StoreOpenError
 from .groups import single_error
 from .lines import LineWriter
@@ -20,6 +19,7 @@ from .log import configure_logging
 from .net import raise_descriptor_limit
 from .server import Server, serve
 from .settings import Loaded, Settings, differences
+from .version import __version__
 
 SWITCH_INTERVAL_S = 0.0005
 """SQLite's writer thread has to get the interpreter back quickly from a busy event loop."""

@@ -3,7 +3,6 @@
 import fcntl
 import os
 import signal
-import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,16 +12,12 @@ from subprocess import DEVNULL, PIPE
 import pytest
 import trio
 from child import command
+from common import free_port, wait_listening
 
 from wukong_trio.testing import RawClient, open_raw_client
 
 PIPE_BYTES = 4096
 CLIENTS = 150
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        return int(sock.getsockname()[1])
 
 
 @asynccontextmanager
@@ -45,18 +40,6 @@ async def garbage(port: int, text: bytes) -> None:
                 pass
         except trio.BrokenResourceError:
             pass
-
-
-async def wait_listening(port: int) -> None:
-    """For a server that cannot say when it is ready."""
-    while True:
-        try:
-            stream = await trio.open_tcp_stream("127.0.0.1", port)
-        except OSError:
-            await trio.sleep(0.05)
-        else:
-            await stream.aclose()
-            return
 
 
 @asynccontextmanager

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .errors import ConfigError, StoreError, StoreOpenError, WukongError
+from .errors import ConfigError, StoreError, WukongError
 from .settings import DEFAULT_FILE, KEYS, Loaded, load, to_mapping
 from .version import __version__
 
@@ -90,10 +90,7 @@ def serve(config_file: Path | None, **options: str | None) -> int:
 
     from .process import run
 
-    try:
-        return run(config_file, loaded, read_settings)
-    except (ConfigError, StoreOpenError) as error:
-        raise _Unusable(error) from None
+    return run(config_file, loaded, read_settings)
 
 
 @commands.command()

@@ -42,7 +42,7 @@ def configure_logging(
     sink: Sink | None = None,
     *,
     colors: bool = False,
-) -> logging.Handler:
+) -> "LineHandler":
     """Sends every log record of the process, those of libraries included, to one place as one line each.
 
     JSON lines have the keys `timestamp` (ISO 8601, UTC), `level`, `logger`, `event`, `exception` where there is one,
@@ -105,6 +105,11 @@ class LineHandler(logging.Handler):
         finally:
             self.release()
         self._drain()
+
+    def end_with(self, text: str) -> None:
+        """Writes a last line that is no record, for people rather than for programs."""
+        self.flush()
+        self._writer.write(_escape(" ".join(text.split())))
 
     def _drain(self) -> bool:
         begin = time.monotonic()

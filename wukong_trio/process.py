@@ -40,10 +40,8 @@ def run(config_file: Path | None, loaded: Loaded, read_settings: Callable[[], Lo
         read_settings: reads them again, at a SIGHUP.
 
     Returns:
-        The exit code: 0 after a clean stop, else 1. The log says why.
-
-    Raises:
-        ConfigError, StoreOpenError: what `serve` said of the settings or the database. The log is written before.
+        The exit code: 0 after a clean stop, 2 if the settings or the database cannot be used, else 1. What is written
+        to standard error says why.
     """
     _hold_standard_descriptors()
     settings, warnings = loaded
@@ -68,9 +66,9 @@ def run(config_file: Path | None, loaded: Loaded, read_settings: Callable[[], Lo
     try:
         with single_error():
             stopped = trio.run(_serve_until_signalled, settings, read_settings)
-    except (ConfigError, StoreOpenError):
-        handler.flush()  # the error is the last line
-        raise
+    except (ConfigError, StoreOpenError) as error:
+        handler.end_with(f"Error: {error}")
+        return 2
     except Exception:
         log.exception("the server failed")
         return 1

@@ -3,6 +3,7 @@
 import fcntl
 import os
 import signal
+import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -71,6 +72,18 @@ async def test_a_log_that_nobody_reads_stops_nobody(tmp_path: Path) -> None:
             while chunk := await server.stderr.receive_some():
                 written += chunk
             assert len(written) <= PIPE_BYTES
+
+
+async def test_a_failing_start_ends_though_nobody_reads_why(tmp_path: Path) -> None:
+    reader, writer = os.pipe()
+    fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+    os.write(writer, b"x" * PIPE_BYTES)
+    with socket.create_server(("127.0.0.1", 0)) as other, os.fdopen(reader), os.fdopen(writer) as full:
+        address = f"127.0.0.1:{other.getsockname()[1]}"
+        line = command("--data-dir", "data", "--http", "off", "--ws", address)
+        with trio.fail_after(15):
+            async with process(tmp_path, line, stdout=DEVNULL, stderr=full.fileno()) as server:
+                assert await server.wait() == 2
 
 
 @pytest.mark.parametrize("redirection", ["1>&-", "2>&-", "0<&- 1>&- 2>&-", "1>/dev/full", "2>/dev/full"])

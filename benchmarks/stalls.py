@@ -17,7 +17,7 @@ import trio
 from servers import CORES, PINNED, on_core
 
 from wukong_trio import Address, Config, Listeners, Server, open_server
-from wukong_trio.cli import GC_THRESHOLDS, SWITCH_INTERVAL_S
+from wukong_trio.process import GC_THRESHOLDS, SWITCH_INTERVAL_S
 
 GROUP = ("group", "2000", "--members", "50000", "--online", "2000", "--rate", "5")
 READY = ("ping", "8000", "--connections", "8000", "--in-flight", "1")

@@ -53,8 +53,8 @@ behaviour = sys.argv.pop(1)
 module = types.ModuleType("wukong_trio.server")
 module.serve, module.Server = serve, Server
 sys.modules["wukong_trio.server"] = module
-from wukong_trio import cli
-cli.STOP_MARGIN_S = 0.1
+from wukong_trio import cli, process
+process.STOP_MARGIN_S = 0.1
 cli.main()
 """
 

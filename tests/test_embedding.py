@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import trio
 import trustme
+from common import person
 
 from wukong_trio import (
     Address,
@@ -27,10 +28,6 @@ from wukong_trio import (
 from wukong_trio.model import Message
 from wukong_trio.store.memory import MemoryStore
 from wukong_trio.testing import config_for_tests, open_raw_client, open_test_server
-
-
-def person(content: bytes = b"{}", from_uid: str = "robot", to: str = "bob") -> SendCommand:
-    return SendCommand(from_uid=from_uid, channel_id=to, channel_type=1, payload=content)
 
 
 async def test_a_program_sends_and_clients_receive() -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import pytest
 import trio
+from common import person, stolen_cancelled
 
 from wukong_trio import (
     MessageAccepted,
@@ -16,22 +17,6 @@ from wukong_trio import (
     open_client,
 )
 from wukong_trio.testing import open_raw_client, open_test_server
-
-
-def person(content: bytes = b"{}", from_uid: str = "robot", to: str = "bob") -> SendCommand:
-    return SendCommand(from_uid=from_uid, channel_id=to, channel_type=1, payload=content)
-
-
-async def stolen_cancelled() -> BaseException:
-    """The exception object of a cancellation that is over."""
-    with trio.CancelScope() as scope:
-        scope.cancel()
-        try:
-            await trio.lowlevel.checkpoint()
-        except trio.Cancelled as cancelled:
-            stolen = cancelled
-            raise
-    return stolen
 
 
 @pytest.fixture(params=["alone", "in a group"])

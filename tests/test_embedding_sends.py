@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 import trio
+from common import person
 
 from wukong_trio import (
     ChannelKey,
@@ -26,10 +27,6 @@ from wukong_trio.model import ChannelFlags
 from wukong_trio.store import MemoryStore
 from wukong_trio.store.base import ChannelChange
 from wukong_trio.testing import config_for_tests, open_test_server
-
-
-def person(content: bytes = b"{}", from_uid: str = "robot", to: str = "bob") -> SendCommand:
-    return SendCommand(from_uid=from_uid, channel_id=to, channel_type=1, payload=content)
 
 
 class SlowStore(MemoryStore):

@@ -15,6 +15,7 @@ ALLOWED = {
     "groups": set(),
     "config": set(),
     "hosts": set(),
+    "version": set(),
     "net": {"config", "errors"},
     "supervision": {"errors"},
     "tls": {"errors"},
@@ -25,7 +26,7 @@ ALLOWED = {
     "services": {"model", "errors", "config", "store"},
     "delivery": {"model", "errors", "config", "protocol", "store", "services", "supervision"},
     "gateway": {"model", "errors", "config", "net", "protocol", "services", "delivery", "supervision"},
-    "api": {"model", "errors", "config", "hosts", "net", "protocol", "store", "services", "supervision"},
+    "api": {"model", "errors", "config", "hosts", "net", "protocol", "store", "services", "supervision", "version"},
     "client": {"model", "errors", "groups"},
     "listening": {"config", "net"},
     "assembly": {"config", "delivery", "gateway", "api", "listening", "services", "store", "tls"},
@@ -38,9 +39,10 @@ ALLOWED = {
     "lines": set(),
     "log": {"lines"},
     "bench": {"model", "errors", "groups"},
-    "cli": {"", "bench", "errors", "groups", "settings", "server", "store", "log", "lines", "net", "config"},
+    "process": {"errors", "groups", "lines", "log", "net", "server", "settings", "version"},
+    "cli": {"bench", "errors", "process", "settings", "store", "version"},
     "__main__": {"cli"},
-    "": {"client", "config", "delivery", "errors", "listening", "model", "server", "services", "store"},
+    "": {"client", "config", "delivery", "errors", "listening", "model", "server", "services", "store", "version"},
 }
 """Layer -> the layers it may import; "" is the package itself."""
 ONLY_IN = {

@@ -5,6 +5,7 @@ import logging
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -180,6 +181,21 @@ def test_a_flush_is_bounded(stream: io.BytesIO, monkeypatch: pytest.MonkeyPatch)
     log.info("stuck")
     logging.getLogger().handlers[0].flush()
     assert clogged.text == b""
+    clogged.open.set()
+
+
+def test_all_flushes_together_wait_no_longer_than_one(stream: io.BytesIO, monkeypatch: pytest.MonkeyPatch) -> None:
+    del stream
+    monkeypatch.setattr("wukong_trio.log.EXIT_S", 0.2)
+    clogged = Clogged()
+    handler = configure_logging("console", "debug", clogged)
+    log.info("stuck")
+    took_s = []
+    for _ in range(5):
+        begin = time.monotonic()
+        handler.flush()
+        took_s.append(time.monotonic() - begin)
+    assert sum(took_s[1:]) < took_s[0]
     clogged.open.set()
 
 

@@ -46,5 +46,4 @@ from .server import open_server as open_server
 from .server import serve as serve
 from .services.auth import ConnectInfo as ConnectInfo
 from .store import open_store as open_store
-
-__version__ = "0.1.0"
+from .version import __version__ as __version__

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from .api.addresses import RouteTable
 from .api.context import ApiContext
+from .api.guard import Guard
 from .config import Config
 from .delivery.decide import Decider
 from .delivery.dedup import SentMarks
@@ -98,6 +99,7 @@ def api_context(parts: Parts, sockets: Sockets, ready: Callable[[], bool]) -> Ap
     kick = parts.registry.kick
     return ApiContext(
         config=parts.config,
+        guard=Guard(parts.config),
         store=parts.store,
         users=UserService(parts.store, kick),
         system_accounts=parts.system_accounts,

@@ -5,7 +5,6 @@ second signal n cut the stop short. Only what parses the command line is importe
 """
 
 import errno
-import gc
 import os
 import signal
 import sys
@@ -17,20 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from . import __version__
-from .errors import ConfigError, StoreError, StoreOpenError, WukongError
-from .settings import DEFAULT_FILE, KEYS, Loaded, Settings, differences, load, to_mapping
+from .errors import ConfigError, StoreError, WukongError
+from .settings import DEFAULT_FILE, KEYS, Loaded, load, to_mapping
+from .version import __version__
 
 if TYPE_CHECKING:
-    import trio
-
-    from .server import Server
     from .store.backup import Copy
-
-SWITCH_INTERVAL_S = 0.0005
-GC_THRESHOLDS = (10_000, 5, 100)
-STOP_MARGIN_S = 10.0
-"""What a stopping server may take beyond its drain timeout before it is cancelled."""
 
 
 def main() -> None:
@@ -94,51 +85,12 @@ def _config_option(command: Callable[..., Any]) -> Callable[..., Any]:
 @setting_options
 def serve(config_file: Path | None, **options: str | None) -> int:
     """Run the server until it is interrupted."""
-    _hold_standard_descriptors()
     config_file, read_settings = _reader(config_file, options)
-    settings, warnings = _usable(read_settings)
+    loaded = _usable(read_settings)
 
-    import logging
+    from .process import run
 
-    import trio
-
-    from .groups import single_error
-    from .log import configure_logging
-    from .net import raise_descriptor_limit
-
-    handler = configure_logging(settings.log_format, settings.log_level)
-    log = logging.getLogger(__name__)
-    log.info(
-        "starting",
-        extra={
-            "version": __version__,
-            "config": str(config_file) if config_file else None,
-            "open_files": raise_descriptor_limit(),
-        },
-    )
-    for warning in warnings:
-        log.warning("%s", warning)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _stop_at_once)
-    # Before the certificates are read and after the last client is gone there is nothing to read again.
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    # SQLite's writer thread has to get the interpreter back quickly from a busy event loop.
-    sys.setswitchinterval(SWITCH_INTERVAL_S)
-    # What was imported stays, and what clients leave behind is hardly ever cyclic: the collector need not come often.
-    gc.freeze()
-    gc.set_threshold(*GC_THRESHOLDS)
-    try:
-        with single_error():
-            stopped = trio.run(_serve_until_signalled, settings, read_settings)
-    except (ConfigError, StoreOpenError) as error:
-        handler.flush()  # the error is the last line
-        raise _Unusable(error) from None
-    except Exception:
-        log.exception("the server failed")
-        return 1
-    if not stopped:
-        log.error("the server did not stop in time and was cancelled")
-    return 0 if stopped else 1
+    return run(config_file, loaded, read_settings)
 
 
 @commands.command()
@@ -224,110 +176,3 @@ def _usable(read_settings: Callable[[], Loaded]) -> Loaded:
         return read_settings()
     except ConfigError as error:
         raise _Unusable(error) from None
-
-
-def _hold_standard_descriptors() -> None:
-    """Opens those that are closed. A database or a client must not get the number to which errors are written."""
-    for number in range(3):
-        try:
-            os.fstat(number)
-        except OSError:
-            os.open(os.devnull, os.O_RDWR)
-
-
-async def _serve_until_signalled(settings: Settings, read_settings: Callable[[], Loaded]) -> bool:
-    """Serves until SIGINT or SIGTERM, or until the server fails. Returns whether it stopped in time.
-
-    Raises:
-        ExceptionGroup: with whatever `wukong_trio.server.serve` raised.
-    """
-    import logging
-
-    import trio
-
-    from .server import serve
-
-    log = logging.getLogger(__name__)
-    stopped = False
-    async with trio.open_nursery() as supervisor:
-        async with trio.open_nursery() as nursery:
-            server: Server = await nursery.start(partial(serve, settings))
-            reload = partial(_reload, server, settings, read_settings)
-            await supervisor.start(_obey_signals, server, reload, settings.drain_timeout_s, supervisor.cancel_scope)
-            places = _places(server, settings)
-            log.info("listening", extra=places)
-            _announce(places)
-        log.info("stopped", extra=places)
-        stopped = True
-        supervisor.cancel_scope.cancel()
-    return stopped
-
-
-async def _obey_signals(
-    server: "Server",
-    reload: Callable[[], None],
-    drain_timeout_s: float,
-    scope: "trio.CancelScope",
-    *,
-    task_status: "trio.TaskStatus[None]",
-) -> None:
-    """Asks the server to stop at the first SIGINT or SIGTERM; the next one meets `_stop_at_once` again."""
-    import logging
-
-    import trio
-
-    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals:
-        task_status.started()
-        while (number := await anext(signals)) == signal.SIGHUP:
-            reload()
-    logging.getLogger(__name__).info("stopping", extra={"signal": signal.Signals(number).name})
-    server.shutdown()
-    scope.deadline = trio.current_time() + drain_timeout_s + STOP_MARGIN_S
-
-
-def _reload(server: "Server", settings: Settings, read_settings: Callable[[], Loaded]) -> None:
-    """Puts new certificates in force, and names the other settings that have changed."""
-    import logging
-
-    log = logging.getLogger(__name__)
-    if settings.listeners.wss is None:
-        log.info("SIGHUP: there is no certificate to read again, because wssAddr is off")
-    else:
-        try:
-            server.reload_certificates()
-            log.info("SIGHUP: the certificate was read again; new connections get it")
-        except ConfigError as error:
-            log.error("SIGHUP: the certificate in use stays: %s", error)
-    try:
-        changed = differences(settings, read_settings().settings)
-    except ConfigError as error:
-        log.error("SIGHUP: the settings cannot be read again: %s", error)
-        return
-    if changed:
-        log.warning("SIGHUP: settings that have changed and need a restart: %s", ", ".join(changed))
-
-
-def _stop_at_once(number: int, frame: object) -> None:
-    import logging
-
-    logging.shutdown()  # takes a second at most, if nobody reads the log
-    os._exit(128 + number)
-
-
-def _places(server: "Server", settings: Settings) -> dict[str, str]:
-    endpoints = server.endpoints
-    data = str(settings.data_dir.absolute()) if settings.data_dir else ""
-    places = {"http": endpoints.http, "ws": endpoints.ws, "wss": endpoints.wss, "data": data}
-    return {name: place for name, place in places.items() if place}
-
-
-def _announce(places: dict[str, str]) -> None:
-    """Prints where the server is. It is in the log as well, so nothing is done about output that nobody takes."""
-    from io import FileIO
-
-    from .lines import LineWriter
-
-    output = LineWriter(FileIO(1, "w", closefd=False))
-    for name, place in places.items():
-        output.write(f"{name:<5} {place}")
-    output.close()

@@ -8,7 +8,7 @@ import trio
 
 @contextmanager
 def single_error() -> Iterator[None]:
-    """Unwraps a group that holds one error besides cancellations; raises any other group as it is."""
+    """Unwraps a group that holds one error besides cancellations, whoever made it; raises any other group as it is."""
     try:
         yield
     except BaseExceptionGroup as group:

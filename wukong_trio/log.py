@@ -31,7 +31,7 @@ SECRET_NAMES: Final = frozenset({"token", "manager_token", "password", "secret",
 REPEATS: Final = 100
 REPEATS_INTERVAL_S: Final = 10.0
 EXIT_S: Final = 1.0
-"""How long the end of the process may wait for lines to be written."""
+"""How long the end of the process may wait for lines to be written, in all."""
 
 EventDict = MutableMapping[str, Any]
 
@@ -42,7 +42,7 @@ def configure_logging(
     sink: Sink | None = None,
     *,
     colors: bool = False,
-) -> logging.Handler:
+) -> "LineHandler":
     """Sends every log record of the process, those of libraries included, to one place as one line each.
 
     JSON lines have the keys `timestamp` (ISO 8601, UTC), `level`, `logger`, `event`, `exception` where there is one,
@@ -52,7 +52,7 @@ def configure_logging(
         sink: an unbuffered file; standard error if None, with colours if that is a terminal.
 
     Returns:
-        The handler. Its `flush` waits until everything is written, for EXIT_S at most.
+        The handler. Its `flush` waits until everything is written, for EXIT_S at most in all calls together.
     """
     if sink is None:
         sink = standard_error = FileIO(2, "w", closefd=False)
@@ -86,6 +86,7 @@ class LineHandler(logging.Handler):
         self.formatter = formatter
         self._repeats = _Repeats()
         self._writer = LineWriter(sink, self._tick)
+        self._patience_s = EXIT_S
 
     def emit(self, record: logging.LogRecord) -> None:
         now = time.monotonic()
@@ -94,15 +95,28 @@ class LineHandler(logging.Handler):
             self._write(record)
 
     def flush(self) -> None:
-        """Waits until everything is written, for EXIT_S at most. `logging` calls it when the process ends."""
-        if not self._writer.drain(EXIT_S):
+        """Waits until everything is written, for EXIT_S at most in all calls together: `logging` calls it when the
+        process ends, and a second signal once more."""
+        if not self._drain():
             return
         self.acquire()
         try:
             self._say_what_is_missing(float("inf"))
         finally:
             self.release()
-        self._writer.drain(EXIT_S)
+        self._drain()
+
+    def end_with(self, text: str) -> None:
+        """Writes a last line that is no record, for people rather than for programs."""
+        self.flush()
+        self._writer.write(_escape(" ".join(text.split())))
+
+    def _drain(self) -> bool:
+        begin = time.monotonic()
+        try:
+            return self._writer.drain(self._patience_s)
+        finally:
+            self._patience_s = max(0.0, self._patience_s - (time.monotonic() - begin))
 
     def close(self) -> None:
         self._writer.close()

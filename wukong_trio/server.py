@@ -184,7 +184,8 @@ async def open_server(
     """A server for the length of a `with` block; arguments and errors are those of `serve`.
 
     Leaving the block stops the server gracefully, within `config.drain_timeout_s`. An error of the block, or a single
-    error of the server, is raised as it is, not inside a group.
+    error of the server, is raised as it is, not inside a group. A group of the block's own that holds a single error,
+    such as that of a nursery with one failed task, is unwrapped as well; `except*` catches both forms.
     """
     with single_error():
         async with trio.open_nursery() as nursery:

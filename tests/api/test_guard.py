@@ -1,12 +1,17 @@
 """Who may call the API: pages of other origins, hosts that are not ours, and callers without the manager token."""
 
+from pathlib import Path
+from typing import Literal
+
 import pytest
 import trio
 from api_calls import Api, OpenServer
 from exchanges import connect
 
-from wukong_trio import Address, Auth, Config, Listeners, RouteAddresses
+from wukong_trio import Address, Auth, Config, Listeners, RouteAddresses, __version__, open_store
 from wukong_trio.api.guard import Guard, Head
+from wukong_trio.bench.identity import identify
+from wukong_trio.bench.plan import read_target
 
 HEAD = Head("POST", "/message/send", "", b"", "127.0.0.1:5001", "", "127.0.0.1:9")
 OPEN = [("GET", "/route"), ("GET", "/health"), ("GET", "/healthz"), ("GET", "/readyz"), ("OPTIONS", "/message/send")]
@@ -136,6 +141,31 @@ async def test_a_token_in_utf8_over_the_wire(open_server: OpenServer, token: str
             good = await api.http.get("/user/systemuids", headers=[(b"token", token.encode())])
             bad = await api.http.get("/user/systemuids", headers=[(b"token", token.encode() + b"x")])
             assert (good.status_code, bad.status_code) == (200, 401)
+
+
+@pytest.mark.parametrize("token", ["", "k"])
+async def test_only_the_owner_of_the_manager_token_learns_what_the_server_is(
+    open_server: OpenServer, engine: str, token: str
+) -> None:
+    with trio.fail_after(10):
+        async with open_server(auth={"manager_token": token}) as server, Api(server) as api:
+            for given in ("", "x"):
+                answer = await api.http.get("/health", headers={"token": given})
+                assert answer.json() == {"status": "ok"}
+            if token:
+                answer = await api.http.get("/health", headers={"token": token})
+                durability = "none (all in memory)"
+                known = {"version": __version__, "engine": engine, "durability": durability}
+                assert (answer.status_code, answer.json()) == (200, {"status": "ok", **known})
+                target = read_target(server.endpoints.http, "http", allow_remote=False)
+                identity = await trio.to_thread.run_sync(identify, target, token, None)
+                assert (identity.version, identity.engine, identity.durability) == (__version__, engine, durability)
+
+
+@pytest.mark.parametrize("synchronous", ["full", "normal"])
+async def test_durability_is_that_of_the_store(tmp_path: Path, synchronous: Literal["full", "normal"]) -> None:
+    async with open_store(tmp_path, synchronous=synchronous) as store:
+        assert store.durability.startswith(f"{synchronous} (")
 
 
 BODIES = {

@@ -6,15 +6,8 @@ from pathlib import Path
 
 import pytest
 import trio
+from common import free_port, wait_listening
 from trio_websocket import open_websocket_url
-
-from wukong_trio.config import Address
-from wukong_trio.net import bind_tcp
-
-
-def free_port() -> int:
-    with bind_tcp(Address("127.0.0.1", 0), setting="PORT") as sock:
-        return int(sock.getsockname()[1])
 
 
 @pytest.mark.parametrize("engine", ["native", "reference"])
@@ -24,12 +17,7 @@ async def test_messages_come_back(engine: str) -> None:
     with trio.fail_after(20):
         async with trio.open_nursery() as nursery:
             process: trio.Process = await nursery.start(partial(trio.run_process, command, check=False))
-            while True:
-                try:
-                    await (await trio.open_tcp_stream("127.0.0.1", port)).aclose()
-                    break
-                except OSError:
-                    await trio.sleep(0.05)
+            await wait_listening(port)
             async with open_websocket_url(f"ws://127.0.0.1:{port}/") as client:
                 for message in ("text", b"binary", "ü" * 70_000):
                     await client.send_message(message)

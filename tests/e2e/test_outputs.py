@@ -13,16 +13,12 @@ from subprocess import DEVNULL, PIPE
 import pytest
 import trio
 from child import command
+from common import free_port, wait_listening
 
 from wukong_trio.testing import RawClient, open_raw_client
 
 PIPE_BYTES = 4096
 CLIENTS = 150
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        return int(sock.getsockname()[1])
 
 
 @asynccontextmanager
@@ -45,18 +41,6 @@ async def garbage(port: int, text: bytes) -> None:
                 pass
         except trio.BrokenResourceError:
             pass
-
-
-async def wait_listening(port: int) -> None:
-    """For a server that cannot say when it is ready."""
-    while True:
-        try:
-            stream = await trio.open_tcp_stream("127.0.0.1", port)
-        except OSError:
-            await trio.sleep(0.05)
-        else:
-            await stream.aclose()
-            return
 
 
 @asynccontextmanager
@@ -88,6 +72,18 @@ async def test_a_log_that_nobody_reads_stops_nobody(tmp_path: Path) -> None:
             while chunk := await server.stderr.receive_some():
                 written += chunk
             assert len(written) <= PIPE_BYTES
+
+
+async def test_a_failing_start_ends_though_nobody_reads_why(tmp_path: Path) -> None:
+    reader, writer = os.pipe()
+    fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+    os.write(writer, b"x" * PIPE_BYTES)
+    with socket.create_server(("127.0.0.1", 0)) as other, os.fdopen(reader), os.fdopen(writer) as full:
+        address = f"127.0.0.1:{other.getsockname()[1]}"
+        line = command("--data-dir", "data", "--http", "off", "--ws", address)
+        with trio.fail_after(15):
+            async with process(tmp_path, line, stdout=DEVNULL, stderr=full.fileno()) as server:
+                assert await server.wait() == 2
 
 
 @pytest.mark.parametrize("redirection", ["1>&-", "2>&-", "0<&- 1>&- 2>&-", "1>/dev/full", "2>/dev/full"])

@@ -6,22 +6,11 @@ from math import inf
 
 import pytest
 import trio
+from common import stolen_cancelled
 
 from wukong_trio.services.hooks import StrayCancelledError, call_hook
 
 Hook = Callable[[str], Awaitable[str]]
-
-
-async def stolen_cancelled() -> trio.Cancelled:
-    """The exception object of a cancellation that is over."""
-    with trio.CancelScope() as scope:
-        scope.cancel()
-        try:
-            await trio.lowlevel.checkpoint()
-        except trio.Cancelled as cancelled:
-            stolen = cancelled
-            raise
-    return stolen
 
 
 async def test_results_and_errors_pass() -> None:

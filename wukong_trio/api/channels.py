@@ -9,6 +9,7 @@ from ..store.base import ChannelChange, MemberChange, MemberList
 from .bodies import encode_list
 from .checks import channel_key, clean_uids, plain, required, within_limit
 from .context import ApiContext
+from .guard import Head
 from .table import STATUS_OK, ApiError, Handler, Query
 from .users import Byte
 
@@ -187,7 +188,7 @@ def clears(members: MemberList) -> Handler[ChannelRef]:
     return handler
 
 
-async def get_allowed(context: ApiContext, _request: None, query: Query) -> object:
+async def get_allowed(context: ApiContext, _head: Head, query: Query) -> object:
     """The allow list of a channel."""
     key = ChannelKey(query.get("channel_id", ""), query.integer("channel_type"))
     allowed = await context.channels.allowed(key)

@@ -11,6 +11,7 @@ from ..services.history import History
 from ..services.users import SystemAccounts, UserService
 from ..store.base import Store
 from .addresses import RouteTable
+from .guard import Guard
 
 
 class Send(Protocol):
@@ -24,6 +25,7 @@ class ApiContext:
     """The parts of a server that handlers may use."""
 
     config: Config
+    guard: Guard
     store: Store
     users: UserService
     system_accounts: SystemAccounts

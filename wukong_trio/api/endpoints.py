@@ -20,6 +20,7 @@ from .channels import (
     remove_subscribers,
     sets,
 )
+from .guard import Head
 from .messages import SendRequest, SyncRequest, send_message, sync_messages
 from .route import batch_route, get_health, get_healthz, get_readyz, get_route
 from .table import Endpoint
@@ -35,8 +36,6 @@ from .users import (
     set_token,
 )
 
-Nothing: Any = type(None)
-
 
 def _list_endpoints(name: str, members: MemberList) -> list[Endpoint[Any]]:
     return [
@@ -48,12 +47,12 @@ def _list_endpoints(name: str, members: MemberList) -> list[Endpoint[Any]]:
 
 
 ENDPOINTS: Final[tuple[Endpoint[Any], ...]] = (
-    Endpoint("GET", "/route", Nothing, get_route),
+    Endpoint("GET", "/route", Head, get_route),
     Endpoint("POST", "/route/batch", list[str], batch_route, lists=True, long_answers=True),
     Endpoint("POST", "/user/token", TokenRequest, set_token, changes=True),
     Endpoint("POST", "/user/device_quit", QuitRequest, quit_device, changes=True),
     Endpoint("POST", "/user/onlinestatus", list[str], online_status, lists=True, long_answers=True),
-    Endpoint("GET", "/user/systemuids", Nothing, get_system_uids),
+    Endpoint("GET", "/user/systemuids", Head, get_system_uids),
     Endpoint("POST", "/user/systemuids_add", UidsRequest, add_system_uids, changes=True, lists=True),
     Endpoint("POST", "/user/systemuids_remove", UidsRequest, remove_system_uids, changes=True, lists=True),
     Endpoint("POST", "/channel", ChannelRequest, put_channel, changes=True, lists=True),
@@ -64,10 +63,10 @@ ENDPOINTS: Final[tuple[Endpoint[Any], ...]] = (
     Endpoint("POST", "/channel/subscriber_remove_all", ChannelRef, remove_all_subscribers, changes=True),
     *_list_endpoints("blacklist", MemberList.DENIED),
     *_list_endpoints("whitelist", MemberList.ALLOWED),
-    Endpoint("GET", "/channel/whitelist", Nothing, get_allowed, long_answers=True),
+    Endpoint("GET", "/channel/whitelist", Head, get_allowed, long_answers=True),
     Endpoint("POST", "/message/send", SendRequest, send_message),
     Endpoint("POST", "/channel/messagesync", SyncRequest, sync_messages, long_answers=True),
-    Endpoint("GET", "/health", Nothing, get_health),
-    Endpoint("GET", "/healthz", Nothing, get_healthz),
-    Endpoint("GET", "/readyz", Nothing, get_readyz),
+    Endpoint("GET", "/health", Head, get_health),
+    Endpoint("GET", "/healthz", Head, get_healthz),
+    Endpoint("GET", "/readyz", Head, get_readyz),
 )

@@ -57,14 +57,17 @@ class Guard:
         """Whether this is for everybody: preflights, probes, and where to connect, which clients ask themselves."""
         return method == "OPTIONS" or path in PROBES or (path == "/route" and method == "GET")
 
+    def has_token(self, head: Head) -> bool:
+        """Whether the caller has the manager token; False if none is configured."""
+        # Not `any`: how long it takes must say nothing.
+        return True in [compare_digest(head.token, token) for token in self._tokens]
+
     def refusal(self, head: Head) -> Refused | None:
         """Why this request is not for its caller; None if he may go on."""
         if self.is_open(head.method, head.path):
             return None
         if self._tokens:
-            # Not `any`: how long it takes must say nothing.
-            matches = [compare_digest(head.token, token) for token in self._tokens]
-            return None if True in matches else Refused(401, "")
+            return None if self.has_token(head) else Refused(401, "")
         if head.origin and not self._is_known_origin(head):
             return Refused(403, "pages of other origins may not use this API; set allowedOrigins or a managerToken")
         if head.host and not self._is_known_host(head.host):

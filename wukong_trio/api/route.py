@@ -1,9 +1,11 @@
 """`/route`: where clients connect. And the probes."""
 
 from ..model import ChannelKey, ChannelType
+from ..version import __version__
 from .addresses import Route
 from .bodies import encode_list
 from .context import ApiContext
+from .guard import Head
 from .table import STORE_FAILS, Query, Reply
 
 
@@ -11,7 +13,7 @@ def _route(context: ApiContext, query: Query) -> Route:
     return context.routes.intranet if query.integer("intranet") == 1 else context.routes.external
 
 
-def get_route(context: ApiContext, _request: None, query: Query) -> object:
+def get_route(context: ApiContext, _head: Head, query: Query) -> object:
     """The addresses for one client; `intranet=1` gives the internal ones."""
     return _route(context, query)
 
@@ -23,18 +25,25 @@ async def batch_route(context: ApiContext, uids: list[str], query: Query) -> obj
     return [{"tcp_addr": route.tcp_addr, "ws_addr": route.ws_addr, "wss_addr": route.wss_addr, "uids": listed}]
 
 
-def get_health(context: ApiContext, _request: None, _query: Query) -> object:
-    """Whether the server can do its work."""
-    # The reason is in the log, not here: probes need no token, and it may name paths.
-    return Reply(500, {"status": "error", "message": STORE_FAILS}) if context.store.failure else {"status": "ok"}
+def get_health(context: ApiContext, head: Head, _query: Query) -> object:
+    """Whether the server can do its work; and to the owner of the manager token, what it is."""
+    identity = _identity(context) if context.guard.has_token(head) else {}
+    if context.store.failure:
+        # The reason is in the log, not here: probes need no token, and it may name paths.
+        return Reply(500, {"status": "error", "message": STORE_FAILS, **identity})
+    return {"status": "ok", **identity}
 
 
-def get_healthz(_context: ApiContext, _request: None, _query: Query) -> object:
+def _identity(context: ApiContext) -> dict[str, str]:
+    return {"version": __version__, "engine": context.config.engine, "durability": context.store.durability}
+
+
+def get_healthz(_context: ApiContext, _head: Head, _query: Query) -> object:
     """Whether the process answers."""
     return {"status": "ok"}
 
 
-async def get_readyz(context: ApiContext, _request: None, _query: Query) -> object:
+async def get_readyz(context: ApiContext, _head: Head, _query: Query) -> object:
     """Whether clients should be sent here: not while stopping, nor without storage."""
     if not context.ready():
         return Reply(503, {"ready": False, "message": "stopping"})

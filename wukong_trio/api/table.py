@@ -20,7 +20,7 @@ from ..errors import StoreError
 from .answer_budget import AnswerBudget
 from .bodies import LARGE_BYTES, MAX_ITEMS, BodyError, BodyReader, TooManyItemsError
 from .context import ApiContext
-from .guard import Guard, Head
+from .guard import Head
 from .journal import Journal
 
 log = getLogger(__name__)
@@ -96,7 +96,7 @@ Handler = Callable[[ApiContext, T, Query], object]
 
 
 class Endpoint(Generic[T]):
-    """One operation of the API. `request` is the type of the body; None for a GET."""
+    """One operation of the API. `request` is the type of the body; a GET has none, its handler gets the `Head`."""
 
     def __init__(
         self,
@@ -153,7 +153,7 @@ class ApiTable:
         self.answers = AnswerBudget()
         self._context = context
         self._endpoints = {(endpoint.method, endpoint.path): endpoint for endpoint in endpoints}
-        self._guard = Guard(context.config)
+        self._guard = context.guard
         self._body_bytes = limits.http_body_bytes
         self._small_body_bytes = min(limits.http_body_bytes, max(SMALL_BODY_BYTES, 2 * limits.payload_bytes))
         self._large = trio.Lock()
@@ -196,7 +196,7 @@ class ApiTable:
         if endpoint.takes_lists and len(body) > LARGE_BYTES:
             return self._answer_large(endpoint, head, body)
         try:
-            request = endpoint.reader.read(body) if endpoint.reader is not None else None
+            request = endpoint.reader.read(body) if endpoint.reader is not None else head
             result = endpoint.handler(self._context, request, _parse_query(head.query))
             if isinstance(result, CoroutineType):
                 wait_for = self._wait_for_long if endpoint.long_answers else self._wait_for

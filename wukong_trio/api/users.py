@@ -9,6 +9,7 @@ from ..model import SYSTEM_UID, Device, DeviceLevel, ReasonCode
 from .bodies import SLICE_ITEMS, encode_list
 from .checks import clean_uids, given, plain, within_limit
 from .context import ApiContext
+from .guard import Head
 from .table import STATUS_OK, ApiError, Query
 
 Byte = Annotated[int, Meta(ge=0, le=255)]
@@ -77,7 +78,7 @@ async def online_status(context: ApiContext, uids: list[str], _query: Query) -> 
     )
 
 
-def get_system_uids(context: ApiContext, _request: None, _query: Query) -> object:
+def get_system_uids(context: ApiContext, _head: Head, _query: Query) -> object:
     """The system accounts."""
     return context.system_accounts.listed()
 

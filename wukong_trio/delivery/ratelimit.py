@@ -21,6 +21,7 @@ class RateLimiter:
         allowed = tokens >= 1.0
         self._buckets[uid] = (tokens - allowed, now)
         if len(self._buckets) > _MAX_BUCKETS:
-            # Full again within a second or so: forgetting the longest unused bucket gives nobody more than his due.
+            # The longest unused bucket is most likely full again: it fills in a second, or below 1/s in 1/rate seconds.
+            # Who is forgotten earlier gains a full bucket, but only while as many others as there are buckets send.
             del self._buckets[next(iter(self._buckets))]
         return allowed

@@ -205,6 +205,7 @@ class SessionRegistry:
         hit = [s for s in self.sessions_of(uid) if device_flags is None or s.device_flag in device_flags]
         for session in hit:
             self.leave(session)
+            # Needs no flush: a connection that closes writes what waits itself, the notice last.
             session.close(CLOSE_KICKED, encode_disconnect(reason_code, reason))
         return len(hit)
 

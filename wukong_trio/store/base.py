@@ -194,6 +194,11 @@ class Store(ABC):
         """Adds and removes system accounts."""
 
     @property
+    def durability(self) -> str:
+        """What it promises of a write that has returned, in a word or two for people."""
+        return "unknown"
+
+    @property
     @abstractmethod
     def failure(self) -> str:
         """Why the last write failed; empty while all is well."""

@@ -31,7 +31,7 @@ class DatabaseFiles:
             StoreOpenError: it cannot be used; the text names the file and the cure.
         """
         self.path = directory / DATABASE
-        self._synchronous = synchronous
+        self.synchronous = synchronous
         self._directory = DataDirectory(directory)
         try:
             self._prepare()
@@ -107,7 +107,7 @@ class DatabaseFiles:
         """A connection that may write."""
         connection = self._connect("rw")
         connection.execute("PRAGMA journal_mode = wal")
-        connection.execute(f"PRAGMA synchronous = {self._synchronous}")
+        connection.execute(f"PRAGMA synchronous = {self.synchronous}")
         connection.execute(f"PRAGMA wal_autocheckpoint = {_WAL_PAGES}")
         connection.execute(f"PRAGMA journal_size_limit = {WAL_KEPT_BYTES}")
         return connection

@@ -132,6 +132,10 @@ class MemoryStore(Store):
         await trio.lowlevel.checkpoint()
 
     @property
+    def durability(self) -> str:
+        return "none (all in memory)"
+
+    @property
     def failure(self) -> str:
         return ""
 

@@ -38,6 +38,10 @@ _NO_LOGIN: Final = Login()
 _MESSAGE_COLUMNS: Final = 12
 _DATA_VERSION: Final = "PRAGMA data_version"
 """Changes when another connection has written."""
+_DURABILITY: Final[dict[Synchronous, str]] = {
+    "full": "full (fsync before each answer)",
+    "normal": "normal (a power cut may lose the last moments)",
+}
 _SMALL_WRITE: Final = "UPDATE indexed SET message_id = message_id"
 
 
@@ -195,6 +199,10 @@ class SQLiteStore(Store):
             self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         self._writer.close()
         self._files.release()
+
+    @property
+    def durability(self) -> str:
+        return _DURABILITY[self._files.synchronous]
 
     @property
     def failure(self) -> str:

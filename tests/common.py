@@ -1,0 +1,42 @@
+"""What tests of several directories need."""
+
+import socket
+
+import trio
+
+from wukong_trio import SendCommand
+
+
+def person(content: bytes = b"{}", from_uid: str = "robot", to: str = "bob") -> SendCommand:
+    """A message to one user."""
+    return SendCommand(from_uid=from_uid, channel_id=to, channel_type=1, payload=content)
+
+
+async def stolen_cancelled() -> trio.Cancelled:
+    """The exception object of a cancellation that is over."""
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        try:
+            await trio.lowlevel.checkpoint()
+        except trio.Cancelled as cancelled:
+            stolen = cancelled
+            raise
+    return stolen
+
+
+def free_port() -> int:
+    """A port that nobody uses at the moment, for a process that cannot say which one it got."""
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        return int(sock.getsockname()[1])
+
+
+async def wait_listening(port: int) -> None:
+    """Waits until somebody accepts connections there."""
+    while True:
+        try:
+            stream = await trio.open_tcp_stream("127.0.0.1", port)
+        except OSError:
+            await trio.sleep(0.05)
+        else:
+            await stream.aclose()
+            return

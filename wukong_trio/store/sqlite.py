@@ -135,7 +135,6 @@ class SQLiteStore(Store):
                 raise
             self._note(str(error) if isinstance(error, _VanishedError) else f"{self._files.path}: {error}")
             raise StoreError(self._failure) from error
-        self._measure()
         if self._failure:
             self._note("")
         return result

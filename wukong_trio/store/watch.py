@@ -33,12 +33,12 @@ class FileWatch:
     def problem(self) -> str:
         """What is wrong and what to do about it; empty while all is well.
 
-        Three system calls while the directory stays as it is, four where the database is a symbolic link: creating,
-        renaming and deleting files changes its time. Two changes within one tick of the kernel's clock may look like
-        one, so ask `thorough_problem` as well, now and then.
+        One system call while the directory stays as it is, two where the database is a symbolic link: creating,
+        renaming and deleting files changes its time. Cutting them does not, and two changes within one tick of the
+        kernel's clock may look like one, so ask `thorough_problem` as well, now and then.
         """
         try:
-            if self._state_of_directories() == self._undisturbed and not self._shorter():
+            if self._state_of_directories() == self._undisturbed:
                 return ""
         except OSError:
             pass
@@ -64,7 +64,7 @@ class FileWatch:
         return ""
 
     def measure(self) -> None:
-        """Takes the sizes as they are: to be called when we have written, or emptied the log.
+        """Takes the sizes as they are: to be called now and then, and when we have emptied the log.
 
         Raises:
             OSError: a file is not there.

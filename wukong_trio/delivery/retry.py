@@ -40,12 +40,16 @@ class RetryQueue:
         """
         fresh = self._fresh
         was_empty = not fresh
-        self._bytes += delivery.wait_in(fresh)
-        while len(fresh) + self._repeated > MAX_WAITING or self._bytes > self._config.waiting_bytes:
-            self._forget_oldest()
+        self._bytes = size_bytes = self._bytes + delivery.wait_in(fresh)
+        if size_bytes > self._config.waiting_bytes or len(fresh) + self._repeated > MAX_WAITING:
+            self._forget_until_it_fits()
         if was_empty and fresh:
             return next(iter(fresh.values())).pushed_at + self._config.interval_s
         return None
+
+    def _forget_until_it_fits(self) -> None:
+        while len(self._fresh) + self._repeated > MAX_WAITING or self._bytes > self._config.waiting_bytes:
+            self._forget_oldest()
 
     def _forget_oldest(self) -> None:
         for lane in reversed(self._lanes):

@@ -146,7 +146,7 @@ class NativeTransport(Transport):
             self.end(GONE)
             return 0
         self.last_inbound = now
-        reader = self._frames
+        reader: FrameReader = self._reader  # type: ignore[assignment]  # by now
         arrivals = reader.receive(data)
         self._serve(arrivals, errands)
         frames, size = len(arrivals), len(data)
@@ -173,8 +173,13 @@ class NativeTransport(Transport):
             self.end(LEFT)
 
     def offer(self, text: bytes) -> None:
-        size = len(text)
-        self.put((SHORT_TEXT_HEADS[size] if size < 126 else frame_head(_TEXT, size)) + text)
+        # `put` written out: every answer comes along here.
+        if self.closing is None:
+            size = len(text)
+            self._outbox.frames.append((SHORT_TEXT_HEADS[size] if size < 126 else frame_head(_TEXT, size)) + text)
+            if not self._touched:
+                self._touched = True
+                self._flushes.add(self)
 
     def end(self, why: str) -> None:
         """Nothing more comes from the client."""

@@ -83,15 +83,15 @@ class _Backlog:
 class Outbox:
     """Frames on their way to one client."""
 
-    __slots__ = ("_backlog", "_frames")
+    __slots__ = ("_backlog", "frames")
 
     def __init__(self) -> None:
-        self._frames: list[bytes] = []
-        """Not offered to the socket yet."""
+        self.frames: list[bytes] = []
+        """Not offered to the socket yet. To append here is what `put` does, without the call."""
         self._backlog: _Backlog | None = None
 
     def __bool__(self) -> bool:
-        return bool(self._frames) or self._backlog is not None
+        return bool(self.frames) or self._backlog is not None
 
     @property
     def blocked(self) -> bool:
@@ -110,11 +110,11 @@ class Outbox:
 
     def put(self, frame: bytes) -> None:
         """Takes a whole frame."""
-        self._frames.append(frame)
+        self.frames.append(frame)
 
     def clear(self) -> None:
         """Forgets everything but the rest of a frame that was begun."""
-        self._frames.clear()
+        self.frames.clear()
         if self._backlog is not None:
             self._backlog.drop_whole_frames()
             if not self._backlog.bytes:
@@ -126,7 +126,7 @@ class Outbox:
         Args:
             now: the clock, asked only when something is refused.
         """
-        frames = self._frames
+        frames = self.frames
         if self._backlog is None:
             if not frames:
                 return
@@ -149,15 +149,15 @@ class Outbox:
 
     def _join(self) -> bytes | None:
         """All frames in one piece; None if that would copy much."""
-        return b"".join(self._frames) if sum(map(len, self._frames)) <= CHUNK_BYTES else None
+        return b"".join(self.frames) if sum(map(len, self.frames)) <= CHUNK_BYTES else None
 
     def hold(self, now: float) -> None:
         """Counts everything as refused: the socket is known to be full, or somebody else writes."""
-        if self._frames:
+        if self.frames:
             if self._backlog is None:
                 self._backlog = _Backlog()
-            self._backlog.extend(self._frames, now)
-            self._frames.clear()
+            self._backlog.extend(self.frames, now)
+            self.frames.clear()
 
     def head(self, *, join_bytes: int = CHUNK_BYTES) -> Chunk:
         """What is to be written next of what was refused."""

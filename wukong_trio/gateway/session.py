@@ -56,7 +56,7 @@ class SessionState(Enum):
     CLOSED = auto()
 
 
-_OPEN, _CLOSED = SessionState.OPEN, SessionState.CLOSED
+_OPEN, _LEAVING, _CLOSED = SessionState.OPEN, SessionState.LEAVING, SessionState.CLOSED
 """To look up a member of an Enum takes as long as a small function call."""
 
 
@@ -223,7 +223,7 @@ class Session:
                 errands.append(LateAnswer(self, self, answer))
                 return
             self._transport.offer(answer)
-        if self.state is SessionState.LEAVING and not self.in_flight:
+        if self.state is _LEAVING and not self.in_flight:
             self._close_as_wished()
 
     def _serve_batch(self, requests: list[Request], errands: list[Errand]) -> bytes | None:
@@ -302,13 +302,13 @@ class Session:
     def settle(self, frame: bytes | None) -> None:
         """One errand is done; `frame` is its answer."""
         self.in_flight -= 1
-        if self.in_flight == self._transport.limits.sends_in_flight // 2:
+        if self.in_flight == self._transport.resume_at:
             self._transport.resume()
         if self.state is _CLOSED:
             return
         if frame is not None:
             self._transport.offer(frame)
-        if self.state is SessionState.LEAVING and not self.in_flight:
+        if self.state is _LEAVING and not self.in_flight:
             self._close_as_wished()
 
     def deliver(self, delivery: Delivery) -> None:

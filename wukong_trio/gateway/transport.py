@@ -48,7 +48,7 @@ class Transport(ABC):
 
     __slots__ = (
         *("_flushes", "_gateway", "_outbox", "_session", "_touched", "_waiting"),
-        *("closing", "last_inbound", "limits", "remote_address"),
+        *("closing", "last_inbound", "limits", "remote_address", "resume_at"),
     )
 
     form = 0
@@ -57,6 +57,8 @@ class Transport(ABC):
     def __init__(self, gateway: Gateway, remote_address: str) -> None:
         self._gateway = gateway
         self.limits = gateway.config.limits
+        self.resume_at = self.limits.sends_in_flight // 2
+        """How few sends must be under way before `resume` is called."""
         self.remote_address = remote_address
         self.last_inbound = trio.current_time()
         """When the client last sent anything, Trio's clock."""
@@ -77,7 +79,7 @@ class Transport(ABC):
     def put(self, frame: bytes) -> None:
         """Queues a frame that is ready for this kind of connection."""
         if self.closing is None:
-            self._outbox.put(frame)
+            self._outbox.frames.append(frame)
             if not self._touched:
                 self._touched = True
                 self._flushes.add(self)

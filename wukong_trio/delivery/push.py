@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from ..model import Message
 from ..protocol.answers import encode_push
-from ..protocol.websocket import Opcode, encode_frame
+from ..protocol.websocket import text_frame
 
 FORM_FRAMED: Final = 4
 """Beside the bits that say how the text is written: as a whole WebSocket frame, ready for the socket."""
@@ -56,7 +56,7 @@ class Push(Struct, eq=False, gc=False):
     def encode(self, form: int, *, dup: bool = False) -> bytes:
         """The bytes in a wire form, made anew; `dup` marks a repetition."""
         text = encode_push(self.message, form, self.channel_id, red_dot=self.red_dot, dup=dup)
-        return encode_frame(Opcode.TEXT, text) if form & FORM_FRAMED else text
+        return text_frame(text) if form & FORM_FRAMED else text
 
     def wait_in(self, waiting: "dict[int, Push]") -> int:
         message = self.message

@@ -16,7 +16,6 @@ from ..delivery.push import FORM_FRAMED
 from ..delivery.submission import Errand
 from ..protocol.codes import CLOSE_TOO_BIG, Close
 from ..protocol.websocket import (
-    SHORT_TEXT_HEADS,
     Arrival,
     BinaryMessage,
     Control,
@@ -25,7 +24,7 @@ from ..protocol.websocket import (
     Opcode,
     encode_close,
     encode_frame,
-    frame_head,
+    text_frame,
 )
 from .gateway import Gateway
 from .handshake import HandshakeReader, RefusedUpgrade
@@ -44,7 +43,6 @@ CHUNK_BYTES: Final = 16 * 1024
 CROWDED_CHUNK_BYTES: Final = 4 * 1024
 CROWD_FRAMES: Final = 400
 """More than so many frames in a chunk are tiny ones: who sends them is read in smaller chunks."""
-_TEXT: Final = int(Opcode.TEXT)
 
 
 class NativeTransport(Transport):
@@ -175,8 +173,7 @@ class NativeTransport(Transport):
     def offer(self, text: bytes) -> None:
         # `put` written out: every answer comes along here.
         if self.closing is None:
-            size = len(text)
-            self._outbox.frames.append((SHORT_TEXT_HEADS[size] if size < 126 else frame_head(_TEXT, size)) + text)
+            self._outbox.frames.append(text_frame(text))
             if not self._touched:
                 self._touched = True
                 self._flushes.add(self)

@@ -331,6 +331,14 @@ SHORT_TEXT_HEADS: Final = tuple(frame_head(Opcode.TEXT, size) for size in range(
 """The heads of text frames by their size, as far as that fits the second byte."""
 
 
+def text_frame(text: bytes) -> bytes:
+    """A whole text frame; nearly everything that is written comes along here."""
+    size = len(text)
+    if size < 126:
+        return SHORT_TEXT_HEADS[size] + text
+    return (_pack16(_WHOLE_TEXT, 126, size) if size < 65536 else _pack64(_WHOLE_TEXT, 127, size)) + text
+
+
 def encode_frame(opcode: int, payload: bytes) -> bytes:
     """A whole frame."""
     return frame_head(opcode, len(payload)) + payload

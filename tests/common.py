@@ -1,6 +1,8 @@
 """What tests of several directories need."""
 
 import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import trio
 
@@ -22,6 +24,29 @@ async def stolen_cancelled() -> trio.Cancelled:
             stolen = cancelled
             raise
     return stolen
+
+
+class Turns:
+    """How many turns the scheduler has given to a task that always wants one."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+
+@asynccontextmanager
+async def counted_turns() -> AsyncIterator[Turns]:
+    """Counts the turns that others would get while the block runs."""
+    turns = Turns()
+
+    async def take() -> None:
+        while True:
+            turns.count += 1
+            await trio.lowlevel.checkpoint()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(take)
+        yield turns
+        nursery.cancel_scope.cancel()
 
 
 def free_port() -> int:

@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack, suppress
 import pytest
 import trio
 from api_calls import Api, OpenServer
+from common import counted_turns
 from exchanges import connect
 from hypothesis import given
 from hypothesis import strategies as st
@@ -87,26 +88,16 @@ async def test_the_limit_of_entries(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_large_bodies_give_way() -> None:
     uids = [f"user-{n:020}" for n in range(200_000)]
     body = json.dumps({"channel_id": "g", "subscribers": uids}).encode()
-    turns = 0
-
-    async def take_turns() -> None:
-        nonlocal turns
-        while True:
-            turns += 1
-            await trio.lowlevel.checkpoint()
-
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(take_turns)
+    async with counted_turns() as turns:
         request = await STRUCT.read_in_slices(body)
         assert request.subscribers == uids
-        assert turns > len(body) / bodies.SLICE_BYTES / 2
-        turns = 0
+        assert turns.count > len(body) / bodies.SLICE_BYTES / 2
+        turns.count = 0
         assert await clean_uids([*uids, " "]) == uids
-        assert turns > len(uids) / bodies.SLICE_ITEMS / 2
-        turns = 0
+        assert turns.count > len(uids) / bodies.SLICE_ITEMS / 2
+        turns.count = 0
         assert json.loads(bytes(await encode_list(uids))) == uids
-        assert turns > len(uids) / bodies.SLICE_ITEMS / 2
-        nursery.cancel_scope.cancel()
+        assert turns.count > len(uids) / bodies.SLICE_ITEMS / 2
 
 
 async def test_large_bodies_over_the_wire(api: Api) -> None:

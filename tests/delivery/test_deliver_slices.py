@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 import trio
+from common import counted_turns
 from trio.testing import wait_all_tasks_blocked
 
 from wukong_trio import ChannelKey, DeviceLevel, Message, ReasonCode, SendCommand
@@ -116,24 +117,14 @@ class Scene:
 
 
 async def test_everybody_gets_everything_in_order_and_others_get_turns() -> None:
-    scene, turns = Scene(), 0
-
-    async def others() -> None:
-        nonlocal turns
-        while True:
-            turns += 1
-            await trio.lowlevel.checkpoint()
-
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(others)
-        async with scene.running():
-            for batch in (scene.sends(1, 2), scene.sends(3)):
-                await scene.outbox.send(batch)
-        nursery.cancel_scope.cancel()
+    scene = Scene()
+    async with counted_turns() as turns, scene.running():
+        for batch in (scene.sends(1, 2), scene.sends(3)):
+            await scene.outbox.send(batch)
     assert all(member.seqs == [1, 2, 3] for member in scene.members)
     assert scene.deliverer.statistics.delivered == 3000
     assert scene.done == 3
-    assert turns >= len(MEMBERS) // PUSHES_PER_TURN
+    assert turns.count >= len(MEMBERS) // PUSHES_PER_TURN
 
 
 async def test_what_waits_for_a_large_channel_goes_to_each_member_together() -> None:
@@ -178,31 +169,18 @@ async def test_nobody_waits_for_a_large_channel() -> None:
 
 
 async def test_nobody_waits_while_it_is_found_out_that_hardly_anybody_of_large_channels_is_online() -> None:
-    scene, turns, sends = Scene(), 0, 100
+    scene, sends = Scene(), 100
     offline = frozenset(f"offline{n}" for n in range(LOOK_UPS_PER_TURN))
     quiet = Channel(ChannelRecord(key=ChannelKey("q", 2), subscribers=offline | {MEMBERS[1]}))
     rooms = [Channel(ChannelRecord(key=ChannelKey(f"r{n}", 2), subscribers=frozenset(MEMBERS))) for n in range(sends)]
     rooms_begun = [send for room in rooms for send in scene.sends(1, channel=room)]
-
-    async def others() -> None:
-        nonlocal turns
-        while True:
-            turns += 1
-            await trio.lowlevel.checkpoint()
-
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(others)
-        async with scene.running():
-            await scene.outbox.send(scene.sends(*range(1, sends + 1), channel=quiet))
-        nursery.cancel_scope.cancel()
+    async with counted_turns() as turns, scene.running():
+        await scene.outbox.send(scene.sends(*range(1, sends + 1), channel=quiet))
     assert scene.members[1].seqs == list(range(1, sends + 1))
-    assert turns >= sends * len(MEMBERS) // LOOK_UPS_PER_TURN
-    turns = 0
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(others)
+    assert turns.count >= sends * len(MEMBERS) // LOOK_UPS_PER_TURN
+    async with counted_turns() as turns:
         await scene.deliverer._serve(rooms_begun)
-        nursery.cancel_scope.cancel()
-    assert turns >= sends * len(MEMBERS) // LOOK_UPS_PER_TURN - 1
+    assert turns.count >= sends * len(MEMBERS) // LOOK_UPS_PER_TURN - 1
 
 
 async def test_while_too_much_waits_no_further_batch_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from subprocess import DEVNULL, PIPE
+from urllib.parse import urlsplit
 
 import trio
 
@@ -46,6 +47,14 @@ class ServerProcess:
     def addresses(self) -> list[str]:
         """Options that make another server listen where this one does."""
         return ["--http", self.http.partition("//")[2], "--ws", self.ws.partition("//")[2]]
+
+
+async def tcp(url: str) -> trio.SocketStream:
+    """A connection to where a URL points."""
+    parts = urlsplit(url)
+    assert parts.hostname is not None
+    assert parts.port is not None
+    return await trio.open_tcp_stream(parts.hostname, parts.port)
 
 
 def command(*options: str) -> list[str]:

@@ -7,12 +7,11 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import httpx
 import pytest
 import trio
-from child import ServerProcess, run_server
+from child import ServerProcess, run_server, tcp
 
 from wukong_trio import open_client
 from wukong_trio.testing import RawClient, SocketClosed, open_raw_client
@@ -45,13 +44,6 @@ async def undisturbed(server: ServerProcess) -> AsyncIterator[None]:
         nursery.start_soon(talk, stop)
         yield
         stop.set()
-
-
-async def tcp(url: str) -> trio.SocketStream:
-    parts = urlsplit(url)
-    assert parts.hostname is not None
-    assert parts.port is not None
-    return await trio.open_tcp_stream(parts.hostname, parts.port)
 
 
 async def wait_gone(stream: trio.SocketStream) -> None:

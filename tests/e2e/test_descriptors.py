@@ -3,25 +3,17 @@
 import resource
 from contextlib import AsyncExitStack
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import httpx
 import pytest
 import trio
-from child import ServerProcess, run_server
+from child import ServerProcess, run_server, tcp
 
 from wukong_trio import open_client
 from wukong_trio.net import GATEWAY_SPARE
 from wukong_trio.testing import open_raw_client
 
 LIMIT = 256
-
-
-async def tcp(url: str) -> trio.SocketStream:
-    parts = urlsplit(url)
-    assert parts.hostname is not None
-    assert parts.port is not None
-    return await trio.open_tcp_stream(parts.hostname, parts.port)
 
 
 async def closed(stream: trio.SocketStream) -> bool:

@@ -87,10 +87,14 @@ class Scene:
         await run_connection(self.gateway, transport)
         self.ended = trio.current_time()
 
-    async def connected(self, uid: str, *, lockstep: bool = False) -> RawClient:
+    async def upgraded(self, *, lockstep: bool = False) -> RawClient:
+        """A client that has not authenticated."""
         stream = self.open(lockstep=lockstep)
         await stream.send_all(UPGRADE)
         assert (await stream.receive_some()).startswith(b"HTTP/1.1 101")
-        client = RawClient(stream, "")
+        return RawClient(stream, "")
+
+    async def connected(self, uid: str, *, lockstep: bool = False) -> RawClient:
+        client = await self.upgraded(lockstep=lockstep)
         await client.connect(uid)
         return client

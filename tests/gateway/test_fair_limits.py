@@ -11,7 +11,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from wukong_trio import ReasonCode, SendCommand
 from wukong_trio.gateway.native_socket import SocketTransport
 from wukong_trio.gateway.reader import SharedReader
-from wukong_trio.testing import RawClient, open_raw_client, open_test_server
+from wukong_trio.testing import open_raw_client, open_test_server
 
 ENGINES = ["native", "reference"]
 
@@ -50,10 +50,7 @@ async def test_repetitions_beyond_the_limits_of_an_outbox_reach_a_client_that_re
     autojump_clock: MockClock, nursery: trio.Nursery
 ) -> None:
     scene = Scene(nursery, limits={"outbox_frames": 4, "outbox_bytes": 200}, message_retry={"interval_s": 5})
-    stream = scene.open()
-    await stream.send_all(UPGRADE)
-    await stream.receive_some()
-    bob = RawClient(stream, "")
+    bob = await scene.upgraded()
     await bob.sdk_connect("bob")
     ann = await scene.connected("ann")
     for n in range(9):
@@ -171,10 +168,7 @@ async def test_unacknowledged_pushes_hold_the_messages_and_no_more_than_so_many_
     autojump_clock: MockClock, nursery: trio.Nursery
 ) -> None:
     scene = Scene(nursery, message_retry={"interval_s": 5, "waiting_bytes": 1000}, limits={"rate_limit_per_s": 0})
-    stream = scene.open()
-    await stream.send_all(UPGRADE)
-    await stream.receive_some()
-    bob = RawClient(stream, "")
+    bob = await scene.upgraded()
     await bob.sdk_connect("bob")
     for n in range(1, 6):
         command = SendCommand(from_uid="ann", channel_id="bob", channel_type=1, payload=b"x" * 300)

@@ -89,6 +89,17 @@ async def opened(nursery: trio.Nursery, **limits: float) -> Pair:
     return pair
 
 
+async def opened_and_full(nursery: trio.Nursery, limit: str) -> tuple[Pair, int]:
+    """One with low limits and a full socket, and how many bytes wait."""
+    limits = {"outbox_bytes": 50_000} if limit == "bytes" else {"outbox_frames": 10}
+    pair = await opened(nursery, **limits)
+    await pair.shake_hands()
+    pair.fill()
+    backlog = pair.transport._outbox._backlog
+    assert backlog is not None
+    return pair, backlog.bytes
+
+
 async def test_a_trickle_is_not_enough(autojump_clock: MockClock, nursery: trio.Nursery) -> None:
     pair = await opened(nursery, write_timeout_s=10)
     await pair.shake_hands()
@@ -197,13 +208,8 @@ async def test_age_counts_while_new_frames_come(autojump_clock: MockClock, nurse
 async def test_a_full_outbox_on_both_sides_of_its_limits(
     limit: str, autojump_clock: MockClock, nursery: trio.Nursery
 ) -> None:
-    limits = {"outbox_bytes": 50_000} if limit == "bytes" else {"outbox_frames": 10}
-    pair = await opened(nursery, **limits)
-    await pair.shake_hands()
-    pair.fill()
-    backlog = pair.transport._outbox._backlog
-    assert backlog is not None
-    for size in [1] * 10 if limit == "frames" else [40_000, 10_000 - backlog.bytes]:
+    pair, backlog_bytes = await opened_and_full(nursery, limit)
+    for size in [1] * 10 if limit == "frames" else [40_000, 10_000 - backlog_bytes]:
         pair.put(size)
     await trio.sleep(CHANCE_S)
     pair.transport.flush()
@@ -217,13 +223,8 @@ async def test_a_full_outbox_on_both_sides_of_its_limits(
 async def test_a_client_has_a_chance_to_take_a_burst(
     limit: str, autojump_clock: MockClock, nursery: trio.Nursery
 ) -> None:
-    limits = {"outbox_bytes": 50_000} if limit == "bytes" else {"outbox_frames": 10}
-    pair = await opened(nursery, **limits)
-    await pair.shake_hands()
-    pair.fill()
-    backlog = pair.transport._outbox._backlog
-    assert backlog is not None
-    for size in [1] * BURST * 10 if limit == "frames" else [BURST * 50_000 - backlog.bytes]:
+    pair, backlog_bytes = await opened_and_full(nursery, limit)
+    for size in [1] * BURST * 10 if limit == "frames" else [BURST * 50_000 - backlog_bytes]:
         pair.put(size)
         assert not pair.code
     pair.put(1)

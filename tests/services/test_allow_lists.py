@@ -1,6 +1,6 @@
 """What back-ends do with channels."""
 
-import trio
+from common import counted_turns
 
 from wukong_trio.model import ChannelKey, ChannelType
 from wukong_trio.services.channels import SORTED_AT_ONCE, ChannelService
@@ -16,16 +16,6 @@ async def test_a_long_allow_list_is_sorted_while_others_get_their_turns() -> Non
     store = MemoryStore()
     await store.change_channel(ChannelChange(key=G, members=[MemberChange(list=MemberList.ALLOWED, add=uids)]))
     service = ChannelService(store, ChannelDirectory(store), lambda *_args, **_kwargs: 0)
-    turns = 0
-
-    async def count() -> None:
-        nonlocal turns
-        while True:
-            turns += 1
-            await trio.lowlevel.checkpoint()
-
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(count)
+    async with counted_turns() as turns:
         assert list(await service.allowed(G)) == uids
-        nursery.cancel_scope.cancel()
-    assert turns >= 9
+    assert turns.count >= 9

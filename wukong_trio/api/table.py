@@ -197,11 +197,7 @@ class ApiTable:
             return self._answer_large(endpoint, head, body)
         try:
             request = endpoint.reader.read(body) if endpoint.reader is not None else head
-            result = endpoint.handler(self._context, request, _parse_query(head.query))
-            if isinstance(result, CoroutineType):
-                wait_for = self._wait_for_long if endpoint.long_answers else self._wait_for
-                return wait_for(endpoint, head, request, result)
-            return _success(result)
+            return self._handle(endpoint, head, request)
         except Exception as error:
             return self._failure(endpoint, error)
 
@@ -236,13 +232,17 @@ class ApiTable:
         async with self._large:
             try:
                 request = await endpoint.reader.read_in_slices(body)
-                result = endpoint.handler(self._context, request, _parse_query(head.query))
+                answer = self._handle(endpoint, head, request)
             except Exception as error:
                 return self._failure(endpoint, error)
-            if isinstance(result, CoroutineType):
-                wait_for = self._wait_for_long if endpoint.long_answers else self._wait_for
-                return await wait_for(endpoint, head, request, result)
-            return _success(result)
+            return answer if isinstance(answer, HttpAnswer) else await answer
+
+    def _handle(self, endpoint: Endpoint[Any], head: Head, request: object) -> HttpAnswer | Awaitable[HttpAnswer]:
+        result = endpoint.handler(self._context, request, _parse_query(head.query))
+        if isinstance(result, CoroutineType):
+            wait_for = self._wait_for_long if endpoint.long_answers else self._wait_for
+            return wait_for(endpoint, head, request, result)
+        return _success(result)
 
     async def _wait_for_long(
         self, endpoint: Endpoint[Any], head: Head, request: object, result: Coroutine[Any, Any, object]

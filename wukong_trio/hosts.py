@@ -1,7 +1,7 @@
 """Names and addresses of machines, as text."""
 
 import re
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final
 
 _AUTHORITY: Final = re.compile(r"(?:\[(?P<address>[0-9a-f:.]+)\]|(?P<name>[^\[\]:@%/\\\s]*))(?::[0-9]{0,5})?")
@@ -10,19 +10,28 @@ _AUTHORITY: Final = re.compile(r"(?:\[(?P<address>[0-9a-f:.]+)\]|(?P<name>[^\[\]
 
 def is_address(host: str) -> bool:
     """Whether this is an IP address, of either version."""
-    try:
-        ip_address(host)
-    except ValueError:
-        return False
-    return True
+    return _address(host) is not None
 
 
 def is_loopback(host: str) -> bool:
     """Whether a listener on this host is out of reach for other machines. In doubt it is not."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
+    address = _address(host)
+    return host.lower() == "localhost" if address is None else address.is_loopback
+
+
+def is_local_only(host: str) -> bool:
+    """Whether this leads other machines nowhere, or to themselves."""
+    address = _address(host)
+    if address is None:
         return host.lower() == "localhost"
+    return address.is_loopback or address.is_unspecified or address.is_link_local or address.is_multicast
+
+
+def _address(host: str) -> IPv4Address | IPv6Address | None:
+    try:
+        return ip_address(host)
+    except ValueError:
+        return None
 
 
 def host_name(authority: str) -> str:

@@ -5,8 +5,8 @@ from logging import getLogger
 from msgspec import Struct
 
 from ..config import Address, Config, RouteAddresses
-from ..hosts import host_name, is_loopback
-from .machine import is_local_only, own_address
+from ..hosts import host_name, is_local_only, is_loopback
+from .machine import own_address
 
 log = getLogger(__name__)
 

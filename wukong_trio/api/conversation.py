@@ -111,9 +111,9 @@ class Conversation:
         """When the client will have kept us waiting for too long."""
         awaited = self._h11.awaited
         if awaited is Awaited.NOTHING:
-            return float("inf")
+            return inf
         if self._context.terminated.is_set():
-            return -float("inf")
+            return -inf
         if awaited is Awaited.REQUEST:
             return trio.current_time() + time_limits.KEEP_ALIVE_S
         if awaited is Awaited.BODY:

@@ -5,11 +5,11 @@ import struct
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from ipaddress import IPv6Address, ip_address, ip_network
 from pathlib import Path
 from typing import Final, Literal
 
-IPAddress = IPv4Address | IPv6Address
+from ..hosts import is_local_only
 
 _PRIVATE: Final = tuple(map(ip_network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")))
 _LOOPBACK: Final = {4: "127.0.0.1", 6: "::1"}
@@ -28,15 +28,6 @@ def own_address(version: Literal[4, 6]) -> str:
     usable = [address for address in addresses if not is_local_only(str(address))]
     private = [address for address in usable if any(address in network for network in _PRIVATE)]
     return str(next(iter(private or usable), _LOOPBACK[version]))
-
-
-def is_local_only(host: str) -> bool:
-    """Whether this leads other machines nowhere, or to themselves."""
-    try:
-        address = ip_address(host)
-    except ValueError:
-        return host.lower() == "localhost"
-    return address.is_loopback or address.is_unspecified or address.is_link_local or address.is_multicast
 
 
 def _routed(version: Literal[4, 6]) -> Iterator[str]:

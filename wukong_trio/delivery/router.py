@@ -150,7 +150,7 @@ class Router:
                 if self._hooks is not None:
                     nursery.start_soon(supervise, "the hook stage", self._hooks.run)
                 nursery.start_soon(supervise, "the commit stage", partial(self._commit_stage, outbox))
-                nursery.start_soon(supervise, "the deliver stage", partial(self._deliver_stage, inbox))
+                nursery.start_soon(supervise, "the deliver stage", partial(self._deliverer.run, inbox, self._done))
         finally:
             self._close()
 
@@ -232,9 +232,6 @@ class Router:
         if not self._refused_since_stored:
             log.error("sends are refused until the store works again: %s", error)
         self._refused_since_stored += count
-
-    async def _deliver_stage(self, inbox: trio.MemoryReceiveChannel[list[Errand]]) -> None:
-        await self._deliverer.run(inbox, self._done)
 
     def _done(self, errands: int) -> None:
         self._pending -= errands

@@ -42,8 +42,6 @@ from .transport import Transport
 ERROR_WINDOW_S = 60.0
 MAX_ID_DIGITS = 20
 """No message id is longer; Python refuses to read numbers of some thousand digits."""
-
-
 PATIENCE_S = 2.0
 """How long repetitions wait for acknowledgements that have arrived and were not read yet."""
 

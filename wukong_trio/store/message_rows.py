@@ -15,7 +15,6 @@ from .rows import chunks
 
 _SLICE: Final = 256
 """Messages read with one statement. Between two of them no snapshot is held, which would make the WAL grow."""
-_CHANNEL_NUMBER: Final = "SELECT number FROM channel WHERE channel_id = ? AND channel_type = ?"
 _Reader = sqlite3.Connection
 
 
@@ -49,7 +48,7 @@ def _ids_between(
     reader: _Reader, index: MessageIndex, key: ChannelKey, low: int, high: int, limit: int, newest: bool
 ) -> dict[int, int]:
     """The ids of at least the wanted messages by their sequence numbers."""
-    row = reader.execute(_CHANNEL_NUMBER, key).fetchone()
+    row = reader.execute(schema.CHANNEL_NUMBER, key).fetchone()
     if row is None:
         return {}
     # First the part in memory, then the table: what moves in between is found twice, not missed.

@@ -22,7 +22,6 @@ class ReaderPool:
             sqlite3.Error: the database cannot be read.
         """
         self._path = files.path
-        self._size = size
         self._limiter = trio.CapacityLimiter(size)
         self._all: list[sqlite3.Connection] = []
         self._closed = False
@@ -61,7 +60,7 @@ class ReaderPool:
         self._closed = True
         for connection in self._all:
             connection.interrupt()
-        turns = [object() for _ in range(self._size)]
+        turns = [object() for _ in self._all]
         held = []
         try:
             for turn in turns:

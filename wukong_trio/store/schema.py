@@ -80,6 +80,7 @@ INDEXED_BETWEEN: Final = """
     SELECT message_seq, message_id FROM message_index WHERE channel = ? AND message_seq BETWEEN ? AND ?
     ORDER BY message_seq {order} LIMIT ?
 """
+CHANNEL_NUMBER: Final = "SELECT number FROM channel WHERE channel_id = ? AND channel_type = ?"
 LAST_INDEXED: Final = "SELECT coalesce(max(message_seq), 0) FROM message_index WHERE channel = ?"
 # Python gives the GIL away for every row it fetches, and beside a busy event loop it takes long to get it back. So
 # these give all they find in one row of JSON.

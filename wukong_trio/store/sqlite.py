@@ -250,9 +250,7 @@ class SQLiteStore(Store):
             self._writer.execute(
                 "INSERT INTO channel (channel_id, channel_type) VALUES (?, ?) ON CONFLICT DO NOTHING", key
             )
-            [number] = self._writer.execute(
-                "SELECT number FROM channel WHERE channel_id = ? AND channel_type = ?", key
-            ).fetchone()
+            [number] = self._writer.execute(schema.CHANNEL_NUMBER, key).fetchone()
             head = self._heads[key] = _Head(number, self._last_seq(self._writer, number))
         return head
 

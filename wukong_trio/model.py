@@ -84,6 +84,8 @@ SETTING_RECEIPT: Final = 128
 SETTING_SIGNAL: Final = 32
 SETTING_NO_ENCRYPT: Final = 16
 SETTING_TOPIC: Final = 8
+SETTING_LEGACY_STREAM: Final = 4
+"""What some clients of old versions take for SETTING_STREAM."""
 SETTING_STREAM: Final = 2
 
 SYSTEM_UID: Final = "____system"
@@ -111,6 +113,11 @@ def person_channel_id(uid: str, other_uid: str) -> str:
     if (crc32(uid.encode()), uid) >= (crc32(other_uid.encode()), other_uid):
         return f"{uid}@{other_uid}"
     return f"{other_uid}@{uid}"
+
+
+def fits(text: str, limit_bytes: int) -> bool:
+    """Whether the UTF-8 of a text is within a limit; encodes only where the length leaves it open."""
+    return len(text) <= limit_bytes // 4 or (len(text) <= limit_bytes and len(text.encode()) <= limit_bytes)
 
 
 class Message(Struct, frozen=True, kw_only=True, gc=False):

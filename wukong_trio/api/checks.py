@@ -4,8 +4,7 @@ from collections.abc import Sequence
 
 import trio
 
-from ..model import SPECIAL_CHARACTERS, ChannelKey
-from ..protocol.requests import fits
+from ..model import SPECIAL_CHARACTERS, ChannelKey, fits
 from ..services.addressing import MAX_ID_BYTES
 from ..services.permission import CHANNEL_TYPES
 from .bodies import SLICE_ITEMS

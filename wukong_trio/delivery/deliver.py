@@ -160,7 +160,7 @@ class Deliverer:
                 else:
                     session.deliver(theirs)
                 pushed += 1
-        theirs.frames.clear()
+        theirs.made.clear()
         self.statistics.delivered += pushed
         size_bytes = len(message.payload)
         return pushed if size_bytes < HEAVY_BYTES else pushed * _weight(size_bytes)

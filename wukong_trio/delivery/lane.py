@@ -91,7 +91,7 @@ class Lane:
         """Everybody has got the run; returns it."""
         run, self.run, self.run_bytes = self.run, [], 0
         for push in self.pushes:
-            push.frames.clear()
+            push.made.clear()
         return run
 
 

@@ -1,19 +1,30 @@
-"""Messages on their way to the online receivers: encoded once per wire form, shared by everybody who wants that form.
+"""Messages on their way to the online receivers: encoded once per form, shared by everybody who wants that form.
 
 A `Push` is one message, a `PushRun` several of one channel that go to each receiver together.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Final, Protocol
+from typing import Any, Protocol
 
 from msgspec import Struct
 
 from ..model import Message
-from ..protocol.answers import encode_push
-from ..protocol.websocket import text_frame
 
-FORM_FRAMED: Final = 4
-"""Beside the bits that say how the text is written: as a whole WebSocket frame, ready for the socket."""
+
+class Form(ABC):
+    """A way of writing pushes: the speech and its dialect, and what its frames look like."""
+
+    __slots__ = ()
+
+    shared = True
+    """The bytes are the same for all who want this form."""
+    joinable = True
+    """Frames may be written one behind the other in one piece."""
+
+    @abstractmethod
+    def encode(self, push: "Push", *, dup: bool = False) -> bytes:
+        """A whole frame; empty if the message cannot be written in this form. `dup` marks a repetition."""
 
 
 class Delivery(Protocol):
@@ -23,8 +34,8 @@ class Delivery(Protocol):
     def pushes(self) -> "Sequence[Push]":
         """The messages one by one."""
 
-    def frame(self, form: int) -> bytes:
-        """All of it in a wire form, which must be a framed one if there are several messages."""
+    def frame(self, form: Form) -> bytes:
+        """All of it in a shared form, which must be joinable if there are several messages."""
 
     def wait_in(self, waiting: "dict[int, Push]") -> int:
         """Enters the stored messages by their ids; returns the bytes of their payloads."""
@@ -40,23 +51,19 @@ class Push(Struct, eq=False, gc=False):
     """By Trio's clock."""
     red_dot: bool = True
     """Whether it may count as unread for them; the sender has no unread messages from himself."""
-    frames: dict[int, bytes] = {}
-    """What was encoded so far, by wire form. Emptied when everybody was served: repetitions are rare."""
+    made: dict[object, Any] = {}
+    """What was made of it so far: frames by their forms, and what forms keep for each other. Emptied when everybody was
+    served: repetitions are rare."""
 
     @property
     def pushes(self) -> "Sequence[Push]":
         return (self,)
 
-    def frame(self, form: int) -> bytes:
-        frame = self.frames.get(form)
+    def frame(self, form: Form) -> bytes:
+        frame: bytes | None = self.made.get(form)
         if frame is None:
-            frame = self.frames[form] = self.encode(form)
+            frame = self.made[form] = form.encode(self)
         return frame
-
-    def encode(self, form: int, *, dup: bool = False) -> bytes:
-        """The bytes in a wire form, made anew; `dup` marks a repetition."""
-        text = encode_push(self.message, form, self.channel_id, red_dot=self.red_dot, dup=dup)
-        return text_frame(text) if form & FORM_FRAMED else text
 
     def wait_in(self, waiting: "dict[int, Push]") -> int:
         message = self.message
@@ -73,14 +80,14 @@ class PushRun:
 
     def __init__(self, pushes: Sequence[Push]) -> None:
         self.pushes = pushes
-        self._frames: dict[int, bytes] = {}
+        self._frames: dict[Form, bytes] = {}
         self._stored: dict[int, Push] = {}
         self._stored_bytes = sum([push.wait_in(self._stored) for push in pushes])
 
-    def frame(self, form: int) -> bytes:
+    def frame(self, form: Form) -> bytes:
         frame = self._frames.get(form)
         if frame is None:
-            frame = self._frames[form] = b"".join([push.encode(form) for push in self.pushes])
+            frame = self._frames[form] = b"".join([form.encode(push) for push in self.pushes])
         return frame
 
     def wait_in(self, waiting: dict[int, Push]) -> int:

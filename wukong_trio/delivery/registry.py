@@ -4,12 +4,19 @@ Everything here is synchronous: between a look-up and a change no other task run
 """
 
 from collections.abc import Collection, Iterator
-from typing import Protocol, TypeAlias
+from typing import NamedTuple, Protocol, TypeAlias
 
 from ..model import DeviceLevel, ReasonCode
-from ..protocol.answers import encode_disconnect
 from ..protocol.codes import CLOSE_KICKED, CLOSE_REPLACED, Close
 from .push import Delivery
+
+
+class Notice(NamedTuple):
+    """What a client is told before it is sent away for good."""
+
+    reason_code: ReasonCode
+    reason: str
+    """For people; may be empty."""
 
 
 class Receiver(Protocol):
@@ -32,7 +39,7 @@ class Receiver(Protocol):
     def deliver(self, delivery: Delivery) -> None:
         """Takes a push, or several, for writing; never waits."""
 
-    def close(self, why: Close, notice: bytes | None = None) -> None:
+    def close(self, why: Close, notice: Notice | None = None) -> None:
         """Ends the session after what waits was written, the notice last."""
 
 
@@ -206,7 +213,7 @@ class SessionRegistry:
         for session in hit:
             self.leave(session)
             # Needs no flush: a connection that closes writes what waits itself, the notice last.
-            session.close(CLOSE_KICKED, encode_disconnect(reason_code, reason))
+            session.close(CLOSE_KICKED, Notice(reason_code, reason))
         return len(hit)
 
 
@@ -214,6 +221,6 @@ def close_removed(removed: list[tuple[Receiver, bool]]) -> None:
     """Closes the sessions that a newcomer drove away."""
     for session, kicked in removed:
         if kicked:
-            session.close(CLOSE_KICKED, encode_disconnect(ReasonCode.CONNECT_KICK, "login in other device"))
+            session.close(CLOSE_KICKED, Notice(ReasonCode.CONNECT_KICK, "login in other device"))
         else:
             session.close(CLOSE_REPLACED)

@@ -7,6 +7,7 @@ from .push import Delivery, Push
 
 MAX_WAITING = 4096
 """Waiting pushes per session; beyond that the oldest is forgotten."""
+_ROUNDED = 2**32
 
 
 class RetryQueue:
@@ -61,13 +62,35 @@ class RetryQueue:
             push = self._fresh.pop(next(iter(self._fresh)))
         self._bytes -= len(push.message.payload)
 
-    def acknowledge(self, message_id: int) -> None:
-        """Forgets a push; an unknown id does nothing."""
-        push = self._fresh.pop(message_id, None)
-        if push is None:
-            push = self._pop_repeated(message_id) if self._repeated else None
+    def acknowledge(self, message_id: int, message_seq: int = 0) -> None:
+        """Forgets a push; an unknown id does nothing.
+
+        Args:
+            message_seq: tells which push is meant if the id is wrong in the way in which JavaScript clients get it
+                wrong now and then: by 2**32.
+        """
+        push = self._pop(message_id)
+        if push is None and message_seq:
+            push = self._pop_rounded(message_id + _ROUNDED, message_seq)
+            if push is None:
+                push = self._pop_rounded(message_id - _ROUNDED, message_seq)
         if push is not None:
             self._bytes -= len(push.message.payload)
+
+    def _pop(self, message_id: int) -> Push | None:
+        push = self._fresh.pop(message_id, None)
+        if push is None and self._repeated:
+            return self._pop_repeated(message_id)
+        return push
+
+    def _pop_rounded(self, message_id: int, message_seq: int) -> Push | None:
+        """The same, if the sequence number is right as well."""
+        for lane in (self._fresh, *self._lanes):
+            found = lane.get(message_id)
+            push = found[1] if isinstance(found, tuple) else found
+            if push is not None and push.message.message_seq == message_seq:
+                return self._pop(message_id)
+        return None
 
     def _pop_repeated(self, message_id: int) -> Push | None:
         for lane in self._lanes:

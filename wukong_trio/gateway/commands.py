@@ -5,8 +5,7 @@ from ..model import DUP, NO_PERSIST, RED_DOT, SYNC_ONCE, ReasonCode, SendCommand
 from ..protocol.codes import ErrorCode
 from ..protocol.payload import PayloadError, read_payload
 from ..protocol.requests import Header, SendParams, Setting
-from ..services.addressing import is_internal
-from ..services.commands import check_values
+from ..services.commands import check_client_values
 
 
 class RefusedError(Exception):
@@ -28,8 +27,6 @@ def read_command(params: SendParams, from_uid: str, *, payload_limit_bytes: int)
     client_msg_no, channel_id, channel_type = params.client_msg_no, params.channel_id, params.channel_type
     if not client_msg_no or not channel_id or channel_type is None:
         raise _invalid("clientMsgNo, channelId and channelType are required")
-    if is_internal(channel_id):
-        raise _invalid("this channelId is reserved for the server", ReasonCode.CHANNEL_ID_ERROR)
     header, setting = params.header, params.setting
     text = bytes(params.payload)
     command = SendCommand(
@@ -45,7 +42,7 @@ def read_command(params: SendParams, from_uid: str, *, payload_limit_bytes: int)
         stream_no=params.stream_no or "",
     )
     try:
-        check_values(command, payload_limit_bytes=payload_limit_bytes)
+        check_client_values(command, payload_limit_bytes=payload_limit_bytes)
     except InvalidCommandError as wrong:
         code = ErrorCode.TOO_LARGE if wrong.field == "payload" else ErrorCode.INVALID_PARAMETERS
         reason = ReasonCode(wrong.reason_code) if wrong.reason_code else None

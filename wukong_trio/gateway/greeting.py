@@ -1,35 +1,36 @@
-"""From a new connection to a session: the WebSocket handshake, then an answered `connect`.
+"""From a new connection to a session: the handshake if there is one, then an answered `connect`.
 
 HANDSHAKE ─► CONNECT ─► VERDICT ─► a session, or the client is sent away
+
+What a client speaks is seen from the first thing it says, and holds until the end.
 """
 
-import re
-import time
 from enum import Enum, auto
 from logging import getLogger
-from typing import NamedTuple
+from typing import Final
 
 import trio
 
 from ..errors import StoreError
-from ..model import SPECIAL_CHARACTERS, SYSTEM_DEVICE_ID, ReasonCode
-from ..protocol.answers import encode_connect_result, encode_error, encode_refusal
-from ..protocol.codes import CLOSE_AUTH_FAILED, CLOSE_AUTH_TIMEOUT, CLOSE_UNSUPPORTED, ErrorCode
-from ..protocol.requests import Connect, ConnectParams, Invalid, decode_first, fits
-from ..services.addressing import MAX_ID_BYTES
-from ..services.auth import ConnectInfo, Verdict
-from . import profile
+from ..model import DeviceLevel, ReasonCode
+from ..protocol.codes import CLOSE_AUTH_FAILED, CLOSE_AUTH_TIMEOUT, CLOSE_PROTOCOL_ERROR, CLOSE_TOO_BIG
+from ..services.auth import ConnectInfo
+from .framing import Wire
 from .gateway import Gateway
+from .jsonrpc import JsonRpcOpening
 from .session import Session
-from .transport import DisconnectedError, Transport
+from .speech import Opening
+from .transport import FRAME_COST_BYTES, Allowance, DisconnectedError, Transport
+from .wkproto import WkProtoOpening
 
 log = getLogger(__name__)
 
-MAX_TOKEN_BYTES = 4096
+GREETING_BYTES: Final = 16 * 1024
+"""Of everything before the client has authenticated; frames that are no message count FRAME_COST_BYTES each."""
 LATE_S = 0.25
 """A deadline that is noticed so late says nothing about the client: this process did not run."""
 SECOND_CHANCE_S = 0.5
-_CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f]")
+_BLANKS: Final = b" \t\r\n"
 
 
 class Stage(Enum):
@@ -40,25 +41,20 @@ class Stage(Enum):
     VERDICT = auto()
 
 
-class _Wish(NamedTuple):
-    """A `connect` that is well-formed."""
-
-    connect: Connect
-    binary: bool
-    """It came in a binary frame."""
-    info: ConnectInfo
-
-
 class Greeting:
     """The opening of one connection."""
 
-    __slots__ = ("_gateway", "_target", "_transport", "_wish", "stage")
+    __slots__ = ("_allowance", "_blanks", "_gateway", "_opening", "_target", "_transport", "_wire", "stage")
 
     def __init__(self, gateway: Gateway, transport: Transport) -> None:
         self._gateway = gateway
         self._transport = transport
         self._target = ""
-        self._wish: _Wish | None = None
+        self._opening: Opening | None = None
+        self._wire: Wire
+        self._blanks = b""
+        """What came before it could be seen what the client speaks."""
+        self._allowance = Allowance(GREETING_BYTES)
         self.stage = Stage.HANDSHAKE
 
     async def session(self) -> Session | None:
@@ -67,29 +63,39 @@ class Greeting:
         Raises:
             DisconnectedError: the client is gone, or there is no handshake.
         """
-        transport = self._transport
-        deadline, chances = transport.last_inbound + self._gateway.config.limits.handshake_timeout_s, 2
+        transport, config = self._transport, self._gateway.config
+        # Without a handshake of its own, `connect` is what a client has to begin with.
+        limit_s = config.auth.auth_timeout_s if transport.bare else config.limits.handshake_timeout_s
+        deadline, chances = transport.last_inbound + limit_s, 2
         while chances:
             # One scope for both limits: its deadline moves on once, when the handshake is done.
             with transport.awaiting(deadline) as scope:
                 if self.stage is Stage.HANDSHAKE:
                     await self._shake_hands()
-                    scope.deadline = trio.current_time() + self._gateway.config.auth.auth_timeout_s
-                while self._wish is None:
-                    self._read_first(*await transport.receive())
+                    if not transport.bare:
+                        scope.deadline = trio.current_time() + config.auth.auth_timeout_s
+                while self._info is None:
+                    await self._listen()
                     if transport.closing is not None:
                         return None
                 self.stage = Stage.VERDICT
-                return await self._admit(self._wish)
+                return await self._admit(self._info)
             chances = chances - 1 if self._was_asleep(scope.deadline) else 0
             deadline = trio.current_time() + SECOND_CHANCE_S
         self._time_is_up()
         return None
 
+    @property
+    def _info(self) -> ConnectInfo | None:
+        """What the client wants, once that is known."""
+        return None if self._opening is None else self._opening.info
+
     async def _shake_hands(self) -> None:
         try:
             self._target = await self._transport.open()
         except DisconnectedError as refused:
+            if self._transport.bare:
+                raise DisconnectedError(f"closed, {refused}", violation=refused.violation) from None
             raise DisconnectedError(f"closed, no WebSocket handshake: {refused}", violation=True) from None
         self._gateway.statistics.connections += 1
         self.stage = Stage.CONNECT
@@ -97,38 +103,54 @@ class Greeting:
     def _was_asleep(self, deadline: float) -> bool:
         """Whether time is up only because this process did not run, though the client has done its part."""
         late = trio.current_time() - deadline > LATE_S
-        return late and self._transport.closing is None and (self._wish is not None or self._transport.has_unread())
+        return late and self._transport.closing is None and (self._info is not None or self._transport.has_unread())
 
     def _time_is_up(self) -> None:
         if self._transport.closing is None:
             if self.stage is Stage.HANDSHAKE:
-                raise DisconnectedError("closed, no WebSocket handshake: not in time", violation=True)
+                awaited = "TLS or PROXY header" if self._transport.bare else "WebSocket handshake"
+                raise DisconnectedError(f"closed, no {awaited}: not in time", violation=True)
             self._transport.close(CLOSE_AUTH_TIMEOUT)
 
-    def _read_first(self, message: bytes, binary: bool) -> None:
-        """Finds out what a message wants while there is no session; all but a good `connect` ends the connection."""
-        begin = message.lstrip()[:1]
-        if not begin:
-            return
-        if begin not in (b"{", b"["):
-            self._transport.close(CLOSE_UNSUPPORTED)
-            return
-        connect = decode_first(message)
-        if isinstance(connect, Connect):
-            wrong = _wrong_field(connect.params)
-            if not wrong:
-                self._wish = _Wish(connect, binary, _info(connect.params, self._transport.remote_address))
+    async def _listen(self) -> None:
+        """Takes what comes next; all but the beginning of a good `connect` ends the connection."""
+        message, binary = await self._transport.receive(self._allowance)
+        opening = self._opening
+        if opening is None:
+            opening = self._opening = self._choose(message)
+            if opening is None:
+                self._blanks = message[:1] or self._blanks
                 return
-            connect = Invalid(connect.id, ErrorCode.INVALID_PARAMETERS, wrong)
-        self._refuse(encode_error(connect.id, connect.code, connect.message) if connect is not None else None)
+            self._wire = self._transport.speak(text=opening.text)
+            if not opening.text:
+                # To the binary protocol blanks are not nothing.
+                message = self._blanks + message
+        elif not self._transport.bare and not self._allowance.spend(FRAME_COST_BYTES):
+            self._transport.close(CLOSE_TOO_BIG)
+            return
+        refusal = opening.hear(message, binary=binary)
+        if refusal is not None:
+            if refusal.answer is not None:
+                self._transport.offer(refusal.answer)
+            self._transport.close(refusal.why)
 
-    def _refuse(self, answer: bytes | None) -> None:
-        if answer is not None:
-            self._transport.offer(answer)
-        self._transport.close(CLOSE_AUTH_FAILED)
+    def _choose(self, message: bytes) -> Opening | None:
+        """What a client speaks that begins like this; None if that cannot be said yet."""
+        config, remote_address = self._gateway.config, self._transport.remote_address
+        if not self._transport.bare:
+            begin = message.lstrip(_BLANKS)[:1]
+            if not begin:
+                return None
+            if begin in (b"{", b"["):
+                return JsonRpcOpening(
+                    remote_address, self._target, default=config.notification_profile, node_id=config.node_id
+                )
+        return WkProtoOpening(
+            remote_address, encryption=config.encryption, node_id=config.node_id, limit_bytes=GREETING_BYTES
+        )
 
-    async def _admit(self, wish: _Wish) -> Session | None:
-        gateway, info, id_ = self._gateway, wish.info, wish.connect.id
+    async def _admit(self, info: ConnectInfo) -> Session | None:
+        gateway = self._gateway
         expected = gateway.registry.expect(info.uid, info.device_flag)
         try:
             verdict = await gateway.authentication.check(info)
@@ -138,67 +160,36 @@ class Greeting:
                 verdict = await gateway.authentication.check(info)
         except StoreError as error:
             gateway.login_failed(error)
-            self._refuse(encode_refusal(id_, ReasonCode.SYSTEM_ERROR))
+            self._refuse(ReasonCode.SYSTEM_ERROR)
             return None
         finally:
             gateway.registry.forget(expected)
         if verdict.reason is not ReasonCode.SUCCESS:
-            log.info("%s: %r was refused: %s", info.remote_address, info.uid, verdict.reason.wire_name)
-            self._refuse(encode_refusal(id_, verdict.reason))
+            self._refuse(verdict.reason)
             return None
-        return self._enter(wish, verdict)
+        return self._enter(info, verdict.level)
 
-    def _enter(self, wish: _Wish, verdict: Verdict) -> Session:
-        gateway, connect, info = self._gateway, wish.connect, wish.info
-        dialect, objects = profile.choose(
-            connect,
-            binary=wish.binary,
-            target=self._target,
-            default=gateway.config.notification_profile,
-            framed=self._transport.form,
-        )
-        session = Session(
-            gateway,
-            self._transport,
-            dialect,
-            objects=objects,
-            uid=info.uid,
-            device_flag=info.device_flag,
-            device_id=info.device_id,
-            level=verdict.level,
-        )
-        client_timestamp = connect.params.client_timestamp or 0
-        welcome = encode_connect_result(
-            connect.id,
-            time_diff=int(time.time() * 1000) - client_timestamp if client_timestamp else 0,
-            node_id=gateway.config.node_id,
-            version=connect.params.version or 0,
-            snake=dialect.snake,
-        )
-        session.enter(welcome)
+    def _refuse(self, reason: ReasonCode) -> None:
+        opening = self._opening
+        assert opening is not None
+        assert opening.info is not None
+        if reason is not ReasonCode.SYSTEM_ERROR:
+            log.info("%s: %r was refused: %s", opening.info.remote_address, opening.info.uid, reason.wire_name)
+        answer = opening.encode_refusal(reason)
+        if answer is not None:
+            self._transport.offer(answer)
+        self._transport.close(CLOSE_AUTH_FAILED)
+
+    def _enter(self, info: ConnectInfo, level: DeviceLevel) -> Session | None:
+        opening = self._opening
+        assert opening is not None
+        if not opening.may_speak_early and self._transport.has_more():
+            self._transport.close(CLOSE_PROTOCOL_ERROR)
+            return None
+        entered = opening.enter(self._wire)
+        if isinstance(entered, ReasonCode):
+            self._refuse(entered)
+            return None
+        session = Session(self._gateway, self._transport, entered.speech, info, level)
+        session.enter(entered.welcome)
         return session
-
-
-def _wrong_field(params: ConnectParams) -> str:
-    """The rules for the fields of `connect` that types cannot express."""
-    uid = params.uid
-    if not uid.strip() or not SPECIAL_CHARACTERS.isdisjoint(uid) or _CONTROL_CHARACTER.search(uid):
-        return "uid is blank or holds @, #, & or control characters"
-    if not fits(uid, MAX_ID_BYTES) or not fits(params.device_id or "", MAX_ID_BYTES):
-        return f"uid or deviceId is longer than {MAX_ID_BYTES} bytes"
-    if not fits(params.token, MAX_TOKEN_BYTES):
-        return f"token is longer than {MAX_TOKEN_BYTES} bytes"
-    if not 0 <= (params.device_flag or 0) <= 255:
-        return "deviceFlag is a number from 0 to 255"
-    return ""
-
-
-def _info(params: ConnectParams, remote_address: str) -> ConnectInfo:
-    device_id = params.device_id or ""
-    return ConnectInfo(
-        uid=params.uid,
-        token=params.token,
-        device_id="" if device_id == SYSTEM_DEVICE_ID else device_id,
-        device_flag=params.device_flag or 0,
-        remote_address=remote_address,
-    )

@@ -1,62 +1,55 @@
-"""The native WebSocket engine: our own frames, on whatever brings the bytes.
+"""The native engine: our own frames, or none, on whatever brings the bytes.
 
 pipes           awaiting bytes: while a client authenticates, and while it is sent away
-native_socket   plain sockets: once the client has authenticated, its task is parked, and the shared reader (reader.py)
-                serves all ready sockets in one turn without waking anybody
-native_stream   TLS and other streams: the connection's task reads until the end
+native_socket   sockets, plain and TLS: once the client has authenticated, its task is parked, and the shared reader
+                (reader.py) serves all ready sockets in one turn without waking anybody
+native_stream   other streams: the connection's task reads until the end
 """
 
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from itertools import chain
 from typing import Final
 
 import trio
 
-from ..delivery.push import FORM_FRAMED
 from ..delivery.submission import Errand
 from ..protocol.codes import CLOSE_TOO_BIG, Close
-from ..protocol.websocket import (
-    Arrival,
-    BinaryMessage,
-    Control,
-    Failure,
-    FrameReader,
-    Opcode,
-    encode_close,
-    encode_frame,
-    text_frame,
-)
+from ..protocol.websocket import Arrival, BinaryMessage, Control, Failure, Opcode
+from .framing import BareFraming, Framing, WebSocketFraming, Wire
 from .gateway import Gateway
 from .handshake import HandshakeReader, RefusedUpgrade
 from .newcomers import HEAVY_BYTES
 from .pipes import RECEIVE_BYTES, Pipe
-from .transport import DisconnectedError, Served, Transport
+from .transport import FRAME_COST_BYTES, Allowance, DisconnectedError, Served, Transport
 
 LEFT: Final = "closed by the client"
 GONE: Final = "connection ended"
 GREETING_BYTES: Final = 16 * 1024
-"""Of a message before the client has authenticated, and of all that is none, each frame counting FRAME_COST_BYTES."""
+"""Of a message before the client has authenticated."""
 GREETING_CHUNK_BYTES: Final = 4 * 1024
-FRAME_COST_BYTES: Final = 64
-"""As many bytes as a frame costs, whatever is in it."""
 CHUNK_BYTES: Final = 16 * 1024
 CROWDED_CHUNK_BYTES: Final = 4 * 1024
 CROWD_FRAMES: Final = 400
 """More than so many frames in a chunk are tiny ones: who sends them is read in smaller chunks."""
+_BARE: Final = BareFraming()
 
 
 class NativeTransport(Transport):
     """Frames in, frames out; subclasses move the bytes."""
 
-    __slots__ = ("_chunk_bytes", "_early", "_reader", "over")
+    __slots__ = ("_chunk_bytes", "_early", "_framing", "over")
 
-    form = FORM_FRAMED
-
-    def __init__(self, gateway: Gateway, remote_address: str) -> None:
+    def __init__(self, gateway: Gateway, remote_address: str, *, bare: bool = False) -> None:
+        """Args:
+        bare: there is no WebSocket around the packets.
+        """
         super().__init__(gateway, remote_address)
-        self._reader: HandshakeReader | FrameReader = HandshakeReader(allowed_origins=gateway.allowed_origins)
+        self._framing: HandshakeReader | Framing = (
+            _BARE if bare else HandshakeReader(allowed_origins=gateway.allowed_origins)
+        )
         self._early: Iterator[Arrival] = iter(())
-        """What arrived before there was a session to take it."""
+        """What has arrived and was not served yet."""
         self._chunk_bytes = CHUNK_BYTES
         """How much to receive at once: not so much that its frames keep everybody else waiting."""
         self.over = ""
@@ -67,13 +60,24 @@ class NativeTransport(Transport):
     def _pipe(self) -> Pipe:
         """For the connection's task, to await bytes."""
 
+    @property
+    def bare(self) -> bool:  # type: ignore[override]
+        return self._framing is _BARE
+
     def has_unread(self) -> bool:
         return self._pipe.has_unread()
+
+    def _wire(self, *, text: bool) -> Wire:
+        return self._frames.wire(text=text)
 
     # Opening
 
     async def open(self) -> str:
-        pipe, reader = self._pipe, self._reader
+        return "" if self.bare else await self._upgrade()
+
+    async def _upgrade(self) -> str:
+        """The opening handshake of a WebSocket."""
+        pipe, reader = self._pipe, self._framing
         assert isinstance(reader, HandshakeReader)
         # A client sends its head right after connecting: very often it is there before this task first runs.
         outcome, wait = None, False
@@ -90,21 +94,22 @@ class NativeTransport(Transport):
             await pipe.read_out()
             raise DisconnectedError(outcome.reason, violation=True)
         limit_bytes = min(GREETING_BYTES, self.limits.ws_message_bytes)
-        self._reader = FrameReader(limit_bytes=limit_bytes, will_rise=True)
-        self._early = iter(self._reader.receive(outcome.rest))
+        frames = self._framing = WebSocketFraming(limit_bytes=limit_bytes, will_rise=True)
+        self._early = iter(frames.receive(outcome.rest))
         return outcome.target
 
-    async def receive(self) -> tuple[bytes, bool]:
-        reader, pipe, left_bytes = self._frames, self._pipe, GREETING_BYTES
+    async def receive(self, allowance: Allowance) -> tuple[bytes, bool]:
+        framing, pipe = self._frames, self._pipe
         while True:
             for arrival in self._early:
                 if isinstance(arrival, bytes) and arrival.strip():
                     return arrival, isinstance(arrival, BinaryMessage)
-                left_bytes -= FRAME_COST_BYTES
-                if left_bytes < 0:
+                if not allowance.spend(FRAME_COST_BYTES):
                     self.close(CLOSE_TOO_BIG)
                 elif not isinstance(arrival, bytes):
                     self._serve_other(arrival)
+                elif arrival:
+                    return arrival, isinstance(arrival, BinaryMessage)
                 if self.over or self.closing is not None:
                     break
             self._flushes.flush()
@@ -114,13 +119,21 @@ class NativeTransport(Transport):
             self.last_inbound = trio.current_time()
             if len(data) > HEAVY_BYTES:
                 await self._gateway.newcomers.turn()
-            self._early = iter(reader.receive(data))
+            self._early = iter(framing.receive(data))
             if not data:
                 self.over = GONE
 
+    def has_more(self) -> bool:
+        arrivals = list(self._early)
+        data = self._pipe.receive_nowait(GREETING_CHUNK_BYTES)
+        if data is not None:
+            arrivals += self._frames.receive(data)
+        self._early = iter(arrivals)
+        return data == b"" or any(isinstance(arrival, bytes) and arrival for arrival in arrivals)
+
     @property
-    def _frames(self) -> FrameReader:
-        return self._reader  # type: ignore[return-value]  # once the handshake is done
+    def _frames(self) -> Framing:
+        return self._framing  # type: ignore[return-value]  # once the handshake is done
 
     # Serving
 
@@ -128,11 +141,15 @@ class NativeTransport(Transport):
         """From now on arrivals go to the session; serves what came early."""
         self._session = session
         errands: list[Errand] = []
-        self._serve(self._early, errands)
-        self._serve(self._frames.raise_limit(self.limits.ws_message_bytes), errands)
-        self._early = iter(())
+        late = self._frames.raise_limit(self.limits.ws_message_bytes)
+        self._serve(chain(self._early, late), errands)
         self._flushes.flush()
         return errands
+
+    @property
+    def unserved(self) -> bool:
+        """There is more to serve of what was received: nothing is received until that is done."""
+        return self._session is not None and self._session.unserved
 
     def feed(self, data: bytes, now: float, errands: list[Errand]) -> int:
         """Serves a chunk that was received; `errands` takes what has to go through the router.
@@ -144,39 +161,40 @@ class NativeTransport(Transport):
             self.end(GONE)
             return 0
         self.last_inbound = now
-        reader: FrameReader = self._reader  # type: ignore[assignment]  # by now
-        arrivals = reader.receive(data)
-        self._serve(arrivals, errands)
-        frames, size = len(arrivals), len(data)
+        framing: Framing = self._framing  # type: ignore[assignment]  # by now
+        frames, size = self._serve(iter(framing.receive(data)), errands), len(data)
         if size >= self._chunk_bytes or not frames or frames > CROWD_FRAMES:
-            self._chunk_bytes = _next_chunk_bytes(frames, reader.missing_bytes)
+            self._chunk_bytes = _next_chunk_bytes(frames, framing.missing_bytes)
         return size + frames * FRAME_COST_BYTES
 
-    def _serve(self, arrivals: Iterable[Arrival], errands: list[Errand]) -> None:
+    def go_on(self, errands: list[Errand]) -> int:
+        """Serves on what was received; returns what it cost, in bytes."""
+        return self._serve(chain((b"",), self._early), errands) * FRAME_COST_BYTES
+
+    def _serve(self, arrivals: Iterator[Arrival], errands: list[Errand]) -> int:
+        """Serves what has arrived, or a good part of it; returns how many requests and other frames that were."""
         session = self._session
         assert session is not None
+        count = 0
         for arrival in arrivals:
             if isinstance(arrival, bytes):
-                session.receive(arrival, errands)
+                count += session.receive(arrival, errands)
+                if session.unserved:
+                    self._early = arrivals
+                    break
             else:
                 self._serve_other(arrival)
+                count += 1
+        return count
 
     def _serve_other(self, arrival: Control | Failure) -> None:
         """A control frame, or the end of the protocol."""
         if isinstance(arrival, Failure):
             self.close(arrival.close)
         elif arrival.opcode is Opcode.PING:
-            self.put(encode_frame(Opcode.PONG, arrival.payload))
+            self.put(self._frames.pong(arrival.payload))
         elif arrival.opcode is Opcode.CLOSE:
             self.end(LEFT)
-
-    def offer(self, text: bytes) -> None:
-        # `put` written out: every answer comes along here.
-        if self.closing is None:
-            self._outbox.frames.append(text_frame(text))
-            if not self._touched:
-                self._touched = True
-                self._flushes.add(self)
 
     def end(self, why: str) -> None:
         """Nothing more comes from the client."""
@@ -207,29 +225,29 @@ class NativeTransport(Transport):
 
     def _last_frame(self) -> bytes:
         """The close frame: ours, or the echo of the client's; nothing if the client is gone or never came."""
-        close = self.closing
+        close, framing = self.closing, self._framing
         if close is None and self.over == LEFT:
             close = Close(1000, "")
-        return encode_close(close) if close is not None and isinstance(self._reader, FrameReader) else b""
+        return b"" if close is None or isinstance(framing, HandshakeReader) else framing.goodbye(close)
 
     async def _part(self, pipe: Pipe) -> None:
         """Waits for what is still to come from the client once the last frame is written."""
-        reader = self._reader
-        if not isinstance(reader, FrameReader):
+        framing = self._framing
+        if isinstance(framing, HandshakeReader):
             return
-        if reader.failed:
+        if framing.failed or (self.bare and self.closing is not None):
             # RFC 6455, 7.1.7: the connection is failed at once, without waiting for the client's close frame.
             await pipe.read_out()
         elif self.closing is not None:
-            await self._wait_for_echo(pipe, reader)
+            await self._wait_for_echo(pipe, framing)
 
-    async def _wait_for_echo(self, pipe: Pipe, reader: FrameReader) -> None:
+    async def _wait_for_echo(self, pipe: Pipe, framing: Framing) -> None:
         """The client's part of the closing handshake."""
         while not self.over:
             data = await pipe.receive(CHUNK_BYTES)
             if not data:
                 return
-            for arrival in reader.receive(data):
+            for arrival in framing.receive(data):
                 if isinstance(arrival, Control) and arrival.opcode is Opcode.CLOSE:
                     return
 

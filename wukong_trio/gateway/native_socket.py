@@ -28,8 +28,10 @@ class SocketTransport(NativeTransport):
 
     __slots__ = ("_paused", "_shared", "_sleeper", "sock")
 
-    def __init__(self, gateway: Gateway, shared: SharedReader, sock: ByteSocket, remote_address: str) -> None:
-        super().__init__(gateway, remote_address)
+    def __init__(
+        self, gateway: Gateway, shared: SharedReader, sock: ByteSocket, remote_address: str, *, bare: bool = False
+    ) -> None:
+        super().__init__(gateway, remote_address, bare=bare)
         self._shared = shared
         self.sock = sock
         self._paused = False
@@ -73,23 +75,38 @@ class SocketTransport(NativeTransport):
     @property
     def interest(self) -> int:
         """What the shared reader has to wait for, as epoll's bits."""
-        return (0 if self._paused else _READ) | (0 if self._stuck_since is None else _WRITE)
+        if self._paused:
+            wanted = 0
+        else:
+            # What is left of what was received is served when the socket takes something: so it is, at once, unless
+            # the client does not take its answers.
+            wanted = _WRITE if self.unserved else _READ
+        return wanted | (0 if self._stuck_since is None else _WRITE)
 
     # Reading
 
     def read(self, now: float, errands: list[Errand]) -> int:
-        """Called by the shared reader when there is something to read; returns what it cost, in bytes."""
+        """Called by the shared reader when there is something to serve; returns what it cost, in bytes."""
+        session = self._session
+        if session is None:
+            return 0
+        was_unserved = session.unserved
+        cost = self.go_on(errands) if was_unserved else self._receive(now, errands)
+        if session.in_flight >= self.limits.sends_in_flight and not self._paused:
+            self._paused = True
+            self._shared.update(self)
+        elif session.unserved is not was_unserved:
+            self._shared.update(self)
+        return cost
+
+    def _receive(self, now: float, errands: list[Errand]) -> int:
         try:
             data = self.sock.recv(self._chunk_bytes)
         except BlockingIOError:
             return 0
         except OSError:
             data = b""
-        cost = self.feed(data, now, errands)
-        if self._session is not None and self._session.in_flight >= self.limits.sends_in_flight and not self._paused:
-            self._paused = True
-            self._shared.update(self)
-        return cost
+        return self.feed(data, now, errands)
 
     def resume(self) -> None:
         if self._paused:
@@ -160,8 +177,10 @@ class TlsTransport(SocketTransport):
 
     __slots__ = ("_rest_since", "_tls")
 
-    def __init__(self, gateway: Gateway, shared: SharedReader, sock: TlsSocket, remote_address: str) -> None:
-        super().__init__(gateway, shared, sock, remote_address)
+    def __init__(
+        self, gateway: Gateway, shared: SharedReader, sock: TlsSocket, remote_address: str, *, bare: bool = False
+    ) -> None:
+        super().__init__(gateway, shared, sock, remote_address, bare=bare)
         self._tls = sock
         self._rest_since: float | None = None
 
@@ -177,11 +196,11 @@ class TlsTransport(SocketTransport):
         return await super().open()
 
     def read(self, now: float, errands: list[Errand]) -> int:
-        size = super().read(now, errands)
-        if self._tls.ended:
+        cost = super().read(now, errands)
+        if self._tls.ended and not self.unserved:
             self.end(GONE)
         self._note_rest()
-        return size
+        return cost
 
     @property
     def _stuck_since(self) -> float | None:

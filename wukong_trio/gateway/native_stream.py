@@ -15,8 +15,10 @@ class StreamTransport(NativeTransport):
 
     __slots__ = ("_resumed", "_stream_pipe", "writer")
 
-    def __init__(self, gateway: Gateway, stream: trio.abc.Stream, remote_address: str) -> None:
-        super().__init__(gateway, remote_address)
+    def __init__(
+        self, gateway: Gateway, stream: trio.abc.Stream, remote_address: str, *, bare: bool = False
+    ) -> None:
+        super().__init__(gateway, remote_address, bare=bare)
         self._stream_pipe = StreamPipe(stream)
         self.writer = Writer(self._outbox, self._stream_pipe.send_all, timeout_s=self.limits.write_timeout_s)
         self._resumed = trio.Event()
@@ -40,7 +42,11 @@ class StreamTransport(NativeTransport):
                 while session.in_flight >= self.limits.sends_in_flight:
                     self._resumed = trio.Event()
                     await self._resumed.wait()
-                self.feed(await self._pipe.receive(self._chunk_bytes), trio.current_time(), errands)
+                if self.unserved:
+                    await trio.lowlevel.checkpoint()
+                    self.go_on(errands)
+                else:
+                    self.feed(await self._pipe.receive(self._chunk_bytes), trio.current_time(), errands)
             self._flushes.flush()
 
     def resume(self) -> None:
@@ -65,9 +71,11 @@ class StreamTransport(NativeTransport):
         await self.writer.written()
 
 
-async def serve_stream(gateway: Gateway, stream: trio.abc.Stream, remote_address: str) -> None:
+async def serve_stream(
+    gateway: Gateway, stream: trio.abc.Stream, remote_address: str, *, bare: bool = False
+) -> None:
     """Serves a client on a connected stream; returns when the stream is closed."""
-    transport = StreamTransport(gateway, stream, remote_address)
+    transport = StreamTransport(gateway, stream, remote_address, bare=bare)
     with errors_end_here(remote_address):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(transport.write)

@@ -27,6 +27,10 @@ class Pipe(ABC):
             wait: False if something is probably there already.
         """
 
+    def receive_nowait(self, size: int) -> bytes | None:
+        """What is there already; None: nothing, as far as that can be told without waiting."""
+        return None
+
     @abstractmethod
     async def send_all(self, data: bytes | memoryview) -> None:
         """Writes all of it, unless the client is gone."""
@@ -77,6 +81,14 @@ class SocketPipe(Pipe):
                 continue
             except OSError:
                 return b""
+
+    def receive_nowait(self, size: int) -> bytes | None:
+        try:
+            return self._sock.recv(size)
+        except BlockingIOError:
+            return None
+        except OSError:
+            return b""
 
     async def send_all(self, data: bytes | memoryview) -> None:
         unsent = memoryview(data)

@@ -5,13 +5,12 @@ The SDKs give themselves away by the parameters they send.
 """
 
 import re
-from typing import Literal, cast
+from typing import Final, Literal, cast
 from urllib.parse import parse_qs
 
 from msgspec import Struct
 
 from ..config import NotificationProfile
-from ..delivery.push import FORM_FRAMED
 from ..protocol.answers import FORM_OBJECT, FORM_SDK
 from ..protocol.requests import Connect, used_snake_case
 
@@ -29,35 +28,29 @@ class Dialect(Struct, frozen=True):
     snake: bool
     """Results carry snake_case names beside the documented ones (Android)."""
     forms: tuple[int, ...]
-    """The wire forms of pushes, in the order in which they are written."""
+    """The forms of pushes, FORM_* bits, in the order in which they are written."""
     object_forms: tuple[int, ...]
     """The same for clients that want payloads which are JSON objects as such (iOS, Android)."""
 
 
 _FORMS: dict[Profile, tuple[int, ...]] = {"doc": (0,), "sdk": (FORM_SDK,), "both": (0, FORM_SDK)}
-_DIALECTS = {
-    (profile, snake, framed): Dialect(
-        profile, snake, tuple(form | framed for form in forms), tuple(form | FORM_OBJECT | framed for form in forms)
-    )
+DIALECTS: Final = {
+    (profile, snake): Dialect(profile, snake, forms, tuple(form | FORM_OBJECT for form in forms))
     for profile, forms in _FORMS.items()
     for snake in (False, True)
-    for framed in (0, FORM_FRAMED)
 }
 
 
-def choose(
-    connect: Connect, *, binary: bool, target: str, default: NotificationProfile, framed: int
-) -> tuple[Dialect, bool]:
+def choose(connect: Connect, *, binary: bool, target: str, default: NotificationProfile) -> tuple[Dialect, bool]:
     """The dialect of a client, and whether it wants payloads as objects.
 
     Args:
         binary: `connect` came in a binary frame.
         target: the path and query of the WebSocket request.
         default: the server's setting.
-        framed: FORM_FRAMED where pushes go to the socket as they are, else 0.
     """
     snake = used_snake_case(connect.keys)
-    return _DIALECTS[_profile(connect, binary, target, default), snake, framed], binary or snake
+    return DIALECTS[_profile(connect, binary, target, default), snake], binary or snake
 
 
 def _profile(connect: Connect, binary: bool, target: str, default: NotificationProfile) -> Profile:

@@ -31,6 +31,10 @@ class Parked(Protocol):
     remote_address: str
 
     @property
+    def unserved(self) -> bool:
+        """There is more to serve of what was received."""
+
+    @property
     def interest(self) -> int:
         """What to wait for, as epoll's bits."""
 
@@ -106,7 +110,7 @@ class SharedReader:
             try:
                 if events & select.EPOLLOUT:
                     parked.write_more()
-                if events != select.EPOLLOUT:
+                if events != select.EPOLLOUT or parked.unserved:
                     # Also when the client is gone, even if it is not to be read at the moment.
                     cost += parked.read(now, errands)
             except Exception:

@@ -1,7 +1,8 @@
 """An authenticated client: requests in, answers and pushes out. Synchronous; nobody here reads, writes or waits.
 
-Answers keep the order of the requests. What needs the store travels through the router as an errand; while one is under
-way, everything that could be answered at once queues up behind it.
+What the client speaks is the business of its speech (speech.py), how frames travel that of its transport. Answers keep
+the order of the requests. What needs the store travels through the router as an errand; while one is under way,
+everything that could be answered at once queues up behind it.
 """
 
 from collections import deque
@@ -11,37 +12,19 @@ from functools import partial
 import trio
 
 from ..delivery.events import SessionClosed, SessionOpened
-from ..delivery.push import FORM_FRAMED, Delivery
+from ..delivery.push import Delivery, Form
+from ..delivery.registry import Notice
 from ..delivery.retry import RetryQueue
-from ..delivery.submission import Errand, Submission
-from ..model import DeviceLevel, ReasonCode
-from ..protocol.answers import (
-    encode_batch,
-    encode_empty,
-    encode_error,
-    encode_refusal,
-    encode_send_result,
-)
-from ..protocol.codes import CLOSE_BYE, CLOSE_IDLE, CLOSE_TOO_MANY_ERRORS, Close
-from ..protocol.requests import (
-    Disconnect,
-    Invalid,
-    Ping,
-    Recvack,
-    Request,
-    RequestId,
-    Send,
-    decode,
-)
-from .commands import RefusedError, read_command
+from ..delivery.submission import Errand
+from ..model import DeviceLevel
+from ..protocol.codes import CLOSE_IDLE, CLOSE_TOO_MANY_ERRORS, Close
+from ..services.auth import ConnectInfo
 from .deadlines import RESOLUTION_S
 from .gateway import Gateway
-from .profile import Dialect
+from .speech import ClientSend, Speech
 from .transport import Transport
 
 ERROR_WINDOW_S = 60.0
-MAX_ID_DIGITS = 20
-"""No message id is longer; Python refuses to read numbers of some thousand digits."""
 PATIENCE_S = 2.0
 """How long repetitions wait for acknowledgements that have arrived and were not read yet."""
 
@@ -58,58 +41,14 @@ _OPEN, _LEAVING, _CLOSED = SessionState.OPEN, SessionState.LEAVING, SessionState
 """To look up a member of an Enum takes as long as a small function call."""
 
 
-class BatchAnswer:
-    """The answer to a JSON-RPC batch, given when its last entry is answered."""
-
-    __slots__ = ("frames", "missing")
-
-    def __init__(self) -> None:
-        self.frames: list[bytes] = []
-        self.missing = 0
-
-
-class ClientSend(Submission, eq=False, gc=False, kw_only=True):
-    """A `send` of a client."""
-
-    session: "Session"
-    id: RequestId
-    batch: BatchAnswer | None = None
-    """The answer of which its own becomes a part, and where in it."""
-    place: int = 0
-
-    def answer_in(self, batch: BatchAnswer) -> None:
-        """Its answer becomes part of the answer to a batch."""
-        self.batch = batch
-        self.place = len(batch.frames)
-        batch.frames.append(b"")
-        batch.missing += 1
-
-    def finish(self) -> None:
-        frame = self._encode()
-        batch = self.batch
-        if batch is None:
-            self.session.settle(frame)
-            return
-        batch.frames[self.place] = frame
-        batch.missing -= 1
-        self.session.settle(None if batch.missing else encode_batch(batch.frames))
-
-    def _encode(self) -> bytes:
-        message = self.message
-        if message is None:
-            return encode_refusal(self.id, self.reason)
-        dialect = self.session.dialect
-        return encode_send_result(self.id, message, sdk=dialect.profile != "doc", snake=dialect.snake)
-
-
 class LateAnswer(Errand, eq=False, gc=False):
     """An answer that has to wait for its turn."""
 
     session: "Session"
-    frame: bytes
+    answer: bytes
 
     def finish(self) -> None:
-        self.session.settle(self.frame)
+        self.session.settle(self.answer)
 
 
 class Session:
@@ -118,51 +57,46 @@ class Session:
     __slots__ = (
         "_errors",
         "_farewell",
-        "_forms",
         "_gateway",
         "_opened_at",
         "_retries",
         "_retry_wanted",
+        "_speech",
         "_transport",
         "device_flag",
         "device_id",
-        "dialect",
+        "forms",
         "in_flight",
         "level",
         "session_id",
         "slot",
         "state",
         "uid",
+        "unserved",
     )
 
     def __init__(
-        self,
-        gateway: Gateway,
-        transport: Transport,
-        dialect: Dialect,
-        *,
-        objects: bool,
-        uid: str,
-        device_flag: int,
-        device_id: str,
-        level: DeviceLevel,
+        self, gateway: Gateway, transport: Transport, speech: Speech, info: ConnectInfo, level: DeviceLevel
     ) -> None:
         self._gateway = gateway
         self._transport = transport
+        self._speech = speech
         self.session_id = next(gateway.session_ids)
-        self.dialect = dialect
-        self.uid = uid
-        self.device_flag = device_flag
-        self.device_id = device_id
+        self.uid = info.uid
+        self.device_flag = info.device_flag
+        self.device_id = info.device_id
         self.level = level
         self.state = SessionState.OPEN
+        self.forms: tuple[Form, ...] = speech.forms
+        """How pushes are written for this client, in this order."""
         self.in_flight = 0
         """Errands under way."""
+        self.unserved = False
+        """More has arrived than was served: `receive` wants to be called again, with nothing new."""
         self.slot: int | None = None
         self._opened_at = transport.last_inbound
-        self._forms = dialect.object_forms if objects else dialect.forms
         self._retries: RetryQueue | None = None
-        self._retry_wanted = dialect.profile != "doc"
+        self._retry_wanted = speech.acknowledges
         self._errors: deque[float] | None = None
         self._farewell: Close | None = None
         """How to close, once the state is LEAVING."""
@@ -183,37 +117,40 @@ class Session:
             remote_address=self._transport.remote_address,
         )
 
-    # What comes in
+    # For the connection
 
-    def receive(self, message: bytes, errands: list[Errand]) -> None:
-        """Serves one message.
+    def receive(self, message: bytes, errands: list[Errand]) -> int:
+        """Serves one message; returns how many requests that were.
 
         Args:
-            message: a WebSocket message, UTF-8.
+            message: what the framing has found; nothing to go on with what is `unserved`.
             errands: takes what has to go through the router.
         """
-        if self.state is not _OPEN:
-            return
-        # Not a `match`: every message comes along here, and the frequent kinds are asked for first.
-        request = decode(message)
-        served: bytes | ClientSend | None
-        if isinstance(request, Send):
-            served = self._send(request)
-        elif isinstance(request, Recvack) and request.id is None:
-            self._acknowledge(request.params.message_id)
-            return
-        elif isinstance(request, list):
-            served = self._serve_batch(request, errands)
-        else:
-            served = self._serve(request)
-            if isinstance(request, Invalid) and request.counts:
-                self._count_error()
-        if isinstance(served, ClientSend):
-            errands.append(served)
-            return
-        self._answer(served, errands)
+        return self._speech.receive(self, message, errands) if self.state is _OPEN else 0
 
-    def _answer(self, answer: bytes | None, errands: list[Errand]) -> None:
+    # For the speech: what the client wants
+
+    @property
+    def is_open(self) -> bool:
+        """Requests are served."""
+        return self.state is _OPEN
+
+    @property
+    def draining(self) -> bool:
+        """The server is stopping: sends are refused."""
+        return self._gateway.draining
+
+    @property
+    def payload_limit_bytes(self) -> int:
+        """How much the payload of a message may be."""
+        return self._transport.limits.payload_bytes
+
+    def submit(self, send: ClientSend, errands: list[Errand]) -> None:
+        """Sends a message."""
+        self.in_flight += 1
+        errands.append(send)
+
+    def reply(self, answer: bytes | None, errands: list[Errand]) -> None:
         """Answers at once, or behind the sends that are under way."""
         if answer is not None:
             if self.in_flight:
@@ -224,88 +161,42 @@ class Session:
         if self.state is _LEAVING and not self.in_flight:
             self._close_as_wished()
 
-    def _serve_batch(self, requests: list[Request], errands: list[Errand]) -> bytes | None:
-        batch = BatchAnswer()
-        erroneous = False
-        for request in requests:
-            served = self._serve(request)
-            erroneous |= isinstance(request, Invalid) and request.counts
-            if isinstance(served, ClientSend):
-                served.answer_in(batch)
-                errands.append(served)
-            elif served is not None:
-                batch.frames.append(served)
-            if self.state is not _OPEN:
-                break  # nothing behind a `disconnect` is served
-        if erroneous and self.state is _OPEN:
-            self._count_error()
-        complete = batch.frames and not batch.missing
-        return encode_batch(batch.frames) if complete else None
+    def acknowledge(self, message_id: int, message_seq: int = 0) -> None:
+        """The client has got a message: it is not repeated any more.
 
-    def _serve(self, request: Request) -> "bytes | ClientSend | None":
-        if isinstance(request, Ping):
-            return None if request.id is None else encode_empty(request.id)
-        if isinstance(request, Send):
-            return self._send(request)
-        if isinstance(request, Recvack):
-            self._acknowledge(request.params.message_id)
-            return None if request.id is None else encode_empty(request.id)
-        if isinstance(request, Invalid):
-            return encode_error(request.id, request.code, request.message)
-        if isinstance(request, Disconnect):
-            self._part(CLOSE_BYE)
-            return None if request.id is None else encode_empty(request.id)
-        return None
-
-    def _send(self, request: Send) -> bytes | ClientSend:
-        assert request.id is not None
-        if self._gateway.draining:
-            return encode_refusal(request.id, ReasonCode.SYSTEM_ERROR, "server shutdown")
-        limit_bytes = self._transport.limits.payload_bytes
-        try:
-            command, is_json = read_command(request.params, self.uid, payload_limit_bytes=limit_bytes)
-        except RefusedError as refused:
-            return encode_error(request.id, refused.code, refused.message, refused.reason)
-        if is_json:
-            # Whoever writes JSON as such wants to read it as such.
-            self._forms = self.dialect.object_forms
-        self.in_flight += 1
-        return ClientSend(self, command, session=self, id=request.id)
-
-    def _acknowledge(self, message_id: int | str) -> None:
+        Args:
+            message_seq: helps if the id is not quite right.
+        """
         self._retry_wanted = True
-        if self._retries is None:
-            return
-        if isinstance(message_id, int):
-            self._retries.acknowledge(message_id)
-        elif message_id.isdecimal() and len(message_id) <= MAX_ID_DIGITS:
-            self._retries.acknowledge(int(message_id))
+        if self._retries is not None:
+            self._retries.acknowledge(message_id, message_seq)
 
-    def _count_error(self) -> None:
-        """Counts an erroneous frame; a batch is one, however much is wrong in it."""
+    def count_error(self) -> None:
+        """Counts a mistake of the client."""
         now = trio.current_time()
         if self._errors is None:
             self._errors = deque(maxlen=self._transport.limits.protocol_errors + 1)
         self._errors.append(now)
         if len(self._errors) == self._errors.maxlen and now - self._errors[0] <= ERROR_WINDOW_S:
-            self._part(CLOSE_TOO_MANY_ERRORS)
+            self.part(CLOSE_TOO_MANY_ERRORS)
 
-    def _part(self, why: Close) -> None:
-        """Closes once everything that was asked so far is answered."""
+    def part(self, why: Close) -> None:
+        """Closes once everything that was asked so far is answered; `reply` has to follow."""
         self.state = SessionState.LEAVING
+        self.unserved = False
         self._farewell = why
 
     # What goes out
 
-    def settle(self, frame: bytes | None) -> None:
-        """One errand is done; `frame` is its answer."""
+    def settle(self, answer: bytes | None) -> None:
+        """One errand is done, and this is the answer to it."""
         self.in_flight -= 1
         if self.in_flight == self._transport.resume_at:
             self._transport.resume()
         if self.state is _CLOSED:
             return
-        if frame is not None:
-            self._transport.offer(frame)
+        if answer is not None:
+            self._transport.offer(answer)
         if self.state is _LEAVING and not self.in_flight:
             self._close_as_wished()
 
@@ -313,13 +204,12 @@ class Session:
         """Takes pushes for writing; stored messages are repeated until the client acknowledges them."""
         if self.state is not _OPEN:
             return
-        forms = self._forms
-        if len(forms) == 1 and forms[0] & FORM_FRAMED:
-            self._transport.put(delivery.frame(forms[0]))
+        forms = self.forms
+        form = forms[0]
+        if form.shared and form.joinable and len(forms) == 1:
+            self._transport.put(delivery.frame(form))
         else:
-            for push in delivery.pushes:
-                for form in forms:
-                    self._transport.put(push.frame(form))
+            self._write_one_by_one(delivery)
         if self._retry_wanted:
             if self._retries is None:
                 self._retries = RetryQueue(self._gateway.config.message_retry)
@@ -327,17 +217,22 @@ class Session:
             if due is not None:
                 self._gateway.deadlines.watch(self, due)
 
+    def _write_one_by_one(self, delivery: Delivery) -> None:
+        for push in delivery.pushes:
+            for form in self.forms:
+                self._transport.put(push.frame(form) if form.shared else form.encode(push))
+
     # The end
 
     def _close_as_wished(self) -> None:
         assert self._farewell is not None
         self.close(self._farewell)
 
-    def close(self, why: Close, notice: bytes | None = None) -> None:
+    def close(self, why: Close, notice: Notice | None = None) -> None:
         """Ends the session after what waits was written, the notice last. Later calls do nothing."""
         if self.state is not _CLOSED:
             if notice is not None:
-                self._transport.offer(notice)
+                self._transport.offer(self._speech.encode_notice(notice))
             self._transport.close(why)
             self.end(why.reason, code=why.code)
 
@@ -346,6 +241,7 @@ class Session:
         if self.state is _CLOSED:
             return
         self.state = SessionState.CLOSED
+        self.unserved = False
         self._gateway.deadlines.forget(self)
         now = trio.current_time()
         self._gateway.left(self, partial(self._closed, code, reason, now - self._opened_at), now)
@@ -395,7 +291,7 @@ class Session:
         if now < due + PATIENCE_S and self._transport.has_unread():
             return now + RESOLUTION_S
         for push in retries.pop_due(now):
-            for form in self._forms:
-                self._transport.put(push.encode(form, dup=True))
+            for form in self.forms:
+                self._transport.put(form.encode(push, dup=True))
         self._transport.flush()
         return retries.next_due()

@@ -1,6 +1,7 @@
 """What a session sees of its connection: frames go out, and it can be ended. Engines fill in reading and writing."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Final, Protocol
 
 import trio
@@ -8,6 +9,7 @@ import trio
 from ..delivery.submission import Errand
 from ..errors import WukongError
 from ..protocol.codes import CLOSE_SLOW_CONSUMER, Close
+from .framing import Wire
 from .gateway import Gateway
 from .outbox import Outbox
 from .writer import Writer
@@ -16,6 +18,24 @@ CHANCE_S: Final = 0.1
 """Who reads takes what was refused within so much time, or a good part of it."""
 BURST: Final = 8
 """So many times the limits may wait for a client until then."""
+
+
+FRAME_COST_BYTES: Final = 64
+"""As many bytes as a frame costs, whatever is in it."""
+
+
+class Allowance:
+    """What a client may still send before it has authenticated."""
+
+    __slots__ = ("_left_bytes",)
+
+    def __init__(self, left_bytes: int) -> None:
+        self._left_bytes = left_bytes
+
+    def spend(self, size_bytes: int) -> bool:
+        """Uses some of it; whether there was so much."""
+        self._left_bytes -= size_bytes
+        return self._left_bytes >= 0
 
 
 class DisconnectedError(WukongError):
@@ -33,8 +53,11 @@ class Served(Protocol):
     """Errands under way; while there are too many, the client is not read."""
     slot: int | None
 
-    def receive(self, message: bytes, errands: list[Errand]) -> None:
-        """Serves one message."""
+    unserved: bool
+    """More was received than was served: `receive` wants to be called again, with nothing new."""
+
+    def receive(self, message: bytes, errands: list[Errand]) -> int:
+        """Serves one message, or a good part of it; returns how many requests that were."""
 
     def check_deadlines(self, now: float) -> float | None:
         """Does what is due; returns when to look again, None if never."""
@@ -47,12 +70,12 @@ class Transport(ABC):
     """
 
     __slots__ = (
-        *("_flushes", "_gateway", "_outbox", "_session", "_touched", "_waiting"),
+        *("_flushes", "_frame", "_gateway", "_outbox", "_session", "_touched", "_waiting"),
         *("closing", "last_inbound", "limits", "remote_address", "resume_at"),
     )
 
-    form = 0
-    """Bits that the wire forms of pushes need for this kind of connection."""
+    bare = False
+    """Nothing is around the packets of the binary protocol: no handshake, no frames, no other protocol."""
 
     def __init__(self, gateway: Gateway, remote_address: str) -> None:
         self._gateway = gateway
@@ -67,18 +90,34 @@ class Transport(ABC):
         self._waiting: trio.CancelScope | None = None
         self._session: Served | None = None
         self._flushes = gateway.flushes
+        self._frame: Callable[[bytes], bytes]
         self._outbox = Outbox()
         self._touched = False
 
     # For the session
 
     @abstractmethod
-    def offer(self, text: bytes) -> None:
-        """Queues the JSON text of a message, to be written when the turn is over."""
+    def _wire(self, *, text: bool) -> Wire:
+        """How messages are written on this kind of connection."""
+
+    def speak(self, *, text: bool) -> Wire:
+        """Decides how messages are written from now on, and returns that."""
+        wire = self._wire(text=text)
+        self._frame = wire.frame
+        return wire
+
+    def offer(self, message: bytes) -> None:
+        """Queues a message, to be written when the turn is over."""
+        # `put` written out: every answer comes along here.
+        if self.closing is None:
+            self._outbox.frames.append(self._frame(message))
+            if not self._touched:
+                self._touched = True
+                self._flushes.add(self)
 
     def put(self, frame: bytes) -> None:
-        """Queues a frame that is ready for this kind of connection."""
-        if self.closing is None:
+        """Queues a frame that is ready for this kind of connection; an empty one is none."""
+        if self.closing is None and frame:
             self._outbox.frames.append(frame)
             if not self._touched:
                 self._touched = True
@@ -95,7 +134,11 @@ class Transport(ABC):
         """The session has fewer sends under way: the client is read again."""
 
     def has_unread(self) -> bool:
-        """Whether the client has sent something that was not read yet, as far as that can be told."""
+        """Whether something has arrived that was not read yet, as far as that can be told."""
+        return False
+
+    def has_more(self) -> bool:
+        """Whether the client has sent more than was received, as far as that can be told."""
         return False
 
     def check_writing(self, now: float) -> float | None:
@@ -157,17 +200,20 @@ class Transport(ABC):
 
     @abstractmethod
     async def open(self) -> str:
-        """The WebSocket handshake; returns path and query of the request.
+        """Whatever handshakes there are; returns path and query of the request for a WebSocket.
 
-        If it was cancelled while it waited for the request, it may be called again and goes on.
+        If it was cancelled while it waited for the client, it may be called again and goes on.
 
         Raises:
             DisconnectedError: it did not succeed.
         """
 
     @abstractmethod
-    async def receive(self) -> tuple[bytes, bool]:
-        """The next message, and whether it came in a binary frame.
+    async def receive(self, allowance: Allowance) -> tuple[bytes, bool]:
+        """The next message before there is a session, and whether it came in a binary frame.
+
+        Args:
+            allowance: pays for frames that are no message.
 
         A call that is cancelled while it waits for the client loses nothing.
 

@@ -10,11 +10,12 @@ from trio_websocket import ConnectionClosed, HandshakeError, WebSocketConnection
 from ..delivery.submission import Errand
 from ..protocol.codes import CLOSE_TOO_BIG
 from .connection import errors_end_here, run_connection
+from .framing import ONE_BY_ONE, Wire
 from .gateway import Gateway
 from .handshake import HandshakeReader, RefusedUpgrade, Upgrade
 from .outbox import Chunk
 from .pipes import RECEIVE_BYTES, StreamPipe, stream_has_unread
-from .transport import DisconnectedError, Served, Transport
+from .transport import Allowance, DisconnectedError, Served, Transport
 from .writer import Writer
 
 _VIOLATIONS = frozenset({1002, 1003, 1007, 1009})
@@ -90,6 +91,7 @@ class TrioWebSocketTransport(Transport):
         """None until the handshake is done."""
         self.writer = Writer(self._outbox, self._send, timeout_s=self.limits.write_timeout_s, join_bytes=0)
         self._resumed = trio.Event()
+        self._text = True
 
     async def open(self) -> str:
         pipe, outcome = StreamPipe(self._raw_stream), None
@@ -129,8 +131,9 @@ class TrioWebSocketTransport(Transport):
     def has_unread(self) -> bool:
         return stream_has_unread(self._raw_stream)
 
-    def offer(self, text: bytes) -> None:
-        self.put(text)
+    def _wire(self, *, text: bool) -> Wire:
+        self._text = text
+        return ONE_BY_ONE
 
     def flush(self) -> None:
         self._flush_through(self.writer)
@@ -138,10 +141,11 @@ class TrioWebSocketTransport(Transport):
     def check_writing(self, now: float) -> float | None:
         return self.writer.check(now)
 
-    async def _send(self, text: Chunk) -> None:
+    async def _send(self, message: Chunk) -> None:
         assert self._websocket is not None
+        data = bytes(message)
         try:
-            await self._websocket.send_message(bytes(text).decode())
+            await self._websocket.send_message(data.decode() if self._text else data)
         except (ConnectionClosed, trio.BrokenResourceError, trio.ClosedResourceError):
             self._outbox.clear()
 
@@ -153,7 +157,7 @@ class TrioWebSocketTransport(Transport):
             self._cut_off()
             await trio.aclose_forcefully(self._raw_stream)
 
-    async def receive(self) -> tuple[bytes, bool]:
+    async def receive(self, allowance: Allowance | None = None) -> tuple[bytes, bool]:
         assert self._websocket is not None
         try:
             message = await self._websocket.get_message()
@@ -178,7 +182,11 @@ class TrioWebSocketTransport(Transport):
                 while session.in_flight >= self.limits.sends_in_flight:
                     self._resumed = trio.Event()
                     await self._resumed.wait()
-                message, _ = await self.receive()
+                if session.unserved:
+                    await trio.lowlevel.checkpoint()
+                    message = b""
+                else:
+                    message, _ = await self.receive()
                 session.receive(message, errands)
             self._gateway.flushes.flush()
             if errands:

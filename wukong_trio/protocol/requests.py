@@ -16,7 +16,7 @@ import msgspec
 from msgspec import Raw, Struct, defstruct
 from msgspec.structs import astuple
 
-from ..model import SETTING_RECEIPT, SETTING_SIGNAL, SETTING_STREAM, SETTING_TOPIC
+from ..model import SETTING_RECEIPT, SETTING_SIGNAL, SETTING_STREAM, SETTING_TOPIC, fits
 from .codes import ErrorCode
 from .nesting import too_deep
 
@@ -357,11 +357,6 @@ def _is_usable_id(value: object) -> bool:
     if isinstance(value, str):
         return fits(value, MAX_ID_BYTES)
     return type(value) is int and -_MAX_SAFE_INTEGER <= value <= _MAX_SAFE_INTEGER
-
-
-def fits(text: str, limit_bytes: int) -> bool:
-    """Whether the UTF-8 of a text is within a limit; encodes only where the length leaves it open."""
-    return len(text) <= limit_bytes // 4 or (len(text) <= limit_bytes and len(text.encode()) <= limit_bytes)
 
 
 def _read_params(call: _Call, type_: type[Struct]) -> Any:

@@ -327,16 +327,23 @@ def frame_head(opcode: int, size: int) -> bytes:
     return _pack64(_FIN | opcode, 127, size)
 
 
-SHORT_TEXT_HEADS: Final = tuple(frame_head(Opcode.TEXT, size) for size in range(126))
-"""The heads of text frames by their size, as far as that fits the second byte."""
+_SHORT_HEADS: Final = tuple(frame_head(Opcode.TEXT, size) for size in range(126))
+_SHORT_BINARY_HEADS: Final = tuple(frame_head(Opcode.BINARY, size) for size in range(126))
+"""The heads of frames by their size, as far as that fits the second byte."""
 
 
 def text_frame(text: bytes) -> bytes:
     """A whole text frame; nearly everything that is written comes along here."""
     size = len(text)
     if size < 126:
-        return SHORT_TEXT_HEADS[size] + text
+        return _SHORT_HEADS[size] + text
     return (_pack16(_WHOLE_TEXT, 126, size) if size < 65536 else _pack64(_WHOLE_TEXT, 127, size)) + text
+
+
+def binary_frame(data: bytes) -> bytes:
+    """A whole binary frame."""
+    size = len(data)
+    return (_SHORT_BINARY_HEADS[size] if size < 126 else frame_head(Opcode.BINARY, size)) + data
 
 
 def encode_frame(opcode: int, payload: bytes) -> bytes:

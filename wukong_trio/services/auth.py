@@ -1,5 +1,6 @@
 """Who may connect: reserved names, tokens, bans."""
 
+import re
 from collections.abc import Awaitable, Callable
 from hmac import compare_digest
 from logging import getLogger
@@ -9,16 +10,23 @@ from msgspec import Struct
 from ..config import Auth
 from ..model import (
     RESERVED_UID_PREFIX,
+    SPECIAL_CHARACTERS,
+    SYSTEM_DEVICE_ID,
     VISITOR_UID_SUFFIX,
     Device,
     DeviceLevel,
     ReasonCode,
+    fits,
 )
 from ..store.base import Store
+from .addressing import MAX_ID_BYTES
 from .coalesce import Coalescer
 from .hooks import call_hook
 
 log = getLogger(__name__)
+
+MAX_TOKEN_BYTES = 4096
+_CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f]")
 
 
 class ConnectInfo(Struct, frozen=True, kw_only=True):
@@ -36,6 +44,33 @@ class ConnectInfo(Struct, frozen=True, kw_only=True):
 
     def __repr__(self) -> str:
         return f"ConnectInfo(uid={self.uid!r}, device_flag={self.device_flag}, remote_address={self.remote_address!r})"
+
+
+class InvalidConnectError(Exception):
+    """Nobody can be called that; says what would be right."""
+
+
+def check_connect(*, uid: str, token: str, device_id: str, device_flag: int, remote_address: str) -> ConnectInfo:
+    """The rules for what a client says of itself, whatever it speaks.
+
+    Raises:
+        InvalidConnectError: it breaks one.
+    """
+    if not uid.strip() or not SPECIAL_CHARACTERS.isdisjoint(uid) or _CONTROL_CHARACTER.search(uid):
+        raise InvalidConnectError("uid is blank or holds @, #, & or control characters")
+    if not fits(uid, MAX_ID_BYTES) or not fits(device_id, MAX_ID_BYTES):
+        raise InvalidConnectError(f"uid or deviceId is longer than {MAX_ID_BYTES} bytes")
+    if not fits(token, MAX_TOKEN_BYTES):
+        raise InvalidConnectError(f"token is longer than {MAX_TOKEN_BYTES} bytes")
+    if not 0 <= device_flag <= 255:
+        raise InvalidConnectError("deviceFlag is a number from 0 to 255")
+    return ConnectInfo(
+        uid=uid,
+        token=token,
+        device_id="" if device_id == SYSTEM_DEVICE_ID else device_id,
+        device_flag=device_flag,
+        remote_address=remote_address,
+    )
 
 
 Authenticator = Callable[[ConnectInfo], Awaitable[bool]]

@@ -5,7 +5,7 @@ from typing import Final
 
 from ..errors import InvalidCommandError
 from ..model import DUP, NO_PERSIST, RED_DOT, SYNC_ONCE, ChannelType, ReasonCode, SendCommand
-from .addressing import MAX_ID_BYTES
+from .addressing import MAX_ID_BYTES, is_internal
 from .permission import CHANNEL_TYPES
 
 _SURELY_FITS: Final = MAX_ID_BYTES // 4
@@ -38,8 +38,19 @@ def check_command(command: SendCommand, *, payload_limit_bytes: int) -> None:
     check_values(command, payload_limit_bytes=payload_limit_bytes)
 
 
+def check_client_values(command: SendCommand, *, payload_limit_bytes: int) -> None:
+    """The rules for commands that clients have sent, with the right types and their own uid.
+
+    Raises:
+        InvalidCommandError: it breaks one.
+    """
+    if is_internal(command.channel_id):
+        raise InvalidCommandError("channel_id", "is reserved for the server", ReasonCode.CHANNEL_ID_ERROR)
+    check_values(command, payload_limit_bytes=payload_limit_bytes)
+
+
 def check_values(command: SendCommand, *, payload_limit_bytes: int) -> None:
-    """The rules for all commands; those of clients have the right types and the sender's own uid.
+    """The rules for all commands.
 
     Raises:
         InvalidCommandError: it breaks one.

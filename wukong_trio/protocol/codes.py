@@ -1,4 +1,4 @@
-"""The numbers of the JSON-RPC protocol: error codes, close codes, and which reason goes with which error."""
+"""The numbers of the protocols: error codes of JSON-RPC, close codes, and which reason goes with which error."""
 
 from enum import IntEnum
 
@@ -74,6 +74,7 @@ class Close(Struct, frozen=True):
 
 CLOSE_BYE = Close(1000, "bye")
 CLOSE_SHUTDOWN = Close(1001, "server shutdown")
+CLOSE_PROTOCOL_ERROR = Close(1002, "protocol error")
 CLOSE_UNSUPPORTED = Close(1003, "unsupported data")
 CLOSE_TOO_MANY_ERRORS = Close(1008, "too many errors")
 CLOSE_TOO_BIG = Close(1009, "message too big")

@@ -1,0 +1,502 @@
+"""WKProto, WuKongIM's binary protocol: its packets, and how they are written.
+
+    first byte: type << 4 | flags    remaining length: 1 to 4 bytes    body
+
+PING and PONG are one byte. Some bodies depend on the version agreed upon in CONNECT and CONNACK, so whoever reads or
+writes names it. `wkproto_reader.py` reads packets; `wkproto_keys.py` encrypts what is in them.
+
+All integers are big-endian; a string is its length in two bytes and UTF-8.
+"""
+
+from collections.abc import Callable
+from enum import IntEnum
+from struct import Struct as Packing
+from struct import error as PackingError  # noqa: N812 - it is a class
+from typing import Any, Final, NamedTuple, TypeAlias
+
+from msgspec import Struct
+
+from ..errors import WukongError
+from ..model import SETTING_STREAM, SETTING_TOPIC
+from .codes import CLOSE_PROTOCOL_ERROR, CLOSE_TOO_BIG, Close
+
+LATEST_VERSION: Final = 6
+MAX_PACKET_BYTES: Final = 1_048_576
+"""The largest remaining length."""
+MAX_STRING_BYTES: Final = 32_767
+HIGHEST_SHORT_SEQ: Final = 2**32 - 1
+"""The largest `message_seq` that versions below 6 can express."""
+PING_BYTES: Final = b"\x70"
+PONG_BYTES: Final = b"\x80"
+
+
+class PacketType(IntEnum):
+    """The upper half of the first byte."""
+
+    CONNECT = 1
+    CONNACK = 2
+    SEND = 3
+    SENDACK = 4
+    RECV = 5
+    RECVACK = 6
+    PING = 7
+    PONG = 8
+    DISCONNECT = 9
+    SUB = 10
+    SUBACK = 11
+    EVENT = 12
+
+
+class PacketError(WukongError):
+    """A packet that cannot be read, or cannot be written.
+
+    Attributes:
+        close: how a connection that sent it is ended.
+    """
+
+    def __init__(self, problem: str, close: Close = CLOSE_PROTOCOL_ERROR) -> None:
+        super().__init__(problem)
+        self.close = close
+
+
+class Connect(Struct, frozen=True, gc=False):
+    """The first packet of a client; the same in all versions."""
+
+    version: int
+    """What the client wants to speak."""
+    device_flag: int
+    device_id: str = ""
+    uid: str = ""
+    token: str = ""
+    client_timestamp: int = 0
+    """Milliseconds since 1970, by the client's clock. Some clients write seconds."""
+    client_key: str = ""
+    """Base64 of the client's X25519 public key; empty without encryption."""
+
+
+class Connack(Struct, frozen=True, gc=False):
+    """The answer to CONNECT."""
+
+    time_diff: int
+    """Milliseconds by which the server's clock is ahead of `client_timestamp`."""
+    reason_code: int
+    server_key: str = ""
+    """Base64 of the server's X25519 public key. Like `salt` empty when refused and without encryption."""
+    salt: str = ""
+    """16 ASCII characters."""
+    node_id: int = 0
+    """Only in versions from 4 on."""
+    server_version: int | None = None
+    """The agreed version, for clients that asked for more than 3. Others cannot read a CONNACK that has it: None."""
+
+
+class Send(Struct, frozen=True, gc=False):
+    """A message of a client."""
+
+    client_seq: int
+    channel_id: str
+    channel_type: int
+    payload: bytes
+    """As on the wire: base64 of the ciphertext in an encrypted session."""
+    client_msg_no: str = ""
+    setting: int = 0
+    flags: int = 0
+    expire: int = 0
+    """Seconds. Only in versions from 3 on."""
+    msg_key: str = ""
+    topic: str = ""
+    """Only with SETTING_TOPIC."""
+    stream_no: str = ""
+    """Only with SETTING_STREAM in versions 2 to 4."""
+
+
+class Sendack(Struct, frozen=True, gc=False):
+    """The answer to SEND."""
+
+    message_id: int
+    client_seq: int
+    message_seq: int
+    reason_code: int
+    client_msg_no: str = ""
+
+
+class Recv(Struct, frozen=True, gc=False):
+    """A message for a client."""
+
+    message_id: int
+    message_seq: int
+    from_uid: str
+    channel_id: str
+    """As the receiver sees it."""
+    channel_type: int
+    payload: bytes
+    """As on the wire, like that of `Send`."""
+    client_msg_no: str
+    timestamp: int
+    """Seconds since 1970, 32 bits signed."""
+    setting: int = 0
+    flags: int = 0
+    expire: int = 0
+    """Seconds. Only in versions from 3 on."""
+    msg_key: str = ""
+    topic: str = ""
+    """Only with SETTING_TOPIC."""
+    stream_no: str = ""
+    """Like `stream_flag` and `stream_id` only with SETTING_STREAM in versions 2 to 4."""
+    stream_flag: int = 0
+    stream_id: int = 0
+
+
+class Recvack(Struct, frozen=True, gc=False):
+    """The answer to RECV."""
+
+    message_id: int
+    message_seq: int
+    flags: int = 0
+
+
+class Ping(Struct, frozen=True, gc=False):
+    """Asks for a PONG."""
+
+
+class Pong(Struct, frozen=True, gc=False):
+    """The answer to PING."""
+
+
+class Disconnect(Struct, frozen=True, gc=False):
+    """The last packet of a server that ends a session."""
+
+    reason_code: int
+    reason: str = ""
+    """For people."""
+
+
+class Sub(Struct, frozen=True, gc=False):
+    """A subscription; servers do nothing with it."""
+
+    sub_no: str
+    channel_id: str
+    channel_type: int
+    action: int
+    """0 subscribe, 1 unsubscribe."""
+    param: str = ""
+    setting: int = 0
+
+
+class Suback(Struct, frozen=True, gc=False):
+    """The answer to SUB."""
+
+    sub_no: str
+    channel_id: str
+    channel_type: int
+    action: int
+    reason_code: int
+
+
+class Event(Struct, frozen=True, gc=False):
+    """Something that is no message, for clients of version 5 on."""
+
+    event_id: str
+    type: str
+    timestamp: int
+    """Milliseconds since 1970."""
+    data: bytes
+    """JSON; never encrypted."""
+
+
+Packet: TypeAlias = (
+    Connect | Connack | Send | Sendack | Recv | Recvack | Ping | Pong | Disconnect | Sub | Suback | Event
+)
+PING: Final = Ping()
+PONG: Final = Pong()
+
+_pack_u16 = Packing(">H").pack
+_pack_ack = Packing(">BBqIIB").pack
+_pack_ack6 = Packing(">BBqIQB").pack
+_pack_ack_no = Packing(">qIIBH").pack
+_pack_ack6_no = Packing(">qIQBH").pack
+_pack_recvack = Packing(">BBqI").pack
+_pack_recvack6 = Packing(">BBqQ").pack
+_pack_head1 = Packing(">BB").pack
+_pack_head2 = Packing(">BBB").pack
+_pack_head3 = Packing(">BBBB").pack
+_pack_tail = Packing(">qIi").pack
+_pack_tail6 = Packing(">qQi").pack
+
+
+def has_stream_fields(setting: int, version: int) -> bool:
+    """Whether SEND and RECV carry the fields of streams."""
+    return setting & SETTING_STREAM != 0 and 2 <= version <= 4
+
+
+def _head(first: int, size_bytes: int) -> bytes:
+    """First byte and remaining length."""
+    if size_bytes < 128:
+        return _pack_head1(first, size_bytes)
+    if size_bytes < 16_384:
+        return _pack_head2(first, size_bytes & 127 | 128, size_bytes >> 7)
+    if size_bytes > MAX_PACKET_BYTES:
+        raise PacketError(f"a packet has {size_bytes:,} bytes; {MAX_PACKET_BYTES:,} are allowed", CLOSE_TOO_BIG)
+    return _pack_head3(first, size_bytes & 127 | 128, size_bytes >> 7 & 127 | 128, size_bytes >> 14)
+
+
+def _string(text: str) -> bytes:
+    """A string with its length."""
+    raw = text.encode()
+    if len(raw) > MAX_STRING_BYTES:
+        raise PacketError(f"a string has {len(raw):,} bytes; {MAX_STRING_BYTES:,} are allowed")
+    return _pack_u16(len(raw)) + raw
+
+
+def _unwritable(error: Exception) -> PacketError:
+    """What to raise when a number or a text is not one that the protocol can express."""
+    return PacketError(f"a packet cannot be written: {error}")
+
+
+def encode_sendack(
+    message_id: int, client_seq: int, message_seq: int, reason_code: int, client_msg_no: str, version: int
+) -> bytes:
+    """A whole SENDACK.
+
+    Raises:
+        PacketError: a number does not fit, for example a `message_seq` above HIGHEST_SHORT_SEQ before version 6.
+    """
+    try:
+        if not client_msg_no:
+            if version < 6:
+                return _pack_ack(0x40, 17, message_id, client_seq, message_seq, reason_code)
+            return _pack_ack6(0x40, 21, message_id, client_seq, message_seq, reason_code)
+        raw = client_msg_no.encode()
+        size = len(raw)
+        if size > MAX_STRING_BYTES:
+            _string(client_msg_no)
+        if version < 6:
+            return _head(0x40, 19 + size) + _pack_ack_no(message_id, client_seq, message_seq, reason_code, size) + raw
+        return _head(0x40, 23 + size) + _pack_ack6_no(message_id, client_seq, message_seq, reason_code, size) + raw
+    except (PackingError, UnicodeEncodeError) as error:
+        raise _unwritable(error) from error
+
+
+def encode_recvack(message_id: int, message_seq: int, flags: int, version: int) -> bytes:
+    """A whole RECVACK.
+
+    Raises:
+        PacketError: a number does not fit, for example a `message_seq` above HIGHEST_SHORT_SEQ before version 6.
+    """
+    try:
+        if version < 6:
+            return _pack_recvack(0x60 | flags, 12, message_id, message_seq)
+        return _pack_recvack6(0x60 | flags, 16, message_id, message_seq)
+    except PackingError as error:
+        raise _unwritable(error) from error
+
+
+class RecvParts(NamedTuple):
+    """What is the same in the RECVs of all who see a message alike and speak the same version."""
+
+    first: int
+    """The first byte."""
+    before: bytes
+    """What comes before `msg_key`: the setting."""
+    middle: bytes
+    """What comes between `msg_key` and payload."""
+    signed: bytes
+    """What `msg_key` signs, up to the payload."""
+
+
+def recv_parts(
+    *,
+    version: int,
+    message_id: int,
+    message_seq: int,
+    from_uid: str,
+    channel_id: str,
+    channel_type: int,
+    client_msg_no: str,
+    timestamp: int,
+    setting: int = 0,
+    flags: int = 0,
+    expire: int = 0,
+    topic: str = "",
+    stream_no: str = "",
+    stream_flag: int = 0,
+    stream_id: int = 0,
+) -> RecvParts:
+    """Lays out a RECV, except for what differs between sessions. Fields are those of `Recv`.
+
+    Raises:
+        PacketError: a string is too long or a number does not fit.
+    """
+    try:
+        fields = [_string(from_uid), _string(channel_id), bytes((channel_type,))]
+        if version >= 3:
+            fields.append(expire.to_bytes(4, "big"))
+        fields.append(_string(client_msg_no))
+        if has_stream_fields(setting, version):
+            fields += (bytes((stream_flag,)), _string(stream_no), stream_id.to_bytes(8, "big"))
+        fields.append((_pack_tail if version < 6 else _pack_tail6)(message_id, message_seq, timestamp))
+        if setting & SETTING_TOPIC:
+            fields.append(_string(topic))
+        signed = f"{message_id}{message_seq}{client_msg_no}{timestamp}{from_uid}{channel_id}{channel_type}"
+        return RecvParts(0x50 | flags, bytes((setting,)), b"".join(fields), signed.encode())
+    except (PackingError, OverflowError, ValueError) as error:
+        raise _unwritable(error) from error
+
+
+def join_recv(parts: RecvParts, msg_key: bytes, payload: bytes) -> bytes:
+    """A whole RECV for one session.
+
+    Args:
+        msg_key: what `SessionKeys.sign` made of `parts.signed + payload`, empty without encryption.
+        payload: as on the wire.
+
+    Raises:
+        PacketError: the packet is too large.
+    """
+    first, before, middle, _ = parts
+    size = 3 + len(msg_key) + len(middle) + len(payload)
+    return b"".join((_head(first, size), before, _pack_u16(len(msg_key)), msg_key, middle, payload))
+
+
+def encode(packet: Packet, version: int) -> bytes:
+    """Any packet as it is on the wire.
+
+    Raises:
+        PacketError: a string or the whole is too long, or a number does not fit its field.
+    """
+    try:
+        return _ENCODERS[type(packet)](packet, version)
+    except (PackingError, OverflowError, ValueError) as error:
+        raise _unwritable(error) from error
+
+
+def _packet(first: int, *fields: bytes) -> bytes:
+    body = b"".join(fields)
+    return _head(first, len(body)) + body
+
+
+_pack_two_u8 = Packing(">BB").pack
+_pack_i64 = Packing(">q").pack
+_pack_u64 = Packing(">Q").pack
+_pack_send_head = Packing(">BI").pack
+_pack_connack = Packing(">qB").pack
+
+
+def _encode_connect(packet: Connect, version: int) -> bytes:
+    return _packet(
+        0x10,
+        _pack_two_u8(packet.version, packet.device_flag),
+        _string(packet.device_id),
+        _string(packet.uid),
+        _string(packet.token),
+        _pack_i64(packet.client_timestamp),
+        _string(packet.client_key),
+    )
+
+
+def _encode_connack(packet: Connack, version: int) -> bytes:
+    flag = packet.server_version is not None
+    return _packet(
+        0x20 | flag,
+        b"" if packet.server_version is None else bytes((packet.server_version,)),
+        _pack_connack(packet.time_diff, packet.reason_code),
+        _string(packet.server_key),
+        _string(packet.salt),
+        _pack_u64(packet.node_id) if version >= 4 else b"",
+    )
+
+
+def _encode_send(packet: Send, version: int) -> bytes:
+    setting = packet.setting
+    return _packet(
+        0x30 | packet.flags,
+        _pack_send_head(setting, packet.client_seq),
+        _string(packet.client_msg_no),
+        _string(packet.stream_no) if has_stream_fields(setting, version) else b"",
+        _string(packet.channel_id),
+        bytes((packet.channel_type,)),
+        packet.expire.to_bytes(4, "big") if version >= 3 else b"",
+        _string(packet.msg_key),
+        _string(packet.topic) if setting & SETTING_TOPIC else b"",
+        packet.payload,
+    )
+
+
+def _encode_sendack(packet: Sendack, version: int) -> bytes:
+    return encode_sendack(
+        packet.message_id,
+        packet.client_seq,
+        packet.message_seq,
+        packet.reason_code,
+        packet.client_msg_no,
+        version,
+    )
+
+
+def _encode_recv(packet: Recv, version: int) -> bytes:
+    parts = recv_parts(
+        version=version,
+        message_id=packet.message_id,
+        message_seq=packet.message_seq,
+        from_uid=packet.from_uid,
+        channel_id=packet.channel_id,
+        channel_type=packet.channel_type,
+        client_msg_no=packet.client_msg_no,
+        timestamp=packet.timestamp,
+        setting=packet.setting,
+        flags=packet.flags,
+        expire=packet.expire,
+        topic=packet.topic,
+        stream_no=packet.stream_no,
+        stream_flag=packet.stream_flag,
+        stream_id=packet.stream_id,
+    )
+    return join_recv(parts, _string(packet.msg_key)[2:], packet.payload)
+
+
+def _encode_recvack(packet: Recvack, version: int) -> bytes:
+    return encode_recvack(packet.message_id, packet.message_seq, packet.flags, version)
+
+
+def _encode_disconnect(packet: Disconnect, version: int) -> bytes:
+    return _packet(0x90, bytes((packet.reason_code,)), _string(packet.reason))
+
+
+def _encode_sub(packet: Sub, version: int) -> bytes:
+    return _packet(
+        0xA0,
+        bytes((packet.setting,)),
+        _string(packet.sub_no),
+        _string(packet.channel_id),
+        _pack_two_u8(packet.channel_type, packet.action),
+        _string(packet.param),
+    )
+
+
+def _encode_suback(packet: Suback, version: int) -> bytes:
+    return _packet(
+        0xB0,
+        _string(packet.sub_no),
+        _string(packet.channel_id),
+        bytes((packet.channel_type, packet.action, packet.reason_code)),
+    )
+
+
+def _encode_event(packet: Event, version: int) -> bytes:
+    return _packet(0xC0, _string(packet.event_id), _string(packet.type), _pack_i64(packet.timestamp), packet.data)
+
+
+_ENCODERS: Final[dict[type[Packet], Callable[[Any, int], bytes]]] = {
+    Connect: _encode_connect,
+    Connack: _encode_connack,
+    Send: _encode_send,
+    Sendack: _encode_sendack,
+    Recv: _encode_recv,
+    Recvack: _encode_recvack,
+    Ping: lambda packet, version: PING_BYTES,
+    Pong: lambda packet, version: PONG_BYTES,
+    Disconnect: _encode_disconnect,
+    Sub: _encode_sub,
+    Suback: _encode_suback,
+    Event: _encode_event,
+}

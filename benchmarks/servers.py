@@ -73,7 +73,7 @@ async def ours(engine: str = "native") -> AsyncIterator[Target]:
     ws, http = _free_port(), _free_port()
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as directory:
         command = [sys.executable, "-m", "wukong_trio", "serve", "--engine", engine, "--data-dir", directory]
-        command += ["--ws", f"127.0.0.1:{ws}", "--http", f"127.0.0.1:{http}", "--log-level", "error"]
+        command += ["--ws", f"127.0.0.1:{ws}", "--http", f"127.0.0.1:{http}", "--tcp", "off", "--log-level", "error"]
 
         def target(pid: int) -> Target:
             return Target(pid, f"ws://127.0.0.1:{ws}", f"http://127.0.0.1:{http}")

@@ -68,7 +68,7 @@ async def main(scenario: str, sessions: str, *options: str) -> None:
     turns = Turns()
     any_port = Address("127.0.0.1", 0)
     with tempfile.TemporaryDirectory() as directory:
-        config = Config(listeners=Listeners(http=any_port, ws=any_port), data_dir=Path(directory))
+        config = Config(listeners=Listeners(http=any_port, tcp=None, ws=any_port), data_dir=Path(directory))
         async with open_server(config) as server, trio.open_nursery() as nursery:
             nursery.start_soon(_when_all_are_there, server, int(sessions), turns)
             place: dict[str, Any] = {"group": ("--route", server.endpoints.http)}

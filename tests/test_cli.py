@@ -21,12 +21,13 @@ STAND_IN = """
 import logging, sys, time, types
 import trio
 from wukong_trio.errors import ConfigError, StoreOpenError
+from wukong_trio.listening import Endpoints
 
 class Server:
     def __init__(self, config):
         self.stopping = trio.Event()
         self.shutdown = self.stopping.set
-        self.endpoints = types.SimpleNamespace(http="http://127.0.0.1:1", ws="ws://127.0.0.1:2", wss="")
+        self.endpoints = Endpoints(http="http://127.0.0.1:1", ws="ws://127.0.0.1:2")
 
 async def serve(config, *, task_status=trio.TASK_STATUS_IGNORED):
     server = Server(config)

@@ -238,7 +238,7 @@ async def test_errors_arrive_as_they_are() -> None:
     with trio.fail_after(10):
         async with open_test_server() as server:
             port = int(server.endpoints.ws.rpartition(":")[2])
-            taken = config_for_tests(listeners=Listeners(http=None, ws=Address("127.0.0.1", port)))
+            taken = config_for_tests(listeners=Listeners(http=None, tcp=None, ws=Address("127.0.0.1", port)))
             with pytest.raises(ConfigError, match="in use"):
                 async with open_server(taken):
                     pass
@@ -247,7 +247,7 @@ async def test_errors_arrive_as_they_are() -> None:
                 raise KeyError("mine")
         for address in (Address("192.0.2.1", 0), Address("no.such.host.invalid", 0)):
             with pytest.raises(ConfigError, match="wsAddr"):
-                async with open_test_server(listeners=Listeners(http=None, ws=address)):
+                async with open_test_server(listeners=Listeners(http=None, tcp=None, ws=address)):
                     pass
 
 
@@ -281,7 +281,7 @@ async def test_wss(tmp_path: Path) -> None:
     trust = ssl.create_default_context()
     authority.configure_trust(trust)
     any_port = Address("127.0.0.1", 0)
-    listeners = Listeners(http=None, ws=any_port, wss=any_port, cert_file=cert, key_file=key)
+    listeners = Listeners(http=None, tcp=None, ws=any_port, wss=any_port, cert_file=cert, key_file=key)
     with trio.fail_after(10):
         async with (
             open_test_server(listeners=listeners) as server,

@@ -202,7 +202,7 @@ async def _until(condition: Callable[[], bool]) -> None:
 
 @pytest.mark.parametrize("engine", ENGINES)
 async def test_a_server_may_serve_its_api_alone(engine: str) -> None:
-    listeners = Listeners(http=Address("127.0.0.1", 0), ws=None, wss=None)
+    listeners = Listeners(http=Address("127.0.0.1", 0), tcp=None, ws=None, wss=None)
     with trio.fail_after(10):
         async with (
             open_test_server(engine=engine, listeners=listeners) as server,
@@ -225,7 +225,7 @@ async def test_a_server_that_is_shut_down_twice_stops_once() -> None:
 async def test_a_server_without_listeners_for_clients_lasts_until_it_is_stopped(
     engine: Engine, http: Address | None
 ) -> None:
-    listeners = Listeners(http=http, ws=None, wss=None)
+    listeners = Listeners(http=http, tcp=None, ws=None, wss=None)
     with trio.fail_after(10):
         async with open_test_server(engine=engine, listeners=listeners) as server:
             await trio.testing.wait_all_tasks_blocked()

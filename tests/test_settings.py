@@ -12,9 +12,10 @@ from msgspec.structs import replace
 
 from wukong_trio.config import Address, Auth, Config, Limits, Listeners, RouteAddresses
 from wukong_trio.errors import ConfigError
-from wukong_trio.hosts import is_loopback
+from wukong_trio.hosts import is_from, is_loopback, parse_networks
+from wukong_trio.setting_keys import KEYS, UNSUPPORTED
 from wukong_trio.setting_kinds import MAX_SECONDS, parse_address, parse_duration, write_duration
-from wukong_trio.settings import KEYS, UNSUPPORTED, Loaded, Settings, check, differences, load, to_mapping
+from wukong_trio.settings import Loaded, Settings, check, differences, load, to_mapping
 
 
 def from_yaml(directory: Path, text: str, environ: Mapping[str, str] | None = None, **options: str) -> Loaded:
@@ -265,15 +266,84 @@ def test_everything_may_be_allowed(tmp_path: Path) -> None:
 def test_listeners_can_be_switched_off(tmp_path: Path) -> None:
     assert from_yaml(tmp_path, "wsAddr: off\n").settings.listeners.ws is None
     assert from_yaml(tmp_path, "httpAddr: 'off'\n").settings.listeners.http is None
-    assert "all off" in refusal(tmp_path, "httpAddr: off\nwsAddr: off\n")
-    check(Config(listeners=Listeners(http=None, ws=None)))
+    assert from_yaml(tmp_path, "addr: off\n").settings.listeners.tcp is None
+    assert from_yaml(tmp_path, "httpAddr: off\nwsAddr: off\n").settings.listeners.tcp == Address("127.0.0.1", 5100)
+    assert "all off" in refusal(tmp_path, "httpAddr: off\naddr: off\nwsAddr: off\n")
+    check(Config(listeners=Listeners(http=None, tcp=None, ws=None)))
+
+
+def test_payloads_are_encrypted_unless_switched_off(tmp_path: Path) -> None:
+    assert from_yaml(tmp_path, "").settings.encryption
+    assert from_yaml(tmp_path, "disableEncryption: false\n").settings.encryption
+    settings, warnings = from_yaml(tmp_path, "disableEncryption: true\n")
+    assert (settings.encryption, warnings) == (False, [])
+    assert to_mapping(settings)["disableEncryption"] is True
+    assert to_mapping(Settings())["disableEncryption"] is False
+    assert from_yaml(tmp_path, yaml.safe_dump(to_mapping(settings))).settings == settings
+
+
+def test_proxies_are_addresses_and_networks(tmp_path: Path) -> None:
+    listed = ("10.0.0.0/8", "127.0.0.1", "2001:db8::/32", "::1")
+    for text in ("10.0.0.0/8, 127.0.0.1,2001:DB8::/32, '::1'", "10.0.0.0/8, 127.0.0.1, '2001:db8::/32', '::1'"):
+        assert from_yaml(tmp_path, f"proxyProtocol: {{from: [{text}]}}\n").settings.proxies == listed
+    settings, _ = load(None, {"WK_PROXYPROTOCOL_FROM": " ,".join(listed)}, {})
+    assert settings.proxies == listed
+    assert from_yaml(tmp_path, yaml.safe_dump(to_mapping(settings))).settings == settings
+    assert from_yaml(tmp_path, "").settings.proxies == ()
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["10.0.0.1/8", "10.0.0.0/33", "::/129", "10.0.0", "10", "*", "im.example.org", "127.0.0.1:5100", "fe80::1%eth0"],
+)
+def test_wrong_proxies(tmp_path: Path, text: str) -> None:
+    message = refusal(tmp_path, f"proxyProtocol: {{from: [127.0.0.1, '{text}']}}\n")
+    assert f"proxyProtocol.from = '127.0.0.1,{text}' (from " in message
+    assert message.endswith("for example 127.0.0.1 or 10.0.0.0/8")
+    with pytest.raises(ConfigError, match=r"proxyProtocol\.from = "):
+        check(Config(proxies=(text,)))
+
+
+@pytest.mark.parametrize(
+    ("network", "host", "inside"),
+    [
+        ("10.0.0.0/8", "9.255.255.255", False),
+        ("10.0.0.0/8", "10.0.0.0", True),
+        ("10.0.0.0/8", "10.255.255.255", True),
+        ("10.0.0.0/8", "11.0.0.0", False),
+        ("10.0.0.0/8", "::ffff:10.1.2.3", True),
+        ("10.0.0.0/8", "::ffff:11.1.2.3", False),
+        ("10.0.0.0/8", "::10.1.2.3", False),
+        ("::ffff:10.0.0.0/104", "10.1.2.3", True),
+        ("::ffff:10.0.0.0/104", "11.1.2.3", False),
+        ("::ffff:10.0.0.1", "10.0.0.1", True),
+        ("::ffff:10.0.0.1", "10.0.0.2", False),
+        ("127.0.0.1", "127.0.0.1", True),
+        ("127.0.0.1", "127.0.0.2", False),
+        ("127.0.0.1", "::1", False),
+        ("2001:db8::/32", "2001:db8::1", True),
+        ("2001:db8::/32", "2001:db9::1", False),
+        ("fe80::/10", "fe80::1%eth0", True),
+        ("0.0.0.0/0", "1.2.3.4", True),
+        ("0.0.0.0/0", "::1", False),
+        ("0.0.0.0/0", "", False),
+        ("0.0.0.0/0", "localhost", False),
+    ],
+)
+def test_who_is_a_proxy(network: str, host: str, inside: bool) -> None:
+    assert is_from(parse_networks([network]), host) is inside
+    assert is_from(parse_networks(["192.0.2.1", network]), host) is inside
+    assert not is_from((), host)
 
 
 @pytest.mark.parametrize(
     ("text", "fragments"),
     [
         ("httpAddr: foo", ["httpAddr = 'foo'", "wk.yaml", "127.0.0.1:5001"]),
-        ("addr: off", ["addr = 'off'", "HOST:PORT"]),
+        ("addr: foo", ["addr = 'foo'", "127.0.0.1:5100, or off"]),
+        ("tlsAddr: ws://0.0.0.0:1", ["tlsAddr = 'ws://0.0.0.0:1'", "127.0.0.1:5110, or off"]),
+        ("disableEncryption: 2", ["disableEncryption = '2'", "true or false"]),
+        ("proxyProtocol: 10.0.0.0/8", ["proxyProtocol = '10.0.0.0/8'", "section"]),
         ("wsAddr: 127.0.0.1:65536", ["wsAddr = '127.0.0.1:65536'", "65535"]),
         ("connIdleTime: 3x", ["connIdleTime = '3x'", "3m"]),
         ("connIdleTime: 0s", ["connIdleTime = '0s'", "more than 0"]),
@@ -368,11 +438,11 @@ def warnings_of(directory: Path, text: str) -> list[str]:
     return from_yaml(directory, text).warnings
 
 
-@pytest.mark.parametrize("name", ["wsAddr", "wssAddr"])
+@pytest.mark.parametrize("name", ["addr", "tlsAddr", "wsAddr", "wssAddr"])
 def test_users_without_tokens_beyond_this_machine_are_one_warning(tmp_path: Path, name: str) -> None:
     pem = tmp_path / "x.pem"
     pem.write_text("")
-    files = f"wssConfig: {{certFile: {pem}, keyFile: {pem}}}\n" if name == "wssAddr" else ""
+    files = f"wssConfig: {{certFile: {pem}, keyFile: {pem}}}\n" if name in ("tlsAddr", "wssAddr") else ""
     (line,) = warnings_of(tmp_path, f"{name}: 0.0.0.0:5200\n{files}")
     for fragment in (f"{name} = '0.0.0.0:5200'", "tokenAuth: auto", "no token is stored", "set tokenAuth: on"):
         assert fragment in line
@@ -384,7 +454,7 @@ def test_users_without_tokens_beyond_this_machine_are_one_warning(tmp_path: Path
 
 def test_a_certificate_without_its_listener_is_a_warning(tmp_path: Path) -> None:
     (line,) = from_yaml(tmp_path, "", cert="x.pem").warnings
-    assert "wssAddr is off" in line
+    assert "wssAddr and tlsAddr are off" in line
 
 
 def test_differences_are_named() -> None:
@@ -417,17 +487,18 @@ def test_other_listeners_may_be_open() -> None:
     check(Config(listeners=Listeners(ws=Address("0.0.0.0", 5200), tcp=Address("0.0.0.0", 5100))))
 
 
-def test_wss_needs_readable_certificate_and_key(tmp_path: Path) -> None:
+@pytest.mark.parametrize("listener", ["tls", "wss"])
+def test_tls_needs_readable_certificate_and_key(tmp_path: Path, listener: str) -> None:
     pem = tmp_path / "x.pem"
     pem.write_text("")
-    wss = Address("127.0.0.1", 5210)
+    secure = {listener: Address("127.0.0.1", 5210)}
     with pytest.raises(ConfigError, match=r"wssConfig\.certFile = ''"):
-        check(Config(listeners=Listeners(wss=wss, key_file=pem)))
+        check(Config(listeners=Listeners(**secure, key_file=pem)))
     with pytest.raises(ConfigError, match=r"wssConfig\.keyFile = ''"):
-        check(Config(listeners=Listeners(wss=wss, cert_file=pem)))
+        check(Config(listeners=Listeners(**secure, cert_file=pem)))
     with pytest.raises(ConfigError, match=r"wssConfig\.keyFile = '.*gone': No such file"):
-        check(Config(listeners=Listeners(wss=wss, cert_file=pem, key_file=tmp_path / "gone")))
-    check(Config(listeners=Listeners(wss=wss, cert_file=pem, key_file=pem)))
+        check(Config(listeners=Listeners(**secure, cert_file=pem, key_file=tmp_path / "gone")))
+    check(Config(listeners=Listeners(**secure, cert_file=pem, key_file=pem)))
     check(Config(listeners=Listeners(cert_file=tmp_path / "gone")))
 
 
@@ -446,6 +517,9 @@ def test_wss_needs_readable_certificate_and_key(tmp_path: Path) -> None:
         (Config(listeners=Listeners(ws=Address("h", 1.5))), "wsAddr = 'h:1.5'"),  # type: ignore[arg-type]
         (Config(listeners=Listeners(ws=Address("127.0.0.1", 1), cert_file=Path("\ud800"))), "wssConfig.certFile"),
         (Config(auth=Auth(manager_uid="\ud800")), "managerUID"),
+        (Config(encryption=1), "disableEncryption = '1'"),  # type: ignore[arg-type]
+        (Config(proxies="10.0.0.0/8"), "proxyProtocol.from = "),  # type: ignore[arg-type]
+        (Config(proxies=(1,)), "proxyProtocol.from = "),  # type: ignore[arg-type]
         (Config(auth=Auth(allowed_origins="https://a")), "allowedOrigins"),  # type: ignore[arg-type]
         (Config(auth=Auth(allowed_hosts=("IM.example.org",))), "allowedHosts"),
     ],
@@ -507,7 +581,7 @@ def test_the_documentation_lists_every_key() -> None:
 
 def test_the_documentation_names_the_field_of_every_key() -> None:
     page = (Path(__file__).parent.parent / "docs" / "settings.md").read_text()
-    documented = dict(re.findall(r"^\| `([^`]+)` \|[^|]*\|[^|]*\| (?:`([^`]+)`)? \|", page, re.MULTILINE))
+    documented = dict(re.findall(r"^\| `([^`]+)` \|[^|]*\|[^|]*\| (?:`([^`]+)`[^|]*)? \|", page, re.MULTILINE))
     assert documented == {key.name: key.field if in_config(key.field) else "" for key in KEYS if not key.alias}
 
 

@@ -40,7 +40,7 @@ class Authority:
 
     @property
     def listeners(self) -> Listeners:
-        return Listeners(http=None, ws=None, wss=ANY_PORT, cert_file=self.cert, key_file=self.key)
+        return Listeners(http=None, tcp=None, ws=None, wss=ANY_PORT, cert_file=self.cert, key_file=self.key)
 
 
 @pytest.fixture
@@ -94,7 +94,7 @@ async def test_an_encrypted_key_says_how_to_decrypt_it(authority: Authority) -> 
 
 @pytest.mark.parametrize("host", [".example", "a..example", "x" * 64, "a b", "a\0b", "\udcff", "\n"])
 async def test_a_host_that_is_no_name_is_one_plain_error(host: str) -> None:
-    message = await refusal(config_for_tests(listeners=Listeners(http=None, ws=Address(host, 0))))
+    message = await refusal(config_for_tests(listeners=Listeners(http=None, tcp=None, ws=Address(host, 0))))
     assert message.startswith("wsAddr = ")
 
 
@@ -124,6 +124,19 @@ async def test_a_bad_new_certificate_leaves_the_old_one(authority: Authority) ->
                     server.reload_certificates()
                 async with await connect(url, authority) as after:
                     assert shown(after) == shown(before)
+
+
+async def test_the_binary_listener_with_tls_has_the_same_certificate(authority: Authority) -> None:
+    listeners = Listeners(
+        http=None, tcp=None, tls=ANY_PORT, ws=None, wss=None, cert_file=authority.cert, key_file=authority.key
+    )
+    with trio.fail_after(10):
+        async with open_test_server(listeners=listeners) as server:
+            assert server.endpoints.tls.startswith("tls://127.0.0.1:")
+            authority.key.write_text("not a key")
+            with pytest.raises(ConfigError, match="PEM"):
+                server.reload_certificates()
+    assert "PEM" in await refusal(config_for_tests(listeners=listeners))
 
 
 async def test_without_tls_there_is_nothing_to_reload() -> None:

@@ -105,7 +105,12 @@ def api_context(parts: Parts, sockets: Sockets, ready: Callable[[], bool]) -> Ap
         system_accounts=parts.system_accounts,
         channels=ChannelService(parts.store, parts.directory, kick),
         history=History(parts.store),
-        routes=RouteTable(parts.config, ws_port=bound_port(sockets.ws), wss_port=bound_port(sockets.wss)),
+        routes=RouteTable(
+            parts.config,
+            tcp_port=bound_port(sockets.tcp),
+            ws_port=bound_port(sockets.ws),
+            wss_port=bound_port(sockets.wss),
+        ),
         send=parts.router.send,
         device_flags_of=parts.registry.device_flags_of,
         ready=ready,

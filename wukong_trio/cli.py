@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .errors import ConfigError, StoreError, WukongError
-from .settings import DEFAULT_FILE, KEYS, Loaded, load, to_mapping
+from .setting_keys import KEYS
+from .settings import DEFAULT_FILE, Loaded, load, to_mapping
 from .version import __version__
 
 if TYPE_CHECKING:

@@ -32,12 +32,20 @@ class Listeners(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What the server listens on; None switches a listener off."""
 
     http: Address | None = Address("127.0.0.1", 5001)
+    tcp: Address | None = Address("127.0.0.1", 5100)
+    """The binary protocol, WKProto."""
+    tls: Address | None = None
+    """The same inside TLS."""
     ws: Address | None = Address("127.0.0.1", 5200)
     wss: Address | None = None
     cert_file: Path | None = None
+    """The certificate of `wss` and `tls`."""
     key_file: Path | None = None
-    tcp: Address = Address("127.0.0.1", 5100)
-    """Reported by `/route`; the binary protocol is not served yet."""
+
+    @property
+    def need_certificate(self) -> bool:
+        """Whether one of them cannot do without."""
+        return self.wss is not None or self.tls is not None
 
 
 class RouteAddresses(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -56,7 +64,7 @@ class Auth(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`auto`: as soon as a token was stored for any device of a user, each of his devices needs its own, and a revoked
     one never works again; a user who was never registered may come as he likes."""
     auth_timeout_s: float = 2.0
-    """From the WebSocket handshake to the answered `connect`, absolute."""
+    """From the WebSocket handshake, or from accepting a TCP connection, to the answered `connect`, absolute."""
     manager_token: str = ""
     """Required in the header `token` of HTTP requests, except `GET /route` and probes; empty: no check."""
     manager_uid: str = "____manager"
@@ -120,6 +128,11 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     engine: Engine = "native"
     """Who speaks WebSocket and HTTP: `native` is ours, `reference` is trio-websocket and Quart-Trio."""
     listeners: Listeners = Listeners()
+    proxies: tuple[str, ...] = ()
+    """Addresses and networks such as `10.0.0.0/8`: connections of clients that come from there begin with a PROXY
+    protocol header. Nobody else's header is believed."""
+    encryption: bool = True
+    """Payloads of the binary protocol are encrypted between client and server. No official SDK works without."""
     external: RouteAddresses = RouteAddresses()
     intranet: RouteAddresses = RouteAddresses()
     auth: Auth = Auth()

@@ -13,6 +13,8 @@ class Endpoints(Struct, frozen=True, kw_only=True):
     """The URLs under which a server can really be reached; empty where a listener is off."""
 
     http: str = ""
+    tcp: str = ""
+    tls: str = ""
     ws: str = ""
     wss: str = ""
 
@@ -28,6 +30,8 @@ class Sockets:
         """
         listeners = config.listeners
         self.http = self._bind(stack, listeners.http, "httpAddr")
+        self.tcp = self._bind(stack, listeners.tcp, "addr")
+        self.tls = self._bind(stack, listeners.tls, "tlsAddr")
         self.ws = self._bind(stack, listeners.ws, "wsAddr")
         self.wss = self._bind(stack, listeners.wss, "wssAddr")
 
@@ -39,7 +43,13 @@ class Sockets:
 
     def endpoints(self) -> Endpoints:
         """The addresses really bound."""
-        return Endpoints(http=_url("http", self.http), ws=_url("ws", self.ws), wss=_url("wss", self.wss))
+        return Endpoints(
+            http=_url("http", self.http),
+            tcp=_url("tcp", self.tcp),
+            tls=_url("tls", self.tls),
+            ws=_url("ws", self.ws),
+            wss=_url("wss", self.wss),
+        )
 
 
 def bound_port(sockets: list[socket]) -> int | None:

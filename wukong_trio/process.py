@@ -11,6 +11,7 @@ from io import FileIO
 from pathlib import Path
 
 import trio
+from msgspec.structs import asdict
 
 from .errors import ConfigError, StoreOpenError
 from .groups import single_error
@@ -127,8 +128,8 @@ async def _obey_signals(
 
 def _reload(server: Server, settings: Settings, read_settings: Callable[[], Loaded]) -> None:
     """Puts new certificates in force, and names the other settings that have changed."""
-    if settings.listeners.wss is None:
-        log.info("SIGHUP: there is no certificate to read again, because wssAddr is off")
+    if not settings.listeners.need_certificate:
+        log.info("SIGHUP: there is no certificate to read again, because wssAddr and tlsAddr are off")
     else:
         try:
             server.reload_certificates()
@@ -150,9 +151,8 @@ def _stop_at_once(number: int, frame: object) -> None:
 
 
 def _places(server: Server, settings: Settings) -> dict[str, str]:
-    endpoints = server.endpoints
     data = str(settings.data_dir.absolute()) if settings.data_dir else ""
-    places = {"http": endpoints.http, "ws": endpoints.ws, "wss": endpoints.wss, "data": data}
+    places = {**asdict(server.endpoints), "data": data}
     return {name: place for name, place in places.items() if place}
 
 

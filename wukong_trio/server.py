@@ -91,13 +91,13 @@ class Server:
         return self._parts.registry.kick(uid, flags, reason_code=ReasonCode.CONNECT_KICK, reason=reason)
 
     def reload_certificates(self) -> None:
-        """Reads the files of the WSS listener's certificate again, for those who connect from now on.
+        """Reads the files of the certificate again, for those who connect to `wss` or `tls` from now on.
 
         Raises:
-            ConfigError: they cannot be used, or there is no WSS listener; nothing has changed.
+            ConfigError: they cannot be used, or both listeners are off; nothing has changed.
         """
         if self._parts.certificate is None:
-            raise ConfigError("wssAddr = 'off': there is no certificate to read again")
+            raise ConfigError("wssAddr and tlsAddr are off: there is no certificate to read again")
         self._parts.certificate.reload()
 
     def shutdown(self) -> None:
@@ -167,7 +167,7 @@ async def serve(
 
 
 def _certificate(listeners: Listeners) -> Certificate | None:
-    if listeners.wss is None or listeners.cert_file is None or listeners.key_file is None:
+    if not listeners.need_certificate or listeners.cert_file is None or listeners.key_file is None:
         return None
     return Certificate(listeners.cert_file, listeners.key_file)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeGuard, TypeVar
 
 from .config import ANY, Address
-from .hosts import is_address
+from .hosts import is_address, parse_networks
 
 MAX_SECONDS = 3650 * 86400.0
 SWITCHED_OFF = "off"
@@ -106,16 +106,13 @@ def text() -> Kind:
 def texts(item: re.Pattern[str], expected: str, metavar: str) -> Kind:
     """Several texts, lower case, each of which matches `item` or is `*`."""
 
-    def parse(listed: str) -> tuple[str, ...]:
-        return tuple(text for part in listed.split(",") if (text := part.strip().lower()))
-
     def valid(value: object) -> bool:
         return isinstance(value, tuple) and all(map(is_item, value))
 
     def is_item(text: object) -> bool:
         return isinstance(text, str) and (text == ANY or (bool(item.fullmatch(text)) and text == text.lower()))
 
-    return Kind(expected, metavar, parse, valid, list, many=True)
+    return Kind(expected, metavar, _parse_list, valid, list, many=True)
 
 
 def origins() -> Kind:
@@ -129,6 +126,28 @@ def host_names() -> Kind:
         _HOST_NAME,
         "give names of hosts in lower case without a port, for example im.example.org, or * for all",
         "HOST,…",
+    )
+
+
+def networks() -> Kind:
+    """Addresses of machines and networks, of both versions."""
+
+    def valid(value: object) -> bool:
+        if not isinstance(value, tuple) or not all(map(_is_text, value)):
+            return False
+        try:
+            parse_networks(value)
+        except ValueError:
+            return False
+        return True
+
+    return Kind(
+        "give IP addresses, or networks without bits beyond their prefix, for example 127.0.0.1 or 10.0.0.0/8",
+        "NETWORK,…",
+        _parse_list,
+        valid,
+        list,
+        many=True,
     )
 
 
@@ -147,10 +166,15 @@ def host() -> Kind:
 
 
 def boolean(*, inverted: bool = False) -> Kind:
+    """True or false; an inverted one is the opposite of what is written down."""
+
     def parse(word: str) -> bool:
         return _look_up(_WORDS, word) is not inverted
 
-    return Kind("give true or false", "BOOL", parse, lambda value: isinstance(value, bool), bool)
+    def write(value: bool) -> bool:
+        return value is not inverted
+
+    return Kind("give true or false", "BOOL", parse, lambda value: isinstance(value, bool), write)
 
 
 def choice(values: Sequence[str], synonyms: Mapping[str, str] | None = None) -> Kind:
@@ -196,18 +220,14 @@ def path() -> Kind:
     )
 
 
-def address(scheme: str, port: int, *, optional: bool) -> Kind:
-    """An address for `scheme://`; an optional one may be switched off, which makes it None."""
+def address(scheme: str, port: int) -> Kind:
+    """An address for `scheme://`, or None for a listener that is switched off."""
 
     def parse(given: str) -> Address | None:
-        if optional and _WORDS.get(given.lower()) is False:
-            return None
-        return parse_address(given, scheme)
+        return None if _WORDS.get(given.lower()) is False else parse_address(given, scheme)
 
     def valid(value: object) -> bool:
-        if value is None:
-            return optional
-        return (
+        return value is None or (
             isinstance(value, Address)
             and bool(value.host)
             and _is_text(value.host)
@@ -215,14 +235,16 @@ def address(scheme: str, port: int, *, optional: bool) -> Kind:
             and 0 <= value.port <= 65535
         )
 
-    expected = f"give HOST:PORT with a port up to 65535, for example 127.0.0.1:{port}"
-    if optional:
-        expected += f", or {SWITCHED_OFF}"
+    expected = f"give HOST:PORT with a port up to 65535, for example 127.0.0.1:{port}, or {SWITCHED_OFF}"
     return Kind(expected, "HOST:PORT", parse, valid, lambda value: SWITCHED_OFF if value is None else str(value))
 
 
 def _same(given: str) -> str:
     return given
+
+
+def _parse_list(listed: str) -> tuple[str, ...]:
+    return tuple(text for part in listed.split(",") if (text := part.strip().lower()))
 
 
 def _is_text(value: object) -> bool:

@@ -1,8 +1,4 @@
-"""The names of the settings, and how a YAML file, the environment and the command line become a `Config`.
-
-`KEYS` is the one table: reading, names of environment variables, command-line options, the output of
-`wukong-trio config` and the checks of `check` all follow it. Names are WuKongIM's where it has the setting; the names
-that its version 3 uses in the environment are accepted as well.
+"""How a YAML file, the environment and the command line become a `Config`. `setting_keys` has the names.
 
 Later sources win: file, then `WK_*` variables, then options. An empty value counts as not given; an empty option is an
 error.
@@ -16,11 +12,10 @@ from typing import Any, Literal, NamedTuple
 
 from msgspec.structs import replace
 
-from . import setting_kinds as kinds
-from .config import Config
+from .config import Address, Config, Listeners
 from .errors import ConfigError
 from .hosts import is_loopback
-from .setting_kinds import Kind
+from .setting_keys import KEYS, UNSUPPORTED, Key, env_name
 
 DEFAULT_FILE = "wk.yaml"
 MASK = "******"
@@ -37,131 +32,6 @@ class Settings(Config, frozen=True, kw_only=True, forbid_unknown_fields=True):
     log_format: LogFormat = "console"
     log_level: LogLevel = "info"
 
-
-class Key(NamedTuple):
-    """One setting: its name in a file, its field in `Settings`, its kind.
-
-    An alias is another name for a field that has a key already. Secrets are never shown.
-    """
-
-    name: str
-    field: str
-    kind: Kind
-    option: str = ""
-    help: str = ""
-    alias: bool = False
-    secret: bool = False
-
-    @property
-    def env(self) -> str:
-        """The environment variable: camel case is not split."""
-        return env_name(self.name)
-
-
-def env_name(key: str) -> str:
-    return "WK_" + key.upper().replace(".", "_")
-
-
-_TEXT = kinds.text()
-_HOST = kinds.host()
-_BOOLEAN = kinds.boolean()
-_PATH = kinds.path()
-_DURATION = kinds.duration()
-_BYTES = kinds.integer(1, 2**40)
-_COUNT = kinds.integer(1, 2**31 - 1)
-_HTTP_ADDRESS = kinds.address("http", 5001, optional=True)
-_NODE_ID = kinds.integer(1, 1023)
-_ON_OFF = {"true": "on", "yes": "on", "1": "on", "false": "off", "no": "off", "0": "off"}
-_TOKEN_AUTH = kinds.choice(("off", "auto", "on"), _ON_OFF)
-_LOG_LEVELS = {"0": "info", "1": "debug", "2": "info", "3": "warning", "4": "error", "warn": "warning"}
-
-KEYS: tuple[Key, ...] = (
-    Key("httpAddr", "listeners.http", _HTTP_ADDRESS, "--http", "Where the HTTP API listens."),
-    Key("api.listen_addr", "listeners.http", _HTTP_ADDRESS, alias=True),
-    Key("wsAddr", "listeners.ws", kinds.address("ws", 5200, optional=True), "--ws", "Where WebSocket clients connect."),
-    Key("wssAddr", "listeners.wss", kinds.address("wss", 5210, optional=True), "--wss", "The same with TLS."),
-    Key("wssConfig.certFile", "listeners.cert_file", _PATH, "--cert", "Certificate chain for --wss, PEM."),
-    Key("wssConfig.keyFile", "listeners.key_file", _PATH, "--key", "Private key for --wss, PEM."),
-    Key(
-        "addr",
-        "listeners.tcp",
-        kinds.address("tcp", 5100, optional=False),
-        "--tcp",
-        "Address of the binary protocol: reported by /route, not opened yet.",
-    ),
-    Key("rootDir", "root_dir", _PATH),
-    Key("dataDir", "data_dir", _PATH, "--data-dir", "Where the database lives (default: ~/wukongim/data)."),
-    Key("engine", "engine", kinds.choice(("native", "reference")), "--engine", "Who speaks WebSocket and HTTP."),
-    Key("tokenAuth", "auth.token_auth", _TOKEN_AUTH, "--token-auth", "Whether the tokens of clients are checked."),
-    Key("tokenAuthOn", "auth.token_auth", _TOKEN_AUTH, alias=True),
-    Key(
-        "managerToken",
-        "auth.manager_token",
-        _TEXT,
-        "--manager-token",
-        "What HTTP requests must carry. Other users of this machine can read options; WK_MANAGERTOKEN is safer.",
-        secret=True,
-    ),
-    Key("managerUID", "auth.manager_uid", _TEXT),
-    Key("allowOpenApi", "auth.allow_open_api", _BOOLEAN),
-    Key("allowedOrigins", "auth.allowed_origins", kinds.origins()),
-    Key("allowedHosts", "auth.allowed_hosts", kinds.host_names()),
-    Key("authTimeout", "auth.auth_timeout_s", _DURATION),
-    Key("whitelistOffOfPerson", "whitelist_off_of_person", _BOOLEAN),
-    Key("message.person_whitelist_enabled", "whitelist_off_of_person", kinds.boolean(inverted=True), alias=True),
-    Key("external.ip", "external.ip", _HOST),
-    Key("external.tcpAddr", "external.tcp_addr", _TEXT),
-    Key("external.wsAddr", "external.ws_addr", _TEXT),
-    Key("external.wssAddr", "external.wss_addr", _TEXT),
-    Key("intranet.ip", "intranet.ip", _HOST),
-    Key("intranet.tcpAddr", "intranet.tcp_addr", _TEXT),
-    Key("intranet.wsAddr", "intranet.ws_addr", _TEXT),
-    Key("intranet.wssAddr", "intranet.wss_addr", _TEXT),
-    Key("connIdleTime", "limits.conn_idle_time_s", _DURATION),
-    Key("messageRetry.interval", "message_retry.interval_s", _DURATION),
-    Key("messageRetry.maxCount", "message_retry.max_count", kinds.integer(0, 1000)),
-    Key("messageRetry.waitingBytes", "message_retry.waiting_bytes", _BYTES),
-    Key("limits.handshakeTimeout", "limits.handshake_timeout_s", _DURATION),
-    Key("limits.closeTimeout", "limits.close_timeout_s", _DURATION),
-    Key("limits.writeTimeout", "limits.write_timeout_s", _DURATION),
-    Key("limits.maxWsMessage", "limits.ws_message_bytes", _BYTES),
-    Key("limits.maxPayload", "limits.payload_bytes", _BYTES),
-    Key("limits.maxHttpBody", "limits.http_body_bytes", _BYTES),
-    Key("limits.sendQueueFrames", "limits.outbox_frames", _COUNT),
-    Key("limits.sendQueueBytes", "limits.outbox_bytes", _BYTES),
-    Key("limits.sendsInFlight", "limits.sends_in_flight", _COUNT),
-    Key("limits.waitingConnections", "limits.waiting_connections", _COUNT),
-    Key("limits.waitingPerAddress", "limits.waiting_per_address", _COUNT),
-    Key("limits.maxProtocolErrors", "limits.protocol_errors", _COUNT),
-    Key("limits.rateLimit", "limits.rate_limit_per_s", kinds.rate(1_000_000)),
-    Key("idempotency.window", "idempotency.window_s", _DURATION),
-    Key("idempotency.keys", "idempotency.keys", _COUNT),
-    Key("synchronous", "synchronous", kinds.choice(("full", "normal"))),
-    Key("notificationProfile", "notification_profile", kinds.choice(("auto", "doc", "sdk", "both"))),
-    Key("cluster.nodeId", "node_id", _NODE_ID),
-    Key("node.id", "node_id", _NODE_ID, alias=True),
-    Key("drainTimeout", "drain_timeout_s", kinds.duration(zero=True)),
-    Key("hookTimeout", "hook_timeout_s", _DURATION),
-    Key("logger.format", "log_format", kinds.choice(("console", "json")), "--log-format", "How log lines look."),
-    Key(
-        "logger.level",
-        "log_level",
-        kinds.choice(("debug", "info", "warning", "error"), _LOG_LEVELS),
-        "--log-level",
-        "The least important lines to log.",
-    ),
-)
-
-UNSUPPORTED: tuple[str, ...] = (
-    *("mode", "ginMode", "stress", "pprofOn", "oldV1Api", "migrateStartStep"),
-    *("timingWheelTick", "timingWheelSize", "userMsgQueueMaxSize"),
-    *("disableEncryption", "disableJSONRPC", "disableCMDMessageSync"),
-    *("external.managerAddr", "external.apiUrl", "external.autoGetExternalIP", "external.monitorAddr"),
-    *("messageRetry.scanInterval", "messageRetry.workerCount"),
-    *("manager", "demo", "channel", "tmpChannel", "webhook", "datasource", "conversation", "streamCache", "auth"),
-    *("jwt", "logger", "trace", "cluster", "plugin", "agent", "customerService", "tag", "monitor"),
-)
-"""Names of the original that have no effect here. A section stands for everything in it."""
 
 _BY_NAME = {key.name.lower(): key for key in KEYS}
 _BY_ENV = {key.env: key for key in KEYS}
@@ -223,7 +93,7 @@ def check(config: Config) -> None:
             f"httpAddr = '{listeners.http}': other machines could use the API without a password; set managerToken, "
             "listen on 127.0.0.1, or set allowOpenApi: true if only trusted machines reach this address"
         )
-    if listeners.wss:
+    if listeners.need_certificate:
         for name, file in (("wssConfig.certFile", listeners.cert_file), ("wssConfig.keyFile", listeners.key_file)):
             _check_readable(name, file)
 
@@ -257,12 +127,16 @@ def _locate_data(settings: Settings) -> Settings:
 
 
 def _check_reachable(settings: Settings) -> None:
-    listeners = settings.listeners
-    if not (listeners.http or listeners.ws or listeners.wss):
+    if not (settings.listeners.http or any(_for_clients(settings.listeners).values())):
         raise ConfigError(
-            "httpAddr, wsAddr and wssAddr are all off: nobody could reach the server; "
+            "httpAddr, addr, tlsAddr, wsAddr and wssAddr are all off: nobody could reach the server; "
             "give one of them an address, for example --ws 127.0.0.1:5200"
         )
+
+
+def _for_clients(listeners: Listeners) -> dict[str, Address | None]:
+    """Name of the setting -> where clients connect."""
+    return {"addr": listeners.tcp, "tlsAddr": listeners.tls, "wsAddr": listeners.ws, "wssAddr": listeners.wss}
 
 
 def _risks(settings: Settings) -> Iterator[str]:
@@ -270,7 +144,7 @@ def _risks(settings: Settings) -> Iterator[str]:
     listeners, token_auth = settings.listeners, settings.auth.token_auth
     open_to_all = [
         f"{name} = '{address}'"
-        for name, address in (("wsAddr", listeners.ws), ("wssAddr", listeners.wss))
+        for name, address in _for_clients(listeners).items()
         if address and not is_loopback(address.host)
     ]
     if open_to_all and token_auth != "on":
@@ -279,8 +153,11 @@ def _risks(settings: Settings) -> Iterator[str]:
             f"{' and '.join(open_to_all)} with tokenAuth: {token_auth}: whoever reaches it can connect as {whom}; "
             "set tokenAuth: on, and store tokens with POST /user/token"
         )
-    if not listeners.wss and (listeners.cert_file or listeners.key_file):
-        yield "wssConfig has no effect, because wssAddr is off; give it an address, for example --wss 0.0.0.0:5210"
+    if not listeners.need_certificate and (listeners.cert_file or listeners.key_file):
+        yield (
+            "wssConfig has no effect, because wssAddr and tlsAddr are off; give one of them an address, for example "
+            "--wss 0.0.0.0:5210"
+        )
 
 
 def _check_value(key: Key, value: object) -> None:
@@ -292,7 +169,9 @@ def _check_value(key: Key, value: object) -> None:
 
 def _check_readable(name: str, file: Path | None) -> None:
     if file is None:
-        raise ConfigError(f"{name} = '': wssAddr needs a certificate and its key; give the path of a PEM file")
+        raise ConfigError(
+            f"{name} = '': wssAddr and tlsAddr need a certificate and its key; give the path of a PEM file"
+        )
     try:
         with file.open("rb"):
             pass

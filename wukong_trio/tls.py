@@ -1,4 +1,4 @@
-"""The certificate of the WSS listener, which can be changed while it is in use."""
+"""The certificate of the listeners with TLS, which can be changed while it is in use."""
 
 import ssl
 from pathlib import Path

@@ -12,13 +12,14 @@ from wukong_trio.api import machine
 from wukong_trio.api.addresses import Route, RouteTable
 from wukong_trio.api.machine import own_address
 
-LISTENERS = Listeners(ws=Address("127.0.0.1", 0), wss=Address("127.0.0.1", 0), tcp=Address("127.0.0.1", 5100))
-EVERYWHERE = Listeners(ws=Address("0.0.0.0", 0), wss=Address("0.0.0.0", 0), tcp=Address("", 5100))
+LISTENERS = Listeners(tcp=Address("127.0.0.1", 0), ws=Address("127.0.0.1", 0), wss=Address("127.0.0.1", 0))
+EVERYWHERE = Listeners(tcp=Address("0.0.0.0", 0), ws=Address("0.0.0.0", 0), wss=Address("0.0.0.0", 0))
 
 
 def external(given: RouteAddresses, listeners: Listeners = LISTENERS, *, wss_port: int | None = 5210) -> Route:
-    table = RouteTable(Config(listeners=listeners, external=given), ws_port=5200, wss_port=wss_port)
-    assert table.intranet == RouteTable(Config(listeners=listeners), ws_port=5200, wss_port=wss_port).external
+    table = RouteTable(Config(listeners=listeners, external=given), tcp_port=5100, ws_port=5200, wss_port=wss_port)
+    underived = RouteTable(Config(listeners=listeners), tcp_port=5100, ws_port=5200, wss_port=wss_port)
+    assert table.intranet == underived.external
     return table.external
 
 
@@ -40,14 +41,15 @@ def test_a_set_address_is_given_verbatim_and_the_others_are_derived(given: dict[
 
 
 def test_without_a_listener_the_address_is_empty_unless_set() -> None:
-    off = Listeners(ws=None, wss=None)
-    table = RouteTable(Config(listeners=off, external=RouteAddresses(ip="ip")), ws_port=None, wss_port=None)
-    assert table.external == Route("ip:5100", "", "")
-    # A proxy in front may well offer what this process does not.
-    proxied = Config(listeners=off, external=RouteAddresses(ws_addr="ws://proxy", wss_addr="wss://proxy"))
-    assert RouteTable(proxied, ws_port=None, wss_port=None).external == Route(
-        "127.0.0.1:5100", "ws://proxy", "wss://proxy"
+    off = Listeners(tcp=None, ws=None, wss=None)
+    table = RouteTable(
+        Config(listeners=off, external=RouteAddresses(ip="ip")), tcp_port=None, ws_port=None, wss_port=None
     )
+    assert table.external == Route("", "", "")
+    # A proxy in front may well offer what this process does not.
+    given = RouteAddresses(tcp_addr="proxy:1", ws_addr="ws://proxy", wss_addr="wss://proxy")
+    proxied = RouteTable(Config(listeners=off, external=given), tcp_port=None, ws_port=None, wss_port=None)
+    assert proxied.external == Route("proxy:1", "ws://proxy", "wss://proxy")
 
 
 def test_listening_everywhere_gives_this_machines_own_address() -> None:
@@ -56,20 +58,20 @@ def test_listening_everywhere_gives_this_machines_own_address() -> None:
 
 
 def test_ipv6_addresses_are_put_in_brackets() -> None:
-    six = Listeners(ws=Address("::1", 0), wss=None, tcp=Address("::1", 5100))
+    six = Listeners(tcp=Address("::1", 0), ws=Address("::1", 0), wss=None)
     assert external(RouteAddresses(), six, wss_port=None) == Route("[::1]:5100", "ws://[::1]:5200", "")
     assert external(RouteAddresses(ip="fd00::1"), wss_port=None).ws_addr == "ws://[fd00::1]:5200"
 
 
 def test_internal_and_public_addresses_are_independent() -> None:
     config = Config(listeners=LISTENERS, external=RouteAddresses(ip="out"), intranet=RouteAddresses(ip="in"))
-    table = RouteTable(config, ws_port=1, wss_port=2)
-    assert table.external == Route("out:5100", "ws://out:1", "wss://out:2")
-    assert table.intranet == Route("in:5100", "ws://in:1", "wss://in:2")
+    table = RouteTable(config, tcp_port=0, ws_port=1, wss_port=2)
+    assert table.external == Route("out:0", "ws://out:1", "wss://out:2")
+    assert table.intranet == Route("in:0", "ws://in:1", "wss://in:2")
 
 
 def test_a_listener_for_ipv6_is_reported_with_an_ipv6_address() -> None:
-    six = Listeners(ws=Address("::", 0), wss=Address("0.0.0.0", 0), tcp=Address("::", 5100))
+    six = Listeners(tcp=Address("::", 0), ws=Address("::", 0), wss=Address("0.0.0.0", 0))
     here, there = own_address(6), own_address(4)
     assert external(RouteAddresses(), six) == Route(f"[{here}]:5100", f"ws://[{here}]:5200", f"wss://{there}:5210")
 
@@ -153,8 +155,8 @@ def test_an_address_that_others_cannot_reach_is_warned_of(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, ws: str, given: dict[str, str], warned: bool
 ) -> None:
     Machine(monkeypatch, ["127.0.0.1", "::1"])
-    config = Config(listeners=Listeners(ws=Address(ws, 0)), external=RouteAddresses(**given))
-    RouteTable(config, ws_port=5200, wss_port=None)
+    config = Config(listeners=Listeners(tcp=None, ws=Address(ws, 0)), external=RouteAddresses(**given))
+    RouteTable(config, tcp_port=None, ws_port=5200, wss_port=None)
     warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
     assert len(warnings) == warned
     assert all("external.ip" in line and "ws://" in line for line in warnings)
@@ -162,4 +164,24 @@ def test_an_address_that_others_cannot_reach_is_warned_of(
 
 def test_a_loopback_listener_behind_an_open_api_is_warned_of_too(caplog: pytest.LogCaptureFixture) -> None:
     external(RouteAddresses(), Listeners(http=Address("0.0.0.0", 0), ws=Address("127.0.0.1", 0), wss=None))
-    assert "ws://127.0.0.1:5200, which other machines cannot reach" in caplog.text
+    assert "ws://127.0.0.1:5200, which other machines cannot reach; change wsAddr, or set external.ip" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("listeners", "warned"),
+    [
+        ({"ws": Address("192.168.7.1", 0)}, True),
+        ({"tls": Address("192.168.7.1", 0)}, True),
+        ({"ws": None}, False),
+        ({"ws": Address("192.168.7.1", 0), "tcp": Address("192.168.7.1", 0)}, False),
+        ({"ws": None, "tcp": Address("192.168.7.1", 0)}, False),
+        ({"ws": Address("192.168.7.1", 0), "tcp": None}, False),
+    ],
+)
+def test_a_binary_listener_for_this_machine_alone_is_warned_of_beside_open_ones(
+    caplog: pytest.LogCaptureFixture, listeners: dict[str, Address | None], warned: bool
+) -> None:
+    config = Config(listeners=Listeners(**listeners), external=RouteAddresses(ws_addr="ws://im.example.org"))
+    RouteTable(config, tcp_port=5100, ws_port=5200, wss_port=None)
+    line = "GET /route gives out 127.0.0.1:5100, which other machines cannot reach; change addr, or set external.ip"
+    assert [record.getMessage() for record in caplog.records] == [line] * warned

@@ -25,7 +25,7 @@ async def open_secure_server(path: Path) -> AsyncIterator[Server]:
     certificate.cert_chain_pems[0].write_to_path(cert)
     certificate.private_key_pem.write_to_path(key)
     any_port = Address("127.0.0.1", 0)
-    listeners = Listeners(http=any_port, ws=any_port, wss=any_port, cert_file=cert, key_file=key)
+    listeners = Listeners(http=any_port, tcp=None, ws=any_port, wss=any_port, cert_file=cert, key_file=key)
     async with open_test_server(listeners=listeners) as server:
         yield server
 
@@ -115,7 +115,7 @@ async def test_a_secure_url_to_a_port_that_says_nothing_names_the_cause() -> Non
 
 
 async def test_the_port_of_the_http_api(tmp_path: Path) -> None:
-    async with open_test_server(listeners=Listeners(http=Address("127.0.0.1", 0), ws=None)) as server:
+    async with open_test_server(listeners=Listeners(http=Address("127.0.0.1", 0), tcp=None, ws=None)) as server:
         closed = await problem(server.endpoints.http.replace("http:", "ws:"))
     assert "HTTP API" in closed.reason
 

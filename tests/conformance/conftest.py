@@ -39,7 +39,7 @@ def open_engine(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> OpenServe
         engine, _, tls = engine.partition(" over ")
         if tls:
             port, files = Address("127.0.0.1", 0), {n: certificate / f"{n[:-5]}.pem" for n in ("cert_file", "key_file")}
-            arguments["listeners"] = Listeners(http=port, ws=None, wss=port, **files)
+            arguments["listeners"] = Listeners(http=port, tcp=None, ws=None, wss=port, **files)
         async with open_test_server(engine=engine, **arguments) as server:
             if tls:
                 server.endpoints = msgspec.structs.replace(server.endpoints, ws=server.endpoints.wss)

@@ -11,6 +11,8 @@ from urllib.parse import urlsplit
 
 import trio
 
+LISTENERS = ("http", "tcp", "ws")
+
 
 class ServerProcess:
     """A running `wukong-trio serve`."""
@@ -46,7 +48,7 @@ class ServerProcess:
     @property
     def addresses(self) -> list[str]:
         """Options that make another server listen where this one does."""
-        return ["--http", self.http.partition("//")[2], "--ws", self.ws.partition("//")[2]]
+        return [word for name in LISTENERS for word in (f"--{name}", self.urls[name].partition("//")[2])]
 
 
 async def tcp(url: str) -> trio.SocketStream:
@@ -70,7 +72,7 @@ async def run_server(directory: Path, *options: str, data_dir: Path | None = Non
         directory: for its data and its log, which is appended to.
         options: further ones, by default ports that the kernel chooses.
     """
-    addresses = [] if "--ws" in options else ["--http", "127.0.0.1:0", "--ws", "127.0.0.1:0"]
+    addresses = [] if "--ws" in options else [word for name in LISTENERS for word in (f"--{name}", "127.0.0.1:0")]
     log = directory / "server.log"
     with log.open("ab") as stderr:
         process = await trio.lowlevel.open_process(

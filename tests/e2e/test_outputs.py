@@ -54,7 +54,18 @@ async def ann_of(port: int) -> AsyncIterator[RawClient]:
 
 async def test_a_log_that_nobody_reads_stops_nobody(tmp_path: Path) -> None:
     port = free_port()
-    options = ("--data-dir", "data", "--http", "off", "--ws", f"127.0.0.1:{port}", "--log-level", "debug")
+    options = (
+        "--data-dir",
+        "data",
+        "--http",
+        "off",
+        "--tcp",
+        "off",
+        "--ws",
+        f"127.0.0.1:{port}",
+        "--log-level",
+        "debug",
+    )
     with trio.fail_after(30):
         async with process(tmp_path, command(*options), stdout=DEVNULL, stderr=PIPE) as server:
             assert server.stderr is not None
@@ -80,7 +91,7 @@ async def test_a_failing_start_ends_though_nobody_reads_why(tmp_path: Path) -> N
     os.write(writer, b"x" * PIPE_BYTES)
     with socket.create_server(("127.0.0.1", 0)) as other, os.fdopen(reader), os.fdopen(writer) as full:
         address = f"127.0.0.1:{other.getsockname()[1]}"
-        line = command("--data-dir", "data", "--http", "off", "--ws", address)
+        line = command("--data-dir", "data", "--http", "off", "--tcp", "off", "--ws", address)
         with trio.fail_after(15):
             async with process(tmp_path, line, stdout=DEVNULL, stderr=full.fileno()) as server:
                 assert await server.wait() == 2
@@ -89,7 +100,7 @@ async def test_a_failing_start_ends_though_nobody_reads_why(tmp_path: Path) -> N
 @pytest.mark.parametrize("redirection", ["1>&-", "2>&-", "0<&- 1>&- 2>&-", "1>/dev/full", "2>/dev/full"])
 async def test_outputs_that_take_nothing_end_nothing(tmp_path: Path, redirection: str) -> None:
     port = free_port()
-    words = " ".join(command("--data-dir", "data", "--http", "off", "--ws", f"127.0.0.1:{port}"))
+    words = " ".join(command("--data-dir", "data", "--http", "off", "--tcp", "off", "--ws", f"127.0.0.1:{port}"))
     with trio.fail_after(20):
         async with process(tmp_path, ["sh", "-c", f"exec {words} {redirection}"], stdout=DEVNULL) as server:
             async with ann_of(port) as ann:

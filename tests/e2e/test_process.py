@@ -80,13 +80,15 @@ async def refused(*options: str, cwd: Path) -> str:
     return lines[0]
 
 
-PORTS = ("--http", "127.0.0.1:0", "--ws", "127.0.0.1:0")
+PORTS = ("--http", "127.0.0.1:0", "--tcp", "127.0.0.1:0", "--ws", "127.0.0.1:0")
 
 
 async def test_a_port_in_use_is_one_line(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         address = f"127.0.0.1:{other.getsockname()[1]}"
-        line = await refused("--data-dir", "data", "--http", "127.0.0.1:0", "--ws", address, cwd=tmp_path)
+        line = await refused(
+            "--data-dir", "data", "--http", "127.0.0.1:0", "--tcp", "off", "--ws", address, cwd=tmp_path
+        )
     assert "wsAddr" in line
     assert address in line
     assert "in use" in line

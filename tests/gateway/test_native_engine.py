@@ -59,7 +59,7 @@ async def test_connections_have_no_tasks_of_their_own_for_messages() -> None:
 def _only_websocket() -> Any:
     from wukong_trio import Address, Listeners
 
-    return Listeners(http=None, ws=Address("127.0.0.1", 0))
+    return Listeners(http=None, tcp=None, ws=Address("127.0.0.1", 0))
 
 
 async def test_what_a_socket_does_not_take_is_written_later_and_in_order() -> None:

@@ -196,7 +196,7 @@ async def secure_server(directory: Path, engine: str, **changes: Any) -> AsyncIt
     cert, key = directory / "cert.pem", directory / "key.pem"
     issued.cert_chain_pems[0].write_to_path(cert)
     issued.private_key_pem.write_to_path(key)
-    listeners = Listeners(http=None, ws=None, wss=port, cert_file=cert, key_file=key)
+    listeners = Listeners(http=None, tcp=None, ws=None, wss=port, cert_file=cert, key_file=key)
     with trio.fail_after(20):
         async with open_test_server(engine=engine, listeners=listeners, **changes) as server:
             yield server, trust

@@ -25,13 +25,14 @@ class Route(Struct, frozen=True):
 class RouteTable:
     """The two answers of `/route`."""
 
-    def __init__(self, config: Config, *, ws_port: int | None, wss_port: int | None) -> None:
+    def __init__(self, config: Config, *, tcp_port: int | None, ws_port: int | None, wss_port: int | None) -> None:
         """Derives the addresses, and warns of those that nobody will reach.
 
         Args:
-            ws_port, wss_port: where the listeners are really bound; None where there is none.
+            tcp_port, ws_port, wss_port: where the listeners are really bound; None where there is none.
         """
         self._config = config
+        self._tcp_port = tcp_port
         self._ws_port = ws_port
         self._wss_port = wss_port
         self.external = self._route(config.external)
@@ -41,35 +42,34 @@ class RouteTable:
     def _route(self, given: RouteAddresses) -> Route:
         listeners = self._config.listeners
         return Route(
-            given.tcp_addr or _join(given.ip, listeners.tcp, listeners.tcp.port),
-            given.ws_addr or _url("ws", given.ip, listeners.ws, self._ws_port),
-            given.wss_addr or _url("wss", given.ip, listeners.wss, self._wss_port),
+            given.tcp_addr or _join("", given.ip, listeners.tcp, self._tcp_port),
+            given.ws_addr or _join("ws://", given.ip, listeners.ws, self._ws_port),
+            given.wss_addr or _join("wss://", given.ip, listeners.wss, self._wss_port),
         )
 
     def _warn(self) -> None:
-        """`tcp_addr` does not count: nothing listens there yet."""
-        listeners = self._config.listeners
+        listeners, route = self._config.listeners, self.external
         serves_others = any(
             address is not None and not is_loopback(address.host)
-            for address in (listeners.http, listeners.ws, listeners.wss)
+            for address in (listeners.http, listeners.tcp, listeners.tls, listeners.ws, listeners.wss)
         )
-        for url in (self.external.ws_addr, self.external.wss_addr):
+        for setting, url in (("addr", route.tcp_addr), ("wsAddr", route.ws_addr), ("wssAddr", route.wss_addr)):
             if serves_others and url and is_local_only(_host_of(url)):
-                log.warning("GET /route gives out %s, which other machines cannot reach; set external.ip", url)
+                log.warning(
+                    "GET /route gives out %s, which other machines cannot reach; change %s, or set external.ip",
+                    url,
+                    setting,
+                )
 
 
 def _host_of(url: str) -> str:
     return host_name(url.rpartition("://")[2].partition("/")[0])
 
 
-def _url(scheme: str, host: str, listener: Address | None, port: int | None) -> str:
+def _join(prefix: str, host: str, listener: Address | None, port: int | None) -> str:
     if listener is None or port is None:
         return ""
-    return f"{scheme}://{_join(host, listener, port)}"
-
-
-def _join(host: str, listener: Address, port: int) -> str:
-    return str(Address(host or _reachable_host(listener.host), port))
+    return prefix + str(Address(host or _reachable_host(listener.host), port))
 
 
 def _reachable_host(bound: str) -> str:

@@ -24,7 +24,7 @@ def config_for_tests(**changes: Any) -> Config:
         changes: fields of `Config`; a dict changes single fields of a group, for example
             `limits={"conn_idle_time_s": 3}`.
     """
-    config = Config(listeners=Listeners(http=_ANY_PORT, ws=_ANY_PORT))
+    config = Config(listeners=Listeners(http=_ANY_PORT, tcp=_ANY_PORT, ws=_ANY_PORT))
     groups = {
         name: msgspec.structs.replace(getattr(config, name), **value) if isinstance(value, dict) else value
         for name, value in changes.items()

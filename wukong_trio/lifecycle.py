@@ -13,7 +13,7 @@ from .api.endpoints import ENDPOINTS
 from .api.serving import HttpEngine, http_engine, serve_http
 from .api.table import ApiTable
 from .assembly import Parts, api_context
-from .gateway.listener import Acceptor
+from .gateway.listener import Acceptor, Doors
 from .listening import Sockets
 from .supervision import supervise
 
@@ -46,7 +46,8 @@ async def _set_when_cancelled(stopping: trio.Event) -> None:
 async def _run_shielded(parts: Parts, sockets: Sockets, stopping: trio.Event, started: Callable[[], None]) -> None:
     gateway = parts.gateway
     context = parts.certificate.context if parts.certificate is not None else None
-    acceptor = Acceptor(gateway, sockets.ws, sockets.wss, context, parts.config)
+    doors = Doors(sockets.ws, sockets.wss, sockets.tcp, sockets.tls)
+    acceptor = Acceptor(gateway, doors, context, parts.config)
     stop_http, http_done = trio.Event(), trio.Event()
     async with trio.open_nursery() as nursery:
 

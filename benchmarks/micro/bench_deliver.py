@@ -15,16 +15,19 @@ from timing import show
 from wukong_trio import ChannelKey, DeviceLevel, Message, ReasonCode, SendCommand
 from wukong_trio.delivery.deliver import Deliverer
 from wukong_trio.delivery.flush import FlushList
-from wukong_trio.delivery.push import FORM_FRAMED, Delivery
-from wukong_trio.delivery.registry import SessionRegistry
+from wukong_trio.delivery.push import Delivery
+from wukong_trio.delivery.registry import Notice, SessionRegistry
 from wukong_trio.delivery.routes import Route
 from wukong_trio.delivery.submission import Errand, Submission
+from wukong_trio.gateway.framing import TEXT_FRAMES
+from wukong_trio.gateway.jsonrpc import JsonForm
 from wukong_trio.protocol.codes import Close
 from wukong_trio.services.directory import Channel
 from wukong_trio.store.base import ChannelRecord
 
 ROOM, PRIVATE = ChannelKey("room", 2), ChannelKey("bob@ann", 1)
 ROUNDS = 20
+FORM = JsonForm(0, TEXT_FRAMES)
 
 
 class Receiver:
@@ -40,10 +43,10 @@ class Receiver:
         self.last_at = 0.0
 
     def deliver(self, delivery: Delivery) -> None:
-        delivery.frame(FORM_FRAMED)
+        delivery.frame(FORM)
         self.last_at = time.perf_counter()
 
-    def close(self, why: Close, notice: bytes | None = None) -> None:
+    def close(self, why: Close, notice: Notice | None = None) -> None:
         raise AssertionError("nobody is sent away here")
 
 

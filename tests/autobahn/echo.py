@@ -5,7 +5,7 @@ python tests/autobahn/echo.py PORT --engine native|reference
 
 import argparse
 import socket
-from collections.abc import Sequence
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -47,13 +47,16 @@ class EchoGateway:
 class EchoTransport(SocketTransport):
     """A connection that sends back what it gets, in place of a session."""
 
-    def _serve(self, arrivals: Sequence[Arrival], errands: list[Errand]) -> None:
+    def _serve(self, arrivals: Iterator[Arrival], errands: list[Errand]) -> int:
+        count = 0
         for arrival in arrivals:
+            count += 1
             if isinstance(arrival, bytes):
                 opcode = Opcode.BINARY if isinstance(arrival, BinaryMessage) else Opcode.TEXT
                 self.put(encode_frame(opcode, arrival))
             else:
                 self._serve_other(arrival)
+        return count
 
 
 async def serve_native(gateway: Gateway, shared: SharedReader, sock: socket.socket) -> None:
@@ -61,7 +64,7 @@ async def serve_native(gateway: Gateway, shared: SharedReader, sock: socket.sock
     transport = EchoTransport(gateway, shared, sock, "")
     with suppress(DisconnectedError):
         await transport.open()
-        await transport.carry(cast(Any, SimpleNamespace(in_flight=0)))
+        await transport.carry(cast(Any, SimpleNamespace(in_flight=0, unserved=False)))
     with trio.move_on_after(CLOSE_TIMEOUT_S):
         await transport.finish()
 

@@ -56,12 +56,12 @@ async def test_j007_a_ping_frame_is_answered_with_its_bytes(open_server: OpenSer
         assert await client.wait_pong() == b"again"
 
 
-async def test_j008_what_is_not_json_is_not_supported(open_server: OpenServer) -> None:
+async def test_j008_what_is_not_json_is_the_binary_protocol(open_server: OpenServer) -> None:
     async with open_server() as server:
         for message in (b"hello", b"\x10\x00"):
             async with open_raw_client(server.endpoints.ws) as client:
                 await client.send_binary(message)
-                assert (await client.wait_closed()).code == 1003
+                assert (await client.wait_closed()).code == 1002
 
 
 async def test_j009_j010_every_frame_is_json_rpc_without_nulls(open_server: OpenServer) -> None:

@@ -15,6 +15,7 @@ from wukong_trio.gateway.reader import SharedReader
 from wukong_trio.gateway.session import Session
 from wukong_trio.gateway.transport import BURST, CHANCE_S
 from wukong_trio.protocol.codes import CLOSE_BYE, CLOSE_SHUTDOWN
+from wukong_trio.services.auth import check_connect
 from wukong_trio.testing import RawClient, open_test_server
 
 FRAME = b'"' + b"x" * 998 + b'"'
@@ -173,16 +174,8 @@ async def test_a_session_that_was_closed_waits_for_nothing(autojump_clock: MockC
     pair.gateway.flushes.flush()
     assert session.slot is None
     pair.gateway.draining = True
-    late = Session(
-        pair.gateway,
-        pair.transport,
-        session.dialect,
-        objects=False,
-        uid="late",
-        device_flag=0,
-        device_id="",
-        level=session.level,
-    )
+    info = check_connect(uid="late", token="", device_id="", device_flag=0, remote_address="a test")
+    late = Session(pair.gateway, pair.transport, session._speech, info, session.level)
     late.enter(b"")
     assert late.slot is None
     nursery.cancel_scope.cancel()

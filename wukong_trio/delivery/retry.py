@@ -85,12 +85,11 @@ class RetryQueue:
 
     def _pop_rounded(self, message_id: int, message_seq: int) -> Push | None:
         """The same, if the sequence number is right as well."""
-        for lane in (self._fresh, *self._lanes):
-            found = lane.get(message_id)
-            push = found[1] if isinstance(found, tuple) else found
-            if push is not None and push.message.message_seq == message_seq:
-                return self._pop(message_id)
-        return None
+        push = self._fresh.get(message_id)
+        for lane in self._lanes if push is None else ():
+            if message_id in lane:
+                push = lane[message_id][1]
+        return self._pop(message_id) if push is not None and push.message.message_seq == message_seq else None
 
     def _pop_repeated(self, message_id: int) -> Push | None:
         for lane in self._lanes:

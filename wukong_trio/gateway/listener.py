@@ -3,7 +3,9 @@
 import select
 import socket
 import ssl
+from collections.abc import Callable
 from functools import partial
+from typing import Any, NamedTuple, TypeAlias
 
 import trio
 
@@ -18,23 +20,29 @@ from .reader import SharedReader
 from .tls_socket import TlsSocket
 from .trio_websocket_engine import serve_trio_websocket
 
+_Take: TypeAlias = Callable[[socket.socket, Any], None]
+
+
+class Doors(NamedTuple):
+    """Listening sockets: what is inside of TLS or not, of WebSocket or not."""
+
+    ws: list[socket.socket]
+    wss: list[socket.socket]
+    tcp: list[socket.socket]
+    tls: list[socket.socket]
+
 
 class Acceptor:
-    """Accepts on all WebSocket listeners. `run` is one task of the server's nursery."""
+    """Accepts on all listeners of clients. `run` is one task of the server's nursery."""
 
-    def __init__(
-        self,
-        gateway: Gateway,
-        plain: list[socket.socket],
-        tls: list[socket.socket],
-        context: ssl.SSLContext | None,
-        config: Config,
-    ) -> None:
+    def __init__(self, gateway: Gateway, doors: Doors, context: ssl.SSLContext | None, config: Config) -> None:
+        """Args:
+        context: for the listeners with TLS; None if there are none.
+        """
         self._gateway = gateway
         self._reference = config.engine == "reference"
-        self._by_shared_reader = not self._reference and hasattr(select, "epoll")
-        self._plain = plain
-        self._tls = tls
+        self._by_shared_reader = hasattr(select, "epoll")
+        self._doors = doors
         self._context = context
         self._accepting = trio.CancelScope()
         self.done = trio.Event()
@@ -42,7 +50,7 @@ class Acceptor:
 
     async def run(self) -> None:
         """Accepts until `stop`, then waits for the connections to end."""
-        if self._by_shared_reader and (self._plain or self._tls):
+        if self._by_shared_reader and any(self._doors):
             with SharedReader(self._gateway) as shared:
                 await self._run(shared)
         else:
@@ -59,52 +67,63 @@ class Acceptor:
             readers.cancel_scope.cancel()
 
     async def _accept(self, connections: trio.Nursery, shared: SharedReader | None) -> None:
-        def take_socket(sock: socket.socket, address: tuple[str, int]) -> None:
-            assert shared is not None
-            transport = SocketTransport(self._gateway, shared, sock, f"{address[0]}:{address[1]}")
-            # One name for all: Trio would make a new text for each task.
-            connections.start_soon(run_connection, self._gateway, transport, name="connection")
-
-        def take_tls_socket(sock: socket.socket, address: tuple[str, int]) -> None:
-            assert shared is not None
-            assert self._context is not None
-            transport = TlsTransport(
-                self._gateway, shared, TlsSocket(sock, self._context), f"{address[0]}:{address[1]}"
-            )
-            connections.start_soon(run_connection, self._gateway, transport, name="connection")
-
-        def take_plain(sock: socket.socket, address: tuple[str, int]) -> None:
-            connections.start_soon(self._serve_stream, _stream(sock), f"{address[0]}:{address[1]}")
-
-        def take_tls(sock: socket.socket, address: tuple[str, int]) -> None:
-            assert self._context is not None
-            stream = trio.SSLStream(_stream(sock), self._context, server_side=True, https_compatible=True)
-            connections.start_soon(self._serve_stream, stream, f"{address[0]}:{address[1]}")
-
-        take = [(sock, take_plain if shared is None else take_socket) for sock in self._plain]
-        take += [(sock, take_tls if shared is None else take_tls_socket) for sock in self._tls]
+        doors = self._doors
         async with trio.open_nursery() as nursery:
-            # Without a listener too this goes on until it is stopped.
-            nursery.start_soon(trio.sleep_forever)
-            for sock, take_connection in take:
-                accept = partial(accept_connections, sock, take_connection, spare_descriptors=GATEWAY_SPARE)
-                nursery.start_soon(supervise, "accepting clients", accept)
+            for listening, context, bare in (
+                (doors.ws, None, False),
+                (doors.wss, self._context, False),
+                (doors.tcp, None, True),
+                (doors.tls, self._context, True),
+            ):
+                for sock in listening:
+                    if shared is None or (self._reference and not bare):
+                        take = self._taker_on_stream(connections, context, bare=bare)
+                    else:
+                        take = self._taker(connections, shared, context, bare=bare)
+                    accept = partial(accept_connections, sock, take, spare_descriptors=GATEWAY_SPARE)
+                    nursery.start_soon(supervise, "accepting clients", accept)
             # Also where every listener is off: a server may be there for its API alone.
             await trio.sleep_forever()
 
-    async def _serve_stream(self, stream: trio.abc.Stream, address: str) -> None:
+    def _taker(
+        self, connections: trio.Nursery, shared: SharedReader, context: ssl.SSLContext | None, *, bare: bool
+    ) -> _Take:
+        """What serves a socket that was accepted, with the shared reader."""
+        gateway = self._gateway
+
+        def take(sock: socket.socket, address: tuple[str, int]) -> None:
+            peer = f"{address[0]}:{address[1]}"
+            transport = (
+                TlsTransport(gateway, shared, TlsSocket(sock, context), peer, bare=bare)
+                if context is not None
+                else SocketTransport(gateway, shared, sock, peer, bare=bare)
+            )
+            # One name for all: Trio would make a new text for each task.
+            connections.start_soon(run_connection, gateway, transport, name="connection")
+
+        return take
+
+    def _taker_on_stream(self, connections: trio.Nursery, context: ssl.SSLContext | None, *, bare: bool) -> _Take:
+        """The same with a task that reads and one that writes."""
+
+        def take(sock: socket.socket, address: tuple[str, int]) -> None:
+            stream: trio.abc.Stream = trio.SocketStream(trio.socket.from_stdlib_socket(sock))
+            if context is not None:
+                stream = trio.SSLStream(stream, context, server_side=True, https_compatible=True)
+            connections.start_soon(partial(self._serve_stream, stream, f"{address[0]}:{address[1]}", bare=bare))
+
+        return take
+
+    async def _serve_stream(self, stream: trio.abc.Stream, peer: str, *, bare: bool) -> None:
         try:
-            if self._reference:
-                await serve_trio_websocket(self._gateway, stream, address)
+            # The reference engine is there for WebSocket only.
+            if self._reference and not bare:
+                await serve_trio_websocket(self._gateway, stream, peer)
             else:
-                await serve_stream(self._gateway, stream, address)
+                await serve_stream(self._gateway, stream, peer, bare=bare)
         finally:
             await trio.aclose_forcefully(stream)
 
     def stop(self) -> None:
         """Refuses new connections from now on."""
         self._accepting.cancel()
-
-
-def _stream(sock: socket.socket) -> trio.SocketStream:
-    return trio.SocketStream(trio.socket.from_stdlib_socket(sock))

@@ -75,12 +75,9 @@ class SocketTransport(NativeTransport):
     @property
     def interest(self) -> int:
         """What the shared reader has to wait for, as epoll's bits."""
-        if self._paused:
-            wanted = 0
-        else:
-            # What is left of what was received is served when the socket takes something: so it is, at once, unless
-            # the client does not take its answers.
-            wanted = _WRITE if self.unserved else _READ
+        # What is left of what was received is served when the socket takes something. So it is, at once, unless the
+        # client does not take its answers.
+        wanted = 0 if self._paused else _WRITE if self.unserved else _READ
         return wanted | (0 if self._stuck_since is None else _WRITE)
 
     # Reading

@@ -15,9 +15,7 @@ class StreamTransport(NativeTransport):
 
     __slots__ = ("_resumed", "_stream_pipe", "writer")
 
-    def __init__(
-        self, gateway: Gateway, stream: trio.abc.Stream, remote_address: str, *, bare: bool = False
-    ) -> None:
+    def __init__(self, gateway: Gateway, stream: trio.abc.Stream, remote_address: str, *, bare: bool = False) -> None:
         super().__init__(gateway, remote_address, bare=bare)
         self._stream_pipe = StreamPipe(stream)
         self.writer = Writer(self._outbox, self._stream_pipe.send_all, timeout_s=self.limits.write_timeout_s)
@@ -71,9 +69,7 @@ class StreamTransport(NativeTransport):
         await self.writer.written()
 
 
-async def serve_stream(
-    gateway: Gateway, stream: trio.abc.Stream, remote_address: str, *, bare: bool = False
-) -> None:
+async def serve_stream(gateway: Gateway, stream: trio.abc.Stream, remote_address: str, *, bare: bool = False) -> None:
     """Serves a client on a connected stream; returns when the stream is closed."""
     transport = StreamTransport(gateway, stream, remote_address, bare=bare)
     with errors_end_here(remote_address):

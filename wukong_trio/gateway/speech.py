@@ -3,14 +3,14 @@
     Opening   until the client has authenticated
     Speech    from then on
 
-Both are plain code: they never wait, and know neither sockets nor frames. `jsonrpc` and `wkproto` are the two there are.
+Both are plain code: they never wait, and know neither sockets nor frames. There are `jsonrpc` and `wkproto`.
 """
 
 from abc import ABC, abstractmethod
 from typing import NamedTuple, Protocol
 
 from ..delivery.push import Form
-from ..delivery.registry import Notice
+from ..delivery.registry import Notice, Receiver
 from ..delivery.submission import Errand, Submission
 from ..model import ReasonCode
 from ..protocol.codes import Close
@@ -18,10 +18,9 @@ from ..services.auth import ConnectInfo
 from .framing import Wire
 
 
-class Conversation(Protocol):
+class Conversation(Receiver, Protocol):
     """The session as its speech sees it."""
 
-    uid: str
     forms: tuple[Form, ...]
     """How pushes are written for it, in this order."""
     unserved: bool

@@ -30,10 +30,11 @@ from ..protocol.wkproto import (
     Event,
     Packet,
     PacketError,
+    PacketType,
     Ping,
     Pong,
-    RecvParts,
     Recvack,
+    RecvParts,
     Send,
     Sub,
     encode,
@@ -251,9 +252,7 @@ class WkProtoSpeech(Speech):
                 )
                 session.submit(send, errands)
                 return
-        session.reply(
-            encode_sendack(0, packet.client_seq, 0, reason, packet.client_msg_no, self._version), errands
-        )
+        session.reply(encode_sendack(0, packet.client_seq, 0, reason, packet.client_msg_no, self._version), errands)
 
     def encode_notice(self, notice: Notice) -> bytes:
         return encode(Disconnect(notice.reason_code, notice.reason), self._version)
@@ -290,6 +289,9 @@ class WkProtoOpening(Opening):
 
     def hear(self, message: bytes, *, binary: bool) -> Refusal | None:
         reader = self._reader
+        if reader.at_start and message[:1] and message[0] >> 4 != PacketType.CONNECT:
+            # Nothing else can become right, so there is no need to wait for the rest of it.
+            return Refusal(None, CLOSE_PROTOCOL_ERROR)
         packets = reader.receive(message, most=1)
         if not packets:
             return None if reader.failure is None else Refusal(None, reader.failure.close)

@@ -22,7 +22,7 @@ ALLOWED = {
     "setting_kinds": {"config", "hosts"},
     "setting_keys": {"setting_kinds"},
     "settings": {"config", "errors", "hosts", "setting_keys"},
-    "protocol": {"model"},
+    "protocol": {"model", "errors"},
     "store": {"model", "errors"},
     "services": {"model", "errors", "config", "store"},
     "delivery": {"model", "errors", "config", "protocol", "store", "services", "supervision"},

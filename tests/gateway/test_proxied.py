@@ -8,7 +8,7 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from wukong_trio.gateway.proxied import read_proxy_header
+from wukong_trio.gateway.proxied import ProxyHeader
 from wukong_trio.protocol.proxy import ProxyHeaderError
 
 LINE = b"PROXY TCP4 192.0.2.1 10.0.0.5 56324 5100\r\n"
@@ -41,7 +41,7 @@ async def test_what_is_behind_the_header_stays_in_the_socket(pair: Pair, header:
     proxy, ours = pair
     proxy.sendall(header + BEHIND)
     with trio.fail_after(5):
-        assert await read_proxy_header(ours) == CLIENT
+        assert await ProxyHeader(ours).read() == CLIENT
     assert ours.recv(100) == BEHIND
 
 
@@ -51,7 +51,7 @@ async def test_a_header_may_come_byte_by_byte(pair: Pair, header: bytes) -> None
     read: list[object] = []
 
     async def reading() -> None:
-        read.append(await read_proxy_header(ours))
+        read.append(await ProxyHeader(ours).read())
 
     with trio.fail_after(10):
         async with trio.open_nursery() as nursery:
@@ -70,7 +70,7 @@ async def test_who_waits_for_the_rest_does_not_turn_in_circles(pair: Pair, begun
     proxy, ours = pair
     with trio.fail_after(5):
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(read_proxy_header, ours)
+            nursery.start_soon(ProxyHeader(ours).read)
             proxy.sendall(begun)
             # Comes back only if nobody runs: what has come was taken, so the socket is not readable.
             await wait_all_tasks_blocked(0.05)
@@ -83,7 +83,7 @@ async def test_local_keeps_the_sockets_own_address(pair: Pair) -> None:
     proxy, ours = pair
     proxy.sendall(SIGNATURE + bytes.fromhex("20000000") + BEHIND)
     with trio.fail_after(5):
-        assert await read_proxy_header(ours) is None
+        assert await ProxyHeader(ours).read() is None
     assert ours.recv(100) == BEHIND
 
 
@@ -91,7 +91,7 @@ async def test_anything_else_is_an_error_that_says_so(pair: Pair) -> None:
     proxy, ours = pair
     proxy.sendall(BEHIND)
     with trio.fail_after(5), pytest.raises(ProxyHeaderError, match="not a PROXY protocol header: it begins"):
-        await read_proxy_header(ours)
+        await ProxyHeader(ours).read()
 
 
 @pytest.mark.parametrize("begun", [b"", LINE[:9], BLOCK[:99]])
@@ -100,7 +100,7 @@ async def test_an_early_end_is_an_error_that_says_so(pair: Pair, begun: bytes) -
     proxy.sendall(begun)
     proxy.close()
     with trio.fail_after(5), pytest.raises(ProxyHeaderError, match="ended within the PROXY protocol header"):
-        await read_proxy_header(ours)
+        await ProxyHeader(ours).read()
 
 
 @pytest.mark.parametrize("pair", ["tcp"], indirect=True)
@@ -109,14 +109,14 @@ async def test_a_reset_is_an_error_that_says_so(pair: Pair) -> None:
     proxy.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     proxy.close()
     with trio.fail_after(5), pytest.raises(ProxyHeaderError, match=r"broke .* Connection reset"):
-        await read_proxy_header(ours)
+        await ProxyHeader(ours).read()
 
 
 async def test_waiting_can_be_cancelled_and_loses_nothing(pair: Pair) -> None:
     proxy, ours = pair
     with trio.move_on_after(0.01) as scope:
-        await read_proxy_header(ours)
+        await ProxyHeader(ours).read()
     assert scope.cancelled_caught
     proxy.sendall(LINE)
     with trio.fail_after(5):
-        assert await read_proxy_header(ours) == CLIENT
+        assert await ProxyHeader(ours).read() == CLIENT

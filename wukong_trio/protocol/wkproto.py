@@ -240,12 +240,24 @@ def _head(first: int, size_bytes: int) -> bytes:
     return _pack_head3(first, size_bytes & 127 | 128, size_bytes >> 7 & 127 | 128, size_bytes >> 14)
 
 
+def _first(packet_type: int, flags: int) -> int:
+    """The first byte."""
+    if not 0 <= flags <= 15:
+        raise PacketError(f"flags are four bits, not {flags}")
+    return packet_type << 4 | flags
+
+
 def _string(text: str) -> bytes:
     """A string with its length."""
     raw = text.encode()
-    if len(raw) > MAX_STRING_BYTES:
-        raise PacketError(f"a string has {len(raw):,} bytes; {MAX_STRING_BYTES:,} are allowed")
-    return _pack_u16(len(raw)) + raw
+    size = len(raw)
+    if size > MAX_STRING_BYTES:
+        raise _long_string(size)
+    return _pack_u16(size) + raw
+
+
+def _long_string(size_bytes: int) -> PacketError:
+    return PacketError(f"a string has {size_bytes:,} bytes; {MAX_STRING_BYTES:,} are allowed")
 
 
 def _unwritable(error: Exception) -> PacketError:
@@ -269,7 +281,7 @@ def encode_sendack(
         raw = client_msg_no.encode()
         size = len(raw)
         if size > MAX_STRING_BYTES:
-            _string(client_msg_no)
+            raise _long_string(size)
         if version < 6:
             return _head(0x40, 19 + size) + _pack_ack_no(message_id, client_seq, message_seq, reason_code, size) + raw
         return _head(0x40, 23 + size) + _pack_ack6_no(message_id, client_seq, message_seq, reason_code, size) + raw
@@ -285,8 +297,8 @@ def encode_recvack(message_id: int, message_seq: int, flags: int, version: int) 
     """
     try:
         if version < 6:
-            return _pack_recvack(0x60 | flags, 12, message_id, message_seq)
-        return _pack_recvack6(0x60 | flags, 16, message_id, message_seq)
+            return _pack_recvack(_first(6, flags), 12, message_id, message_seq)
+        return _pack_recvack6(_first(6, flags), 16, message_id, message_seq)
     except PackingError as error:
         raise _unwritable(error) from error
 
@@ -338,7 +350,7 @@ def recv_parts(
         if setting & SETTING_TOPIC:
             fields.append(_string(topic))
         signed = f"{message_id}{message_seq}{client_msg_no}{timestamp}{from_uid}{channel_id}{channel_type}"
-        return RecvParts(0x50 | flags, bytes((setting,)), b"".join(fields), signed.encode())
+        return RecvParts(_first(5, flags), bytes((setting,)), b"".join(fields), signed.encode())
     except (PackingError, OverflowError, ValueError) as error:
         raise _unwritable(error) from error
 
@@ -409,7 +421,7 @@ def _encode_connack(packet: Connack, version: int) -> bytes:
 def _encode_send(packet: Send, version: int) -> bytes:
     setting = packet.setting
     return _packet(
-        0x30 | packet.flags,
+        _first(3, packet.flags),
         _pack_send_head(setting, packet.client_seq),
         _string(packet.client_msg_no),
         _string(packet.stream_no) if has_stream_fields(setting, version) else b"",

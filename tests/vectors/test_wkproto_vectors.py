@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from msgspec.structs import asdict
 
 from wukong_trio.model import DUP, NO_PERSIST, RED_DOT, SYNC_ONCE
 from wukong_trio.protocol.wkproto import (
@@ -209,17 +210,9 @@ def test_w033_packets_of_encrypted_sessions(vector: dict[str, Any]) -> None:
 def sign_text(packet: Send | Recv) -> bytes:
     if isinstance(packet, Send):
         return send_sign_text(packet)
-    parts = recv_parts(
-        version=6,
-        message_id=packet.message_id,
-        message_seq=packet.message_seq,
-        from_uid=packet.from_uid,
-        channel_id=packet.channel_id,
-        channel_type=packet.channel_type,
-        client_msg_no=packet.client_msg_no,
-        timestamp=packet.timestamp,
-    )
-    return parts.signed + packet.payload
+    fields = asdict(packet)
+    del fields["payload"], fields["msg_key"]
+    return recv_parts(version=6, **fields).signed + packet.payload
 
 
 @named(VECTORS["streams"])

@@ -337,21 +337,26 @@ BINARY_STREAMS: dict[str, Callable[[int], bytes]] = {
 }
 
 
+def read_packets(data: bytes, chunk_bytes: int, most: int) -> None:
+    reader = PacketReader()
+    for start in range(0, len(data), chunk_bytes):
+        reader.receive(data[start : start + chunk_bytes], most=most)
+        while reader.unserved:
+            reader.receive(b"", most=most)
+
+
 @pytest.mark.parametrize(
     ("chunk_bytes", "most", "size"),
-    [(2**20, 128, 30_000), (2**20, 1, 4000), (1000, 128, 8000), (7, 1, 2000), (1, 128, 2000)],
+    [(2**20, 128, 30_000), (2**20, 1, 20_000), (1000, 128, 8000), (7, 1, 2000), (1, 128, 2000)],
 )
 @pytest.mark.parametrize("stream", BINARY_STREAMS)
 def test_reading_packets(stream: str, chunk_bytes: int, most: int, size: int) -> None:
-    def read(data: bytes) -> None:
-        reader = PacketReader()
-        for start in range(0, len(data), chunk_bytes):
-            reader.receive(data[start : start + chunk_bytes], most=most)
-            while reader.unserved:
-                reader.receive(b"", most=most)
-
     # A packet of one byte takes about as long as a call.
-    check(read, BINARY_STREAMS[stream], size, calls_per_byte=1)
+    check(lambda data: read_packets(data, chunk_bytes, most), BINARY_STREAMS[stream], size, calls_per_byte=1)
+
+
+def test_reading_a_large_packet_in_small_pieces() -> None:
+    check(lambda data: read_packets(data, 100, 128), BINARY_STREAMS["one send"], 100_000, calls_per_byte=1 / 100)
 
 
 @pytest.mark.parametrize(

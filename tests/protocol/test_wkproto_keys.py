@@ -89,6 +89,15 @@ def test_w035_not_base64_or_not_whole_blocks(text: bytes) -> None:
     assert used.decrypt(b"AaWBaCd7viNNSvoCeqj8JQ==") == b"hello"
 
 
+def test_w035_too_much_padding_of_base64() -> None:
+    text = keys().encrypt(b"x" * 40)
+    assert not text.endswith(b"=")
+    assert keys().decrypt(text) == b"x" * 40
+    for padding in (b"=", b"==", b"===="):
+        with pytest.raises(CiphertextError):
+            keys().decrypt(text + padding)
+
+
 @pytest.mark.parametrize("before", [b"", b"0123456789abcdef"], ids=["one block", "two blocks"])
 def test_w035_bad_padding(before: bytes) -> None:
     used = keys()

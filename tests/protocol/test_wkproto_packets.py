@@ -5,6 +5,7 @@ Numbers are those of the protocol's checklist.
 
 from collections.abc import Callable
 from random import Random
+from typing import Any
 
 import pytest
 from binary_packets import VERSIONS, random_packet
@@ -37,6 +38,17 @@ from wukong_trio.protocol.wkproto import (
     recv_parts,
 )
 from wukong_trio.protocol.wkproto_reader import PacketReader
+
+PARTS: dict[str, Any] = {
+    "message_id": 8,
+    "message_seq": 9,
+    "from_uid": "u",
+    "channel_id": "g",
+    "channel_type": 2,
+    "client_msg_no": "n",
+    "timestamp": -1,
+}
+"""Of a RECV, in any version."""
 
 
 def read(data: bytes, version: int = 6) -> Packet:
@@ -161,6 +173,12 @@ def test_w003_strings_that_cannot_be_read(index: int) -> None:
         assert refused(good[:place] + lie + good[place + 2 :], 4)
         # What follows in the same chunk does not help.
         assert refused(good[:place] + lie + good[place + 2 :] + b"\x70" * 70_000, 4)
+    # Nor does it help that there are so many bytes.
+    data = encode(with_text("x" * MAX_STRING_BYTES)[index], 4)
+    place = data.index(b"\x7f\xffxx")
+    size = len(data) - 4 + 1
+    head = bytes((data[0], size & 127 | 128, size >> 7 & 127 | 128, size >> 14))
+    assert refused(head + data[4:place] + b"\x80\x00x" + data[place + 2 :], 4)
     for wrong in (b"wxy\xff", b"\xc3\xa9\xc3(", b"w\xed\xa0\x80", b"xyz\xc3", b"\xc0\x80yz"):
         assert refused(good.replace(b"wxyz", wrong), 4)
 
@@ -192,6 +210,7 @@ def test_w012_bytes_after_a_sendack_are_not(version: int) -> None:
 def test_w013_server_version() -> None:
     assert encode(Connack(-1, 1, server_version=3), 3) == bytes.fromhex("210e 03 ffffffffffffffff 01 0000 0000")
     assert encode(Connack(-1, 1), 3) == bytes.fromhex("200d ffffffffffffffff 01 0000 0000")
+    assert read(bytes.fromhex("2e0d ffffffffffffffff 01 0000 0000"), 3) == Connack(-1, 1)
     assert read(encode(Connack(1, 1, server_version=0), 6)) == Connack(1, 1, server_version=0)
 
 
@@ -395,18 +414,21 @@ def test_numbers_that_do_not_fit(packet: Packet) -> None:
     assert caught.value.close is CLOSE_PROTOCOL_ERROR
 
 
+def test_writing_without_a_packet_refuses_the_same() -> None:
+    for text in ("\ud800", "x" * (MAX_STRING_BYTES + 1)):
+        with pytest.raises(PacketError):
+            encode_sendack(1, 2, 3, 1, text, 6)
+    with pytest.raises(PacketError):
+        encode_sendack(1, 2, HIGHEST_SHORT_SEQ + 1, 1, "", 5)
+    with pytest.raises(PacketError):
+        encode_recvack(1, HIGHEST_SHORT_SEQ + 1, 0, 5)
+    for fields in ({"message_seq": HIGHEST_SHORT_SEQ + 1}, {"from_uid": "\ud800"}, {"flags": 16}, {"setting": 256}):
+        with pytest.raises(PacketError):
+            recv_parts(**PARTS | fields, version=5)
+
+
 def test_the_parts_of_a_recv_fit_any_session() -> None:
-    parts = recv_parts(
-        version=5,
-        message_id=8,
-        message_seq=9,
-        from_uid="u",
-        channel_id="g",
-        channel_type=2,
-        client_msg_no="n",
-        timestamp=-1,
-        flags=2,
-    )
+    parts = recv_parts(**PARTS | {"flags": 2}, version=5)
     for size in (0, 1, 60, 90, 16_300, 20_000):
         packet = read(join_recv(parts, b"k" * 32, b"p" * size), 5)
         assert packet == Recv(8, 9, "u", "g", 2, b"p" * size, "n", -1, flags=2, msg_key="k" * 32)

@@ -108,10 +108,10 @@ class SealedForm(Form):
     def encode(self, push: Push, *, dup: bool = False) -> bytes:
         keys, key = self._keys, _SEALED[self._version]
         try:
-            parts: RecvParts | None = push.made.get(key)
-            if parts is None:
-                # All but the encryption is the same for everybody.
-                parts = push.made[key] = _parts(push, self._version)
+            # All but the encryption is the same for everybody.
+            parts: RecvParts = push.made.get(key) or _parts(push, self._version)
+            if not dup:
+                push.made[key] = parts
             payload = keys.encrypt(push.message.payload)
             msg_key = keys.sign(parts.signed + payload)
             return self._frame(write_recv(parts.first, parts.setting, parts.middle, msg_key, payload))

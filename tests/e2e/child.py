@@ -2,6 +2,7 @@
 
 import re
 import signal
+import ssl
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -26,7 +27,8 @@ class ServerProcess:
 
     @property
     def ws(self) -> str:
-        return self.urls["ws"]
+        """Where clients connect: over TLS where there is nothing else."""
+        return self.urls.get("ws") or self.urls["wss"]
 
     async def wait_listening(self) -> None:
         """Reads the lines that say where the server listens."""
@@ -46,7 +48,8 @@ class ServerProcess:
     @property
     def addresses(self) -> list[str]:
         """Options that make another server listen where this one does."""
-        return ["--http", self.http.partition("//")[2], "--ws", self.ws.partition("//")[2]]
+        scheme, _, place = self.ws.partition("://")
+        return ["--http", self.http.partition("//")[2], f"--{scheme}", place]
 
 
 async def tcp(url: str) -> trio.SocketStream:
@@ -55,6 +58,22 @@ async def tcp(url: str) -> trio.SocketStream:
     assert parts.hostname is not None
     assert parts.port is not None
     return await trio.open_tcp_stream(parts.hostname, parts.port)
+
+
+async def open_stream(url: str) -> trio.abc.Stream:
+    """The same, with TLS if the URL says so."""
+    stream = await tcp(url)
+    if not url.startswith("wss:"):
+        return stream
+    host = urlsplit(url).hostname
+    return trio.SSLStream(stream, ssl.create_default_context(), server_hostname=host, https_compatible=True)
+
+
+def tcp_of(stream: trio.abc.Stream) -> trio.SocketStream:
+    """The connection that carries a stream."""
+    carrier = stream.transport_stream if isinstance(stream, trio.SSLStream) else stream
+    assert isinstance(carrier, trio.SocketStream)
+    return carrier
 
 
 def command(*options: str) -> list[str]:

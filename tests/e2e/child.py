@@ -60,13 +60,13 @@ async def tcp(url: str) -> trio.SocketStream:
     return await trio.open_tcp_stream(parts.hostname, parts.port)
 
 
-async def open_stream(url: str) -> trio.abc.Stream:
+async def open_stream(url: str, ssl_context: ssl.SSLContext | None = None) -> trio.abc.Stream:
     """The same, with TLS if the URL says so."""
     stream = await tcp(url)
     if not url.startswith("wss:"):
         return stream
-    host = urlsplit(url).hostname
-    return trio.SSLStream(stream, ssl.create_default_context(), server_hostname=host, https_compatible=True)
+    context, host = ssl_context or ssl.create_default_context(), urlsplit(url).hostname
+    return trio.SSLStream(stream, context, server_hostname=host, https_compatible=True)
 
 
 def tcp_of(stream: trio.abc.Stream) -> trio.SocketStream:

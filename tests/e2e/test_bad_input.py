@@ -21,7 +21,6 @@ limits:
   handshakeTimeout: 500ms
   closeTimeout: 300ms
   maxHttpBody: 1000000
-connIdleTime: 2s
 """
 
 

@@ -18,7 +18,7 @@ from wukong_trio.testing import RawClient, SocketClosed, open_raw_client
 
 LIMITS = """
 limits:
-  handshakeTimeout: 500ms
+  handshakeTimeout: 1500ms
   closeTimeout: 300ms
   maxHttpBody: 1000000
 """

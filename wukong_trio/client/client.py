@@ -148,7 +148,8 @@ class Client:
 
     async def _connect(self, login: Login) -> None:
         await self._ask(partial(self._speech.connect, login))
-        self._state = State.OPEN
+        if self._state is State.CONNECTING:  # The end may have come with the answer.
+            self._state = State.OPEN
 
     async def _ask(self, make: Callable[[], Request]) -> Any:
         """Makes a request when there is room for it, and returns the result of the answer."""

@@ -16,6 +16,7 @@ from ..model import (
     SETTING_NO_ENCRYPT,
     SETTING_STREAM,
     SETTING_TOPIC,
+    SYSTEM_UID,
     Message,
     ReasonCode,
     SendCommand,
@@ -77,7 +78,7 @@ class PlainForm(Form):
         try:
             middle = recv_middle(
                 self._version,
-                message.from_uid,
+                "" if message.from_uid == SYSTEM_UID else message.from_uid,
                 push.channel_id,
                 message.channel_type,
                 message.expire,
@@ -143,7 +144,7 @@ def _parts(push: Push, version: int) -> RecvParts:
         version=version,
         message_id=message.message_id,
         message_seq=message.message_seq,
-        from_uid=message.from_uid,
+        from_uid="" if message.from_uid == SYSTEM_UID else message.from_uid,
         channel_id=push.channel_id,
         channel_type=message.channel_type,
         client_msg_no=message.client_msg_no,

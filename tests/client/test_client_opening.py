@@ -9,6 +9,7 @@ import trio
 from stub_server import open_port, open_secure_server
 
 from wukong_trio import Address, ConfigError, ConnectionClosed, Listeners, open_client
+from wukong_trio.client import opening
 from wukong_trio.client.place import SCHEMES, read_url
 from wukong_trio.testing import open_test_server
 
@@ -198,6 +199,25 @@ async def test_protocols_that_are_not_spoken_there(url: str, protocol: Any, cure
 @pytest.mark.parametrize("scheme", ["ws", "tcp"])
 async def test_a_host_that_cannot_be_one(scheme: str) -> None:
     await problem(f"{scheme}://.example:5200")
+
+
+@pytest.mark.parametrize("scheme", ["ws", "tcp"])
+async def test_a_connection_that_comes_too_late_is_closed(scheme: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    streams: list[trio.SocketStream] = []
+    with trio.fail_after(AT_ONCE_S):
+        async with open_port(hang_up) as place:
+            with trio.CancelScope() as scope:
+
+                async def connect(*_: object) -> trio.SocketStream:
+                    host, port = place.split(":")
+                    streams.append(await trio.open_tcp_stream(host, int(port)))
+                    scope.cancel()
+                    return streams[0]
+
+                monkeypatch.setattr(opening, "open_stream", connect)
+                async with open_client(f"{scheme}://{place}", uid="ann"):
+                    pass
+    assert streams[0].socket.fileno() == -1
 
 
 def test_what_a_url_names() -> None:

@@ -48,12 +48,14 @@ async def run_wire(
     *,
     task_status: trio.TaskStatus[Wire],
 ) -> None:
-    """Opens a wire, and carries it if it has to be carried. Arguments and errors are those of the parts.
-
-    A bare stream needs no carrying: whoever has the wire closes it.
-    """
+    """Opens a wire and carries it until it is closed. Arguments and errors are those of the parts."""
     stream = await open_stream(place, ssl_context, steps)
-    if place.scheme.websocket:
-        await run_websocket(stream, place, steps, text=text, task_status=task_status)
-    else:
-        task_status.started(StreamWire(stream, place))
+    try:
+        if place.scheme.websocket:
+            await run_websocket(stream, place, steps, text=text, task_status=task_status)
+        else:
+            wire = StreamWire(stream, place)
+            task_status.started(wire)
+            await wire.closed.wait()
+    finally:
+        await trio.aclose_forcefully(stream)

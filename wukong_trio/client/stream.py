@@ -73,6 +73,7 @@ class StreamWire(Wire):
         self._place = place
         self._heard = False
         """Something has arrived."""
+        self.closed = trio.Event()
 
     async def read(self) -> bytes:
         try:
@@ -115,4 +116,5 @@ class StreamWire(Wire):
                 while await socket.receive_some():
                     pass
         finally:
+            self.closed.set()
             await trio.aclose_forcefully(stream)

@@ -92,8 +92,6 @@ async def run_websocket(
                 task_status.started(WebSocketWire(websocket, stream, text=text))
     except HandshakeError as error:
         raise place.closed(_rejected(error)) from error
-    finally:
-        await trio.aclose_forcefully(stream)
 
 
 def _rejected(error: HandshakeError) -> str:

@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 
 import trio
 
-LISTENERS = ("http", "tcp", "ws", "wss")
+PLAIN = ("http", "tcp", "ws")
+LISTENERS = (*PLAIN, "wss")
 
 
 class ServerProcess:
@@ -95,7 +96,7 @@ async def run_server(directory: Path, *options: str, data_dir: Path | None = Non
         directory: for its data and its log, which is appended to.
         options: further ones, by default ports that the kernel chooses.
     """
-    addresses = [] if "--ws" in options else [word for name in LISTENERS for word in (f"--{name}", "127.0.0.1:0")]
+    addresses = [] if "--ws" in options else [word for name in PLAIN for word in (f"--{name}", "127.0.0.1:0")]
     log = directory / "server.log"
     with log.open("ab") as stderr:
         process = await trio.lowlevel.open_process(

@@ -247,10 +247,11 @@ class WkProtoSpeech(Speech):
             session.acknowledge(packet.message_id, packet.message_seq)
 
     def _send(self, session: Conversation, packet: Send, errands: list[Errand]) -> None:
-        payload, reason = packet.payload, ReasonCode.SUCCESS
         if session.draining:
-            reason = ReasonCode.SYSTEM_ERROR
-        elif self._keys is not None and not packet.setting & SETTING_NO_ENCRYPT:
+            # Clients give a message up that was refused. They send it again when they come back without an answer.
+            return
+        payload, reason = packet.payload, ReasonCode.SUCCESS
+        if self._keys is not None and not packet.setting & SETTING_NO_ENCRYPT:
             payload, reason = _unseal(self._keys, packet)
         if reason is ReasonCode.SUCCESS:
             command = SendCommand(

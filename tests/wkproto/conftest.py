@@ -1,0 +1,108 @@
+"""Every statement is proved on every carrier of the binary protocol, within a time limit."""
+
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+import trustme
+from places import CARRIERS, WEBSOCKETS, OpenPlace, OpenPlaces, Place
+
+from wukong_trio import Address, Listeners
+from wukong_trio.testing import RawPacketClient, open_test_server
+
+TEST_S = 15
+_PORT = Address("127.0.0.1", 0)
+
+
+@pytest.fixture(scope="session")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture(scope="session")
+def certificate(authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The settings that name a server's certificate."""
+    issued, directory = authority.issue_cert("127.0.0.1"), tmp_path_factory.mktemp("tls")
+    issued.cert_chain_pems[0].write_to_path(directory / "cert.pem")
+    issued.private_key_pem.write_to_path(directory / "key.pem")
+    return {name: directory / f"{name[:-5]}.pem" for name in ("cert_file", "key_file")}
+
+
+@pytest.fixture(scope="session")
+def trusting(authority: trustme.CA) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    return context
+
+
+@pytest.fixture
+def open_on(certificate: dict[str, Path], trusting: ssl.SSLContext) -> OpenPlace:
+    """Opens a server for the carrier of this name."""
+
+    @asynccontextmanager
+    async def opened(carrier: str, **arguments: Any) -> AsyncIterator[Place]:
+        scheme, _, engine = carrier.partition(" ")
+        tls = {"tls": _PORT, **certificate} if scheme == "tls" else {}
+        listeners = Listeners(http=_PORT, tcp=_PORT, ws=_PORT, **tls)
+        async with open_test_server(listeners=listeners, engine=engine or "native", **arguments) as server:
+            yield Place(server, carrier, getattr(server.endpoints, scheme), trusting)
+
+    return opened
+
+
+def _limited(open_on: OpenPlace, carrier: str) -> OpenPlace:
+    @asynccontextmanager
+    async def opened(**arguments: Any) -> AsyncIterator[Place]:
+        with trio.fail_after(TEST_S):
+            async with open_on(carrier, **arguments) as place:
+                yield place
+
+    return opened
+
+
+@pytest.fixture(params=CARRIERS)
+def open_place(request: pytest.FixtureRequest, open_on: OpenPlace) -> OpenPlace:
+    """Opens a test server on each carrier; arguments as for `open_test_server`."""
+    return _limited(open_on, request.param)
+
+
+@pytest.fixture(params=WEBSOCKETS)
+def open_websocket(request: pytest.FixtureRequest, open_on: OpenPlace) -> OpenPlace:
+    """The same for statements about WebSockets."""
+    return _limited(open_on, request.param)
+
+
+@pytest.fixture
+def open_native(open_on: OpenPlace) -> OpenPlace:
+    """The same where the carrier makes no difference."""
+    return _limited(open_on, "tcp")
+
+
+@pytest.fixture
+def open_places(open_on: OpenPlace) -> OpenPlaces:
+    """Opens a test server on every carrier, for tests that mostly wait and had better wait together."""
+
+    @asynccontextmanager
+    async def opened(**arguments: Any) -> AsyncIterator[list[Place]]:
+        with trio.fail_after(TEST_S):
+            async with AsyncExitStack() as stack:
+                yield [await stack.enter_async_context(open_on(carrier, **arguments)) for carrier in CARRIERS]
+
+    return opened
+
+
+@pytest.fixture(autouse=True)
+def every_message_is_one_frame(monkeypatch: pytest.MonkeyPatch) -> None:
+    """W61 holds for everything that any of these tests receives; that a message is one packet, the client looks at."""
+    receive_bytes = RawPacketClient.receive_bytes
+
+    async def checked(client: RawPacketClient) -> bytes:
+        packet = await receive_bytes(client)
+        assert client.websocket is None or not client.websocket.fragmented
+        return packet
+
+    monkeypatch.setattr(RawPacketClient, "receive_bytes", checked)

@@ -14,7 +14,7 @@ from places import CARRIERS, WEBSOCKETS, OpenPlace, OpenPlaces, Place
 from wukong_trio import Address, Listeners
 from wukong_trio.testing import RawPacketClient, open_test_server
 
-TEST_S = 15
+TEST_S = 30
 _PORT = Address("127.0.0.1", 0)
 
 

@@ -43,33 +43,34 @@ WITHOUT_WORDS = {
 }
 
 
-@pytest.mark.parametrize("asked", [*VERSIONS, 7, 200, 255])
-async def test_w042_versions(open_place: OpenPlace, asked: int) -> None:
-    async with open_place() as place, place.stranger() as client:
-        await client.send(client.hello("ann", asked))
-        raw = await client.receive_bytes()
-        version = min(asked, 6)
-        assert raw[0] == (0x21 if asked > 3 else 0x20)
-        connack = client.decode(raw)
-        assert isinstance(connack, Connack)
-        assert connack.reason_code == 1
-        assert connack.server_version == (version if asked > 3 else None)
-        # time_diff, reason_code, server_key and salt are always there.
-        assert len(raw) == 2 + 9 + (2 + 44) + (2 + 16) + (9 if asked > 3 else 0)
-        assert raw.endswith(NODE_ID if asked > 3 else connack.salt.encode())
-        await client.ping()
+async def test_w042_versions(open_place: OpenPlace) -> None:
+    async with open_place() as place:
+        for asked in (*VERSIONS, 7, 200, 255):
+            async with place.stranger() as client:
+                await client.send(client.hello("ann", asked))
+                raw = await client.receive_bytes()
+                assert raw[0] == (0x21 if asked > 3 else 0x20), asked
+                connack = client.decode(raw)
+                assert isinstance(connack, Connack)
+                assert connack.reason_code == 1
+                assert connack.server_version == (min(asked, 6) if asked > 3 else None), asked
+                # time_diff, reason_code, server_key and salt are always there.
+                assert len(raw) == 2 + 9 + (2 + 44) + (2 + 16) + (9 if asked > 3 else 0)
+                assert raw.endswith(NODE_ID if asked > 3 else connack.salt.encode())
+                await client.ping()
 
 
-@pytest.mark.parametrize("asked", [*VERSIONS, 200])
-async def test_w043_w060_a_refusal_is_the_last_word(open_place: OpenPlace, asked: int) -> None:
-    async with open_place() as place, place.stranger() as client:
-        await client.send(client.hello("a@b", asked))
-        packets, closed = await read_until_closed(client)
-        body = bytes(8) + b"\x02" + bytes(4)
-        if asked > 3:
-            body = bytes((min(asked, 6),)) + body + NODE_ID
-        assert packets == [bytes((0x21 if asked > 3 else 0x20, len(body))) + body]
-        assert closed.code == (4002 if place.has_frames else 1006)
+async def test_w043_w060_a_refusal_is_the_last_word(open_place: OpenPlace) -> None:
+    async with open_place() as place:
+        for asked in (*VERSIONS, 200):
+            async with place.stranger() as client:
+                await client.send(client.hello("a@b", asked))
+                packets, closed = await read_until_closed(client)
+                body = bytes(8) + b"\x02" + bytes(4)
+                if asked > 3:
+                    body = bytes((min(asked, 6),)) + body + NODE_ID
+                assert packets == [bytes((0x21 if asked > 3 else 0x20, len(body))) + body]
+                assert closed.code == (4002 if place.has_frames else 1006)
 
 
 @pytest.mark.parametrize("name", WITHOUT_WORDS)
@@ -82,11 +83,12 @@ async def test_w044_w045_connect_comes_first(open_place: OpenPlace, name: str) -
         assert place.server.statistics().authenticated == 0
 
 
-@pytest.mark.parametrize("first", [0x00, 0x0F, 0x21, 0x30, 0x50, 0x70, 0x90, 0xB0, 0xD0, 0xE0, 0xF0, 0xFF])
-async def test_w044_the_first_byte_is_enough(open_place: OpenPlace, first: int) -> None:
-    async with open_place() as place, place.stranger() as client:
-        await client.send_bytes(bytes((first,)))
-        await place.ended(client, 1002)
+async def test_w044_the_first_byte_is_enough(open_place: OpenPlace) -> None:
+    async with open_place() as place:
+        for first in b"\x00\x0f\x21\x30\x40\x50\x60\x70\x80\x90\xa0\xb0\xc0\xd0\xe0\xf0\xff":
+            async with place.stranger() as client:
+                await client.send_bytes(bytes((first,)))
+                await place.ended(client, 1002)
 
 
 @pytest.mark.parametrize("blank", b" \t\r\n")
@@ -169,7 +171,8 @@ async def test_w047_the_deadline(open_places: OpenPlaces, half: Half) -> None:
             async with place.stranger() as client:
                 if data := half(encode(client.hello("ann"), 6)):
                     await client.send_bytes(data)
-                await place.ended(client, 4001)
+                with trio.fail_after(2):
+                    await place.ended(client, 4001)
 
         for place in places:
             nursery.start_soon(wait, place)

@@ -7,7 +7,7 @@ from contextlib import suppress
 import msgspec
 import pytest
 import trio
-from places import OpenPlace, Place, in_parallel, known_fault, message, read_until_closed, received, sent
+from places import OpenPlace, Place, in_parallel, message, read_until_closed, received, sent
 from test_wk_bad_input import BAD, BAD_CONNECTS
 
 from wukong_trio.protocol.wkproto import PONG_BYTES, Recvack, Sendack, encode
@@ -18,7 +18,6 @@ CONNECTIONS = {"tcp": 300, "ws": 300, "tls": 60, "ws reference": 60}
 AT_ONCE = 30
 FLOOD_BYTES = 3 * 2**19
 FLOOD_S = 60
-SLOW_REFERENCE = "the reference engine takes its own slow writing for a client that does not read: 4005"
 GONE = (SocketClosed, OSError, trio.BrokenResourceError, trio.ClosedResourceError)
 Visit = Callable[[Place, RawPacketClient, int], Awaitable[None]]
 
@@ -190,9 +189,9 @@ async def test_smaller_floods(open_place: OpenPlace) -> None:
         await flood_with_sends(place, 2**15)
 
 
-async def test_the_server_writes_as_fast_as_it_serves(open_place: OpenPlace, request: pytest.FixtureRequest) -> None:
+@pytest.mark.xfail(strict=True, reason="the reference engine takes its own slow writing for a slow consumer: 4005")
+async def test_the_reference_engine_writes_as_fast_as_it_serves(open_on: OpenPlace) -> None:
     """Whoever reads all answers is not taken for somebody who reads none."""
-    known_fault(request, "reference", SLOW_REFERENCE)
-    async with open_place() as place:
-        await pongs_to(place, 2**13)
-        await flood_with_sends(place, 2**17)
+    with trio.fail_after(FLOOD_S):
+        async with open_on("ws reference") as place:
+            await pongs_to(place, 2**17)

@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import Any
 
 import msgspec
 import pytest
 import trio
-from places import OpenPlace, OpenPlaces, Place, message, received, refused, sent
+from places import VERSIONS, OpenPlace, OpenPlaces, Place, message, received, refused, sent
 
 from wukong_trio import Message, SendCommand
 from wukong_trio.protocol.wkproto import (
@@ -163,19 +164,18 @@ async def test_w050_a_sendack_for_each_send_in_order(open_place: OpenPlace) -> N
         assert numbers[2] != "", "the server makes one up"
 
 
-@pytest.mark.parametrize("version", range(7))
-async def test_w050_in_every_version(open_place: OpenPlace, version: int) -> None:
-    async with open_place() as place, place.online("ann", "bob", version=version) as (ann, bob):
-        for n in range(1, 4):
-            send = ann.seal(message(n, payload=b"%d" % n))
-            await ann.send(send)
-            raw = await ann.receive_bytes()
-            assert len(raw) == 2 + (17 if version < 6 else 21) + 2 + 2
-            sendack = ann.decode(raw)
-            assert isinstance(sendack, Sendack)
-            assert (sendack.client_seq, sendack.client_msg_no, sendack.message_seq) == (n, f"m{n}", n)
-            recv = await received(bob, sendack)
-            assert (recv.from_uid, recv.channel_id, recv.payload) == ("ann", "ann", b"%d" % n)
+async def test_w050_in_every_version(open_place: OpenPlace) -> None:
+    async with open_place() as place:
+        for n in VERSIONS:
+            async with place.online(f"{n}:ann", f"{6 - n}:bob") as (ann, bob):
+                await ann.send(ann.seal(message(n, payload=b"%d" % n)))
+                raw = await ann.receive_bytes()
+                assert len(raw) == 2 + (17 if n < 6 else 21) + 2 + 2
+                sendack = ann.decode(raw)
+                assert isinstance(sendack, Sendack)
+                assert (sendack.client_seq, sendack.client_msg_no, sendack.message_seq) == (n, f"m{n}", n + 1)
+                recv = await received(bob, sendack)
+                assert (recv.from_uid, recv.channel_id, recv.payload) == ("ann", "ann", b"%d" % n)
 
 
 async def test_w050_answers_do_not_overtake_the_store(open_place: OpenPlace) -> None:
@@ -239,22 +239,23 @@ async def test_w051_what_is_not_stored_is_never_a_repetition(open_place: OpenPla
         assert [(await bob.receive_message()).message_id for _ in range(2)] == [one.message_id, two.message_id]
 
 
-@pytest.mark.parametrize(
-    ("fields", "reason_code"),
-    [
-        ({"to": ""}, 9),
-        ({"to": " "}, 9),
-        ({"to": "c" * 513}, 9),
-        ({"to": "g", "channel_type": 0}, 23),
-        ({"to": "g", "channel_type": 13}, 23),
-        ({"to": "g", "channel_type": 255}, 23),
-        ({"client_msg_no": "n" * 513}, 9),
-        ({"setting": 8, "topic": "t" * 513}, 9),
-    ],
+NOT_TO_BE_SAID: tuple[tuple[dict[str, Any], int], ...] = (
+    ({"to": ""}, 9),
+    ({"to": " "}, 9),
+    ({"to": "c" * 513}, 9),
+    ({"to": "ann@bob"}, 16),
+    ({"to": "g", "channel_type": 0}, 23),
+    ({"to": "g", "channel_type": 13}, 23),
+    ({"to": "g", "channel_type": 255}, 23),
+    ({"client_msg_no": "n" * 513}, 9),
+    ({"setting": 8, "topic": "t" * 513}, 9),
 )
-async def test_what_a_send_must_not_say(open_place: OpenPlace, fields: dict[str, object], reason_code: int) -> None:
+
+
+async def test_what_a_send_must_not_say(open_place: OpenPlace) -> None:
     async with open_place() as place, place.online("ann", "bob") as (ann, bob):
-        assert await refused(ann, 1, **fields) == reason_code
+        for fields, reason_code in NOT_TO_BE_SAID:
+            assert await refused(ann, 1, **fields) == reason_code, fields
         await received(bob, await sent(ann, 2))
 
 
@@ -268,3 +269,25 @@ async def test_who_may_not_send(open_place: OpenPlace) -> None:
         assert await refused(ann, to="disbanded", channel_type=2) == 24
         await place.post("/channel/blacklist_add", {"channel_id": "bob", "channel_type": 1, "uids": ["ann"]})
         assert await refused(ann) == 4
+        await place.post("/channel/info", {"channel_id": "ann", "channel_type": 1, "send_ban": 1})
+        assert await refused(ann, to="cid") == 25
+
+
+async def test_who_sends_too_often(open_place: OpenPlace) -> None:
+    async with open_place(limits={"rate_limit_per_s": 2}) as place, place.online("ann") as (ann,):
+        await ann.send(*[ann.seal(message(n)) for n in range(9)])
+        reasons = [(await ann.receive()).reason_code for _ in range(9)]  # type: ignore[union-attr]
+        assert reasons[:2] == [1, 1]
+        assert reasons[-1] == 22
+
+
+async def test_a_client_may_send_and_leave_in_one_breath(open_place: OpenPlace) -> None:
+    """More than is served at once, then the end."""
+    async with open_place() as place, place.online("bob") as (bob,), place.online("ann") as (ann,):
+        await ann.send(*[ann.seal(message(n)) for n in range(1000)])
+        if ann.websocket is not None:
+            await ann.websocket.send_close()
+        elif isinstance(ann.stream, trio.SocketStream):
+            await ann.stream.send_eof()
+        for n in range(1000):
+            assert (await bob.receive_message()).client_msg_no == f"m{n}"

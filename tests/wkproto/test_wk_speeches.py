@@ -200,5 +200,10 @@ async def test_messages_of_the_http_api(open_place: OpenPlace) -> None:
             recv = await client.receive_message()
             assert (recv.from_uid, recv.channel_id, recv.payload, recv.flags) == ("robot", "robot", b"\xff", RED_DOT)
             assert recv.client_msg_no
+        # The server's own account has no name.
+        await place.post("/message/send", {**body, "from_uid": ""})
+        for client in (ann, old):
+            recv = await client.receive_message()
+            assert (recv.from_uid, recv.channel_id) == ("", "____system")
         status = await place.post("/user/onlinestatus", ["ann", "bob"])
         assert {(entry["uid"], entry["device_flag"]) for entry in status} == {("ann", 0)}

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 import trio
-import trustme
 from places import CARRIERS, WEBSOCKETS, OpenPlace, OpenPlaces, Place
 
 from wukong_trio import Address, Listeners
@@ -19,37 +18,28 @@ _PORT = Address("127.0.0.1", 0)
 
 
 @pytest.fixture(scope="session")
-def authority() -> trustme.CA:
-    return trustme.CA()
-
-
-@pytest.fixture(scope="session")
-def certificate(authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """The settings that name a server's certificate."""
-    issued, directory = authority.issue_cert("127.0.0.1"), tmp_path_factory.mktemp("tls")
-    issued.cert_chain_pems[0].write_to_path(directory / "cert.pem")
-    issued.private_key_pem.write_to_path(directory / "key.pem")
-    return {name: directory / f"{name[:-5]}.pem" for name in ("cert_file", "key_file")}
-
-
-@pytest.fixture(scope="session")
-def trusting(authority: trustme.CA) -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    authority.configure_trust(context)
-    return context
+def trust(certificate: Path) -> ssl.SSLContext:
+    """For the clients of TLS."""
+    return ssl.create_default_context(cafile=certificate / "authority.pem")
 
 
 @pytest.fixture
-def open_on(certificate: dict[str, Path], trusting: ssl.SSLContext) -> OpenPlace:
+def open_on(certificate: Path, trust: ssl.SSLContext) -> OpenPlace:
     """Opens a server for the carrier of this name."""
 
     @asynccontextmanager
     async def opened(carrier: str, **arguments: Any) -> AsyncIterator[Place]:
         scheme, _, engine = carrier.partition(" ")
-        tls = {"tls": _PORT, **certificate} if scheme == "tls" else {}
-        listeners = Listeners(http=_PORT, tcp=_PORT, ws=_PORT, **tls)
+        listeners = Listeners(
+            http=_PORT,
+            tcp=_PORT,
+            ws=_PORT,
+            tls=_PORT if scheme == "tls" else None,
+            cert_file=certificate / "cert.pem",
+            key_file=certificate / "key.pem",
+        )
         async with open_test_server(listeners=listeners, engine=engine or "native", **arguments) as server:
-            yield Place(server, carrier, getattr(server.endpoints, scheme), trusting)
+            yield Place(server, carrier, getattr(server.endpoints, scheme), trust)
 
     return opened
 

@@ -28,7 +28,8 @@ def test_the_package_exports_what_is_documented() -> None:
 
 def test_the_test_helpers_export_what_is_documented() -> None:
     assert public(wukong_trio.testing) == {
-        "RawClient", "SocketClosed", "config_for_tests", "open_raw_client", "open_test_server",
+        "RawClient", "RawPacketClient", "SocketClosed", "config_for_tests", "open_raw_client", "open_raw_packet_client",
+        "open_test_server",
     }  # fmt: skip
 
 

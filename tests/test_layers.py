@@ -36,7 +36,7 @@ ALLOWED = {
         *("assembly", "config", "delivery", "errors", "groups", "lifecycle", "listening"),
         *("model", "settings", "services", "store", "tls"),
     },
-    "testing": {"config", "errors", "delivery", "services", "store", "server"},
+    "testing": {"model", "config", "errors", "protocol", "delivery", "services", "store", "server"},
     "lines": set(),
     "log": {"lines"},
     "bench": {"model", "errors", "groups"},

@@ -1,10 +1,10 @@
-"""Throws nonsense at a server of its own, beside a pair of well-behaved clients who must not suffer.
+"""Throws nonsense at a server of its own, beside two pairs of well-behaved clients who must not suffer.
 
     python tests/fuzz/fuzz_server.py --seconds 60 --seed 1
 
-Everything runs on loopback: this process starts the server, talks as the well-behaved pair, and starts a second process
-for the offenders. At the end it says what was done and what is left of it, and fails if the server logged a traceback,
-the pair missed a message or connections are left.
+Everything runs on loopback: this process starts the server, talks as the well-behaved pairs, one in JSON-RPC and one in
+WKProto, and starts a second process for the offenders. At the end it says what was done and what is left of it, and
+fails if the server logged a traceback, a pair missed a message or connections are left.
 """
 
 import argparse
@@ -30,12 +30,14 @@ from common import write_certificate  # noqa: E402
 from offences import GONE, OFFENCES  # noqa: E402
 
 from wukong_trio import open_client  # noqa: E402
-from wukong_trio.testing import SocketClosed  # noqa: E402
+from wukong_trio.protocol.wkproto import Send  # noqa: E402
+from wukong_trio.testing import SocketClosed, open_raw_packet_client  # noqa: E402
 
 WORKERS = 12
 OFFENCE_S = 4
 SETTINGS = """
 wssAddr: 127.0.0.1:0
+tlsAddr: 127.0.0.1:0
 wssConfig:
   certFile: cert.pem
   keyFile: key.pem
@@ -93,7 +95,7 @@ class Report:
 
 
 async def talk(server: ServerProcess, trust: ssl.SSLContext, seconds: list[float], stop: trio.Event, name: str) -> None:
-    """The well-behaved pair, one of them over TLS: every message has to arrive, once and in order."""
+    """A well-behaved pair, one of them over TLS: every message has to arrive, once and in order."""
     async with (
         open_client(server.urls["wss"], uid=f"{name}-one", ssl_context=trust) as one,
         open_client(server.ws, uid=f"{name}-two") as two,
@@ -107,6 +109,25 @@ async def talk(server: ServerProcess, trust: ssl.SSLContext, seconds: list[float
             assert (message.payload, message.message_seq) == (b"%d" % number, number + 1)
             number += 1
             await trio.sleep(0.005)
+
+
+async def talk_in_packets(server: ServerProcess, trust: ssl.SSLContext, stop: trio.Event, name: str) -> None:
+    """The same in the binary protocol, one of them without WebSocket."""
+    async with (
+        open_raw_packet_client(server.urls["tls"], ssl_context=trust) as one,
+        open_raw_packet_client(server.ws) as two,
+    ):
+        await one.connect(f"{name}-three")
+        await two.connect(f"{name}-four")
+        number = 0
+        while not stop.is_set():
+            number += 1
+            sendack = await one.call(one.seal(Send(number, f"{name}-four", 1, b"%d" % number, str(number))))
+            recv = await two.receive_message()
+            await two.acknowledge(recv)
+            assert (sendack.reason_code, recv.payload, recv.message_seq) == (1, b"%d" % number, number)
+            assert (sendack.message_id, sendack.message_seq) == (recv.message_id, recv.message_seq)
+            await trio.sleep(0.02)
 
 
 async def offend(urls: dict[str, str], seconds: float, seed: int) -> Counter[str]:
@@ -142,7 +163,7 @@ async def fuzz(directory: Path, seconds: float, seed: int) -> Report:
     (directory / "wk.yaml").write_text(SETTINGS)
     report = Report()
     async with run_server(directory) as server:
-        urls = {name: server.urls[name] for name in ("ws", "wss", "http")}
+        urls = {name: server.urls[name] for name in ("ws", "wss", "tcp", "tls", "http")}
         # The offenders' first visit makes the server import and cache what it needs.
         await run_offenders(urls, 0.3, seed + 1)
         await settled(server, report, "start")
@@ -150,6 +171,7 @@ async def fuzz(directory: Path, seconds: float, seed: int) -> Report:
             stop = trio.Event()
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(talk, server, trust, report.latency_s[when], stop, name)
+                nursery.start_soon(talk_in_packets, server, trust, stop, name)
                 if when == "alone":
                     await trio.sleep(seconds / 6)
                 else:

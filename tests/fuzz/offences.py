@@ -12,7 +12,20 @@ from random import Random
 import trio
 from child import open_stream, tcp, tcp_of
 
-from wukong_trio.testing import RawClient, open_raw_client
+from wukong_trio.protocol.wkproto import (
+    PING,
+    PONG,
+    Connect,
+    Disconnect,
+    Event,
+    Packet,
+    Recvack,
+    Send,
+    Sub,
+    Suback,
+    encode,
+)
+from wukong_trio.testing import RawClient, RawPacketClient, open_raw_client, open_raw_packet_client
 
 Urls = dict[str, str]
 Offence = Callable[[Urls, Random], Awaitable[None]]
@@ -230,7 +243,117 @@ async def deaf_flood(urls: Urls, rng: Random) -> None:
             reset(client.stream)
 
 
+def opened_for_packets(urls: Urls, rng: Random):  # type: ignore[no-untyped-def]
+    """A connection for the binary protocol."""
+    url = urls[rng.choice([name for name in ("tcp", "tls", "ws", "wss") if name in urls])]
+    return open_raw_packet_client(url, ssl_context=trust_all())
+
+
+async def join_in_packets(client: RawPacketClient, rng: Random) -> None:
+    """Mostly as it should be done, by a client of any version."""
+    key = {} if rng.random() < 0.8 else {"client_key": rng.choice(("", "A" * 44, "!" * 44, "AAAA", "é"))}
+    await client.try_connect(f"bad{rng.randrange(50)}", rng.choice((0, 2, 4, 5, 6, 200)), device_id="d", **key)
+
+
+def a_packet(client: RawPacketClient, rng: Random) -> Packet:
+    text = rng.choice(("", "bob", "nobody", "a@b", "é", "x" * 600, "____cmd"))
+    send = Send(
+        rng.randrange(2**32),
+        text,
+        rng.choice((1, 2, 0, 13, 255)),
+        rng.randbytes(rng.randrange(200)),
+        rng.choice(("m", text)),
+        rng.randrange(256),
+        rng.randrange(16),
+        rng.randrange(2**32),
+        topic=text,
+        stream_no=text,
+    )
+    packets: tuple[Packet, ...] = (
+        PING, PONG, send, client.seal(send), client.seal(send), Recvack(rng.getrandbits(63), rng.getrandbits(32), 15),
+        Sub(text, text, 2, 0, text), Event(text, text, 1, b"{}"),
+    )  # fmt: skip
+    rare = (Connect(6, 0, uid=text), Disconnect(0, text), Suback(text, text, 1, 0, 1))
+    return rng.choice(packets if rng.random() < 0.97 else rare)
+
+
+async def send_in_pieces(client: RawPacketClient, data: bytes, rng: Random) -> None:
+    while data:
+        size = rng.choice((1, 7, 100, len(data)))
+        await client.send_bytes(data[:size])
+        data = data[size:]
+
+
+async def random_packets(urls: Urls, rng: Random) -> None:
+    """Whole packets with strange contents, or a type and a length with anything behind."""
+    async with opened_for_packets(urls, rng) as client:
+        if rng.random() < 0.8:
+            await join_in_packets(client, rng)
+        for _ in range(rng.randrange(1, 60)):
+            if rng.random() < 0.9:
+                await client.send(a_packet(client, rng))
+            else:
+                body = rng.randbytes(rng.randrange(128))
+                await client.send_bytes(bytes((rng.randrange(256), len(body))) + body)
+        await read_out(client.stream)
+
+
+async def mutated_packets(urls: Urls, rng: Random) -> None:
+    """Bytes that are not quite right, in pieces, from the first or after CONNECT."""
+    async with opened_for_packets(urls, rng) as client:
+        if joined := rng.random() < 0.7:
+            await join_in_packets(client, rng)
+        hello = b"" if joined else encode(client.hello("bad"), 6)
+        packets = [a_packet(client, rng) for _ in range(30)]
+        data = bytearray(hello + b"".join([encode(packet, client.version) for packet in packets]))
+        for _ in range(rng.randrange(1, 10)):
+            data[rng.randrange(len(data))] = rng.randrange(256)
+        await send_in_pieces(client, bytes(data), rng)
+        await read_out(client.stream)
+
+
+async def half_packets(urls: Urls, rng: Random) -> None:
+    async with opened_for_packets(urls, rng) as client:
+        if rng.random() < 0.7:
+            await join_in_packets(client, rng)
+        data = encode(a_packet(client, rng), client.version) + encode(client.hello("bad"), 6)
+        await client.send_bytes(data[: rng.randrange(1, len(data))])
+        if rng.random() < 0.5:
+            reset(client.stream)
+
+
+async def packet_floods_before_connect(urls: Urls, rng: Random) -> None:
+    async with opened_for_packets(urls, rng) as client:
+        connect = encode(Connect(6, 0, uid="bad", token="t" * 32_767, device_id="d" * 32_767), 6)
+        flood = rng.choice((b"\x70" * 2**20, b"\x10" + b"\xff" * 2**20, bytes(2**20), b" " * 2**20, connect * 16))
+        await client.send_bytes(flood)
+        await read_out(client.stream, 0.1)
+
+
+async def giant_packets(urls: Urls, rng: Random) -> None:
+    async with opened_for_packets(urls, rng) as client:
+        if rng.random() < 0.7:
+            await join_in_packets(client, rng)
+        size = rng.choice((b"\x81\x80\x40", b"\xff\xff\xff\x7f", b"\xff\xff\xff\xff\x7f", b"\x80\x80\x40"))
+        await client.send_bytes(bytes((rng.randrange(16, 224),)) + size + bytes(rng.choice((0, 1000, 2**20))))
+        await read_out(client.stream)
+
+
+async def deaf_packet_flood(urls: Urls, rng: Random) -> None:
+    """Much is asked in few bytes, no answer is read."""
+    async with opened_for_packets(urls, rng) as client:
+        await join_in_packets(client, rng)
+        sends = [client.seal(Send(n, "nobody", 1, b"{}", f"{os.getpid()}-{n}")) for n in range(100)]
+        one = b"".join([encode(send, client.version) for send in sends])
+        with trio.move_on_after(1):
+            for _ in range(20):
+                await client.send_bytes(rng.choice((one, b"\x70" * 100_000, one + b"\x70" * 1000)))
+        if rng.random() < 0.5:
+            reset(client.stream)
+
+
 OFFENCES: tuple[Offence, ...] = (
     noise, random_frames, mutated_frames, half_frames, tiny_fragments, floods_before_connect, giant_lengths,
-    byte_by_byte, half_open, broken_tls, malformed_http, random_rpc, deaf_flood,
+    byte_by_byte, half_open, broken_tls, malformed_http, random_rpc, deaf_flood, random_packets, mutated_packets,
+    half_packets, packet_floods_before_connect, giant_packets, deaf_packet_flood,
 )  # fmt: skip

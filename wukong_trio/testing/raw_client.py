@@ -37,8 +37,11 @@ class RawClient:
         """The server's answer to the upgrade."""
         self.pongs: list[bytes] = []
         """Payloads of the pongs received so far."""
+        self.fragmented = 0
+        """How many messages came in more than one frame so far."""
         self._protocol = FrameProtocol(client=True, extensions=[])
-        self._text = ""
+        self._parts: list[Any] = []
+        self._is_fragment = False
         self._messages: deque[str | bytes] = deque()
         self._closed: SocketClosed | None = None
         self._ids = 0
@@ -57,8 +60,8 @@ class RawClient:
         """A binary frame."""
         await self.stream.send_all(self._protocol.send_data(data))
 
-    async def send_fragments(self, *parts: str, final: bool = True) -> None:
-        """A text message in several frames; with `final` False it stays unfinished."""
+    async def send_fragments(self, *parts: str | bytes, final: bool = True) -> None:
+        """A text or binary message in several frames; with `final` False it stays unfinished."""
         for n, part in enumerate(parts, start=1):
             fin = final and n == len(parts)
             await self.stream.send_all(self._protocol.send_data(part, fin=fin))
@@ -86,9 +89,15 @@ class RawClient:
         return msgspec.json.decode(await self.receive_text())
 
     async def receive_text(self) -> str:
-        """The next message as it came; a binary one is an error, because servers send text only."""
+        """The next message as it came; a binary one is an error, because servers answer JSON in text only."""
         message = await self._receive()
         assert isinstance(message, str), "the server sent a binary frame"
+        return message
+
+    async def receive_binary(self) -> bytes:
+        """The same for who speaks the binary protocol: a text message is an error."""
+        message = await self._receive()
+        assert isinstance(message, bytes), "the server sent a text frame"
         return message
 
     async def _receive(self) -> str | bytes:
@@ -118,7 +127,7 @@ class RawClient:
     async def _read(self) -> None:
         if self._closed is not None:
             raise self._closed
-        data = await _receive_some(self.stream)
+        data = await receive_some(self.stream)
         if not data:
             self._closed = SocketClosed(1006)
             raise self._closed
@@ -134,13 +143,14 @@ class RawClient:
                 case Opcode.CLOSE:
                     code, reason = payload
                     self._closed = SocketClosed(int(code), reason or "")
-                case Opcode.TEXT | Opcode.CONTINUATION:
-                    self._text += payload
+                case Opcode.TEXT | Opcode.BINARY:
+                    # A large frame comes in parts, as it arrives; so does a message in several frames.
+                    self._parts.append(payload)
+                    self._is_fragment |= frame.frame_finished and not frame.message_finished
                     if frame.message_finished:
-                        self._messages.append(self._text)
-                        self._text = ""
-                case Opcode.BINARY:
-                    self._messages.append(bytes(payload))
+                        self._messages.append(type(payload)().join(self._parts))
+                        self.fragmented += self._is_fragment
+                        self._parts, self._is_fragment = [], False
 
     # Protocol
 
@@ -212,7 +222,7 @@ async def open_raw_client(
         await stream.send_all(request.encode())
         received = b""
         while b"\r\n\r\n" not in received:
-            data = await _receive_some(stream)
+            data = await receive_some(stream)
             if not data:
                 raise SocketClosed(1006, received.decode(errors="replace"))
             received += data
@@ -224,7 +234,7 @@ async def open_raw_client(
         yield client
 
 
-async def _receive_some(stream: trio.abc.Stream) -> bytes:
+async def receive_some(stream: trio.abc.Stream) -> bytes:
     """The next bytes; none at the end, however it came."""
     try:
         return bytes(await stream.receive_some(65536))

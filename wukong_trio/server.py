@@ -38,7 +38,7 @@ class ServerStatistics(Struct, frozen=True, kw_only=True):
     users: int
     """Distinct uids online now."""
     connections: int
-    """WebSocket handshakes completed."""
+    """Connections of clients that were opened, on WebSockets with their handshake."""
     connections_refused: int
     """Connections closed at once because too many had not authenticated."""
     authenticated: int

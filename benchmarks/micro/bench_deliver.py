@@ -42,9 +42,10 @@ class Receiver:
         self.device_id = f"d{session_id}"
         self.last_at = 0.0
 
-    def deliver(self, delivery: Delivery) -> None:
+    def deliver(self, delivery: Delivery) -> int:
         delivery.frame(FORM)
         self.last_at = time.perf_counter()
+        return 1
 
     def close(self, why: Close, notice: Notice | None = None) -> None:
         raise AssertionError("nobody is sent away here")

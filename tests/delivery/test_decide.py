@@ -109,3 +109,14 @@ async def test_a_ban_during_the_look_up_holds_for_the_batch(number: str) -> None
         messages = decider.decide(batch, await decider.look_up(batch), NOW)
     assert [submission.reason for submission in batch] == [ReasonCode.SEND_BAN] * 2
     assert not messages
+
+
+async def test_a_send_without_a_number_repeats_nothing() -> None:
+    scene = Scene()
+    decider = await scene.started([])
+    for _ in range(2):
+        batch = [send("", b"{}"), send("", b"{}")]
+        await scene.store.append_messages(decider.decide(batch, await decider.look_up(batch), NOW))
+        decider.confirm(batch)
+        assert not any(submission.repeated for submission in batch)
+    assert not scene.store.reads, "and nothing is looked up for it"

@@ -11,7 +11,7 @@ from trio.testing import wait_all_tasks_blocked
 
 from wukong_trio import ChannelKey, DeviceLevel, Message, ReasonCode, SendCommand
 from wukong_trio.delivery import deliver
-from wukong_trio.delivery.deliver import LOOK_UPS_PER_TURN, PUSHES_PER_TURN, Deliverer
+from wukong_trio.delivery.deliver import FEW, HEAVY_BYTES, LOOK_UPS_PER_TURN, PUSHES_PER_TURN, Deliverer
 from wukong_trio.delivery.events import Event, Events, MessageAccepted
 from wukong_trio.delivery.flush import FlushList
 from wukong_trio.delivery.lane import RUN_BYTES, RUN_MESSAGES
@@ -31,6 +31,7 @@ class Member:
     """A session that remembers what it got."""
 
     device_flag, level = 0, DeviceLevel.SLAVE
+    work = 1
 
     def __init__(self, uid: str, *, broken: bool = False, log: list[str] | None = None) -> None:
         self.uid = self.device_id = uid
@@ -40,12 +41,13 @@ class Member:
         self.deliveries = 0
         self.log = log if log is not None else []
 
-    def deliver(self, delivery: Delivery) -> None:
+    def deliver(self, delivery: Delivery) -> int:
         if self.broken:
             raise ZeroDivisionError
         self.deliveries += 1
         self.pushes += delivery.pushes
         self.log += [f"{push.message.channel_id}{push.message.message_seq}" for push in delivery.pushes]
+        return self.work * len(delivery.pushes)
 
     def close(self, why: Close, notice: bytes | None = None) -> None:
         raise AssertionError
@@ -166,6 +168,28 @@ async def test_nobody_waits_for_a_large_channel() -> None:
     first_of_hall, last_of_room = log.index("h1"), len(log) - 1 - log[::-1].index("r1")
     assert first_of_hall < last_of_room
     assert bob.seqs == [1, 2]
+
+
+async def test_receivers_who_are_more_work_come_in_smaller_slices() -> None:
+    scene = Scene()
+    for member in scene.members:
+        member.work = PUSHES_PER_TURN // 8
+    async with counted_turns() as turns, scene.running():
+        await scene.outbox.send(scene.sends(1))
+    assert all(member.seqs == [1] for member in scene.members)
+    assert turns.count >= len(MEMBERS) // 8
+
+
+async def test_large_messages_to_a_few_come_in_slices_too() -> None:
+    scene = Scene()
+    few = frozenset(MEMBERS[:FEW])
+    channel = Channel(ChannelRecord(key=ChannelKey("few", 2), subscribers=few))
+    for size_bytes, is_large in ((HEAVY_BYTES - 1, False), (PUSHES_PER_TURN * HEAVY_BYTES, True)):
+        async with counted_turns() as turns, scene.running():
+            await scene.outbox.send(scene.sends(1, channel=channel, payload=b"x" * size_bytes))
+        assert (turns.count >= FEW) is is_large
+        scene.outbox, scene._inbox = trio.open_memory_channel[list[Errand]](1)
+    assert all(member.seqs == [1, 1] for member in scene.members[:FEW])
 
 
 async def test_nobody_waits_while_it_is_found_out_that_hardly_anybody_of_large_channels_is_online() -> None:

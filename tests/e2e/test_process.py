@@ -83,14 +83,12 @@ async def refused(*options: str, cwd: Path) -> str:
 PORTS = ("--http", "127.0.0.1:0", "--tcp", "127.0.0.1:0", "--ws", "127.0.0.1:0")
 
 
-async def test_a_port_in_use_is_one_line(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("option", "setting"), [("--http", "httpAddr"), ("--tcp", "addr"), ("--ws", "wsAddr")])
+async def test_a_port_in_use_is_one_line(tmp_path: Path, option: str, setting: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         address = f"127.0.0.1:{other.getsockname()[1]}"
-        line = await refused(
-            "--data-dir", "data", "--http", "127.0.0.1:0", "--tcp", "off", "--ws", address, cwd=tmp_path
-        )
-    assert "wsAddr" in line
-    assert address in line
+        line = await refused("--data-dir", "data", *PORTS, option, address, cwd=tmp_path)
+    assert f"{setting} = '{address}'" in line
     assert "in use" in line
 
 

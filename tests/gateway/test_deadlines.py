@@ -4,7 +4,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from wukong_trio.gateway.deadlines import RESOLUTION_S, DeadlineTable
+from wukong_trio.gateway.deadlines import CALLS_PER_TURN, RESOLUTION_S, DeadlineTable
 
 
 class Watched:
@@ -60,3 +60,28 @@ async def test_a_forgotten_session_is_not_called(autojump_clock: MockClock, tabl
     await trio.sleep(5)
     assert watched.calls == []
     assert len(other.calls) == 1
+
+
+async def test_many_sessions_give_others_turns_and_may_end_meanwhile(
+    autojump_clock: MockClock, table: DeadlineTable
+) -> None:
+    begun = trio.Event()
+
+    class First(Watched):
+        def check_deadlines(self, now: float) -> float | None:
+            begun.set()
+            return super().check_deadlines(now)
+
+    due = trio.current_time() + 1
+    many = [First() for _ in range(4 * CALLS_PER_TURN)]
+    for watched in many:
+        table.watch(watched, due)
+    await begun.wait()
+    waiting = [watched for watched in many if not watched.calls]
+    # Who runs first of those who are ready is left to chance.
+    assert len(waiting) >= 2 * CALLS_PER_TURN
+    table.forget(waiting[0])
+    await trio.sleep(5)
+    assert not waiting[0].calls
+    assert all(len(watched.calls) == 1 for watched in many if watched is not waiting[0])
+    assert not table._slots

@@ -9,8 +9,10 @@ from parts import CONNECT, UPGRADE, Scene, frame, send_frame
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from wukong_trio import ReasonCode, SendCommand
+from wukong_trio.gateway.deadlines import RESOLUTION_S
 from wukong_trio.gateway.native_socket import SocketTransport
 from wukong_trio.gateway.reader import SharedReader
+from wukong_trio.gateway.session import REPEAT_AT_ONCE
 from wukong_trio.testing import open_raw_client, open_test_server
 
 ENGINES = ["native", "reference"]
@@ -164,6 +166,24 @@ async def test_a_machine_that_slept_lets_a_stream_take_what_waits(
     nursery.cancel_scope.cancel()
 
 
+async def test_many_repetitions_are_written_a_few_at_a_time(autojump_clock: MockClock, nursery: trio.Nursery) -> None:
+    scene = Scene(nursery, message_retry={"interval_s": 5})
+    bob = await scene.upgraded()
+    await bob.sdk_connect("bob")
+    count = REPEAT_AT_ONCE + 1
+    for n in range(1, count + 1):
+        await scene.router.send(SendCommand(from_uid="ann", channel_id="bob", channel_type=1, payload=b"x"))
+        assert (await bob.receive())["params"]["messageSeq"] == n
+    moments = []
+    for n in range(1, count + 1):
+        params = (await bob.receive())["params"]
+        assert (params["messageSeq"], params["header"]["dup"]) == (n, True)
+        moments.append(trio.current_time())
+    assert len(set(moments[:-1])) == 1
+    assert moments[-2] < moments[-1] <= moments[-2] + 2 * RESOLUTION_S
+    nursery.cancel_scope.cancel()
+
+
 async def test_unacknowledged_pushes_hold_the_messages_and_no_more_than_so_many_bytes(
     autojump_clock: MockClock, nursery: trio.Nursery
 ) -> None:
@@ -177,7 +197,7 @@ async def test_unacknowledged_pushes_hold_the_messages_and_no_more_than_so_many_
         assert (await bob.receive())["params"]["messageSeq"] == n
     [session] = scene.registry.sessions_of("bob")
     pushes = session._retries._fresh.values()  # type: ignore[attr-defined]
-    assert all(not push.frames for push in pushes)
+    assert all(not push.made for push in pushes)
     assert [(await bob.receive())["params"]["messageSeq"] for _ in range(3)] == [3, 4, 5]
     await bob.expect_quiet(1)
     nursery.cancel_scope.cancel()

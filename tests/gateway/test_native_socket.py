@@ -10,6 +10,8 @@ import trio
 from parts import CONNECT, UPGRADE, Scene, frame, send_frame
 from trio.testing import MockClock, wait_all_tasks_blocked
 
+from wukong_trio import ReasonCode
+from wukong_trio.delivery.registry import Notice
 from wukong_trio.gateway.native_socket import SocketTransport
 from wukong_trio.gateway.reader import SharedReader
 from wukong_trio.gateway.session import Session
@@ -250,12 +252,13 @@ async def test_only_one_writes_what_waits_at_the_end(autojump_clock: MockClock, 
     for _ in range(4):
         pair.offer(1)
     [session] = pair.registry.sessions_of("slow")
-    session.close(CLOSE_BYE, FRAME)
+    session.close(CLOSE_BYE, Notice(ReasonCode.CONNECT_KICK, "enough"))
     await wait_all_tasks_blocked()
     await pair.read(2)
     # The notice was one frame more than may wait, and now somebody else's turn is over.
     pair.gateway.flushes.flush()
-    await pair.read(count + 1 - 2)
+    await pair.read(count - 2)
+    assert (await pair.client.receive())["params"] == {"reasonCode": 12, "reason": "enough"}
     assert (await pair.client.wait_closed()).code == 1000
     nursery.cancel_scope.cancel()
 

@@ -21,6 +21,9 @@ from wukong_trio.protocol.nesting import too_deep
 from wukong_trio.protocol.payload import PayloadError, is_json_object, read_payload
 from wukong_trio.protocol.requests import Invalid, decode, decode_first
 from wukong_trio.protocol.websocket import FRAGMENT_BYTES, FrameReader
+from wukong_trio.protocol.wkproto import Event, Packet, Recvack, Send, encode
+from wukong_trio.protocol.wkproto_keys import CiphertextError, SessionKeys
+from wukong_trio.protocol.wkproto_reader import PacketReader
 
 GROWTH = 8
 MOST_GROWTH = 16
@@ -310,3 +313,66 @@ def test_reading_a_head(head: str, chunk_bytes: int) -> None:
 
     # A header of four bytes takes about as long as a call.
     check(read, HEADS[head], 1500, calls_per_byte=1 / min(chunk_bytes, 4))
+
+
+# The binary protocol
+
+SESSION_KEYS = SessionKeys(b"d3514bfacef9c97a", b"abcdEFGH12345678")
+
+
+def many(packet: Packet) -> Callable[[int], bytes]:
+    return repeated(encode(packet, 6))
+
+
+BINARY_STREAMS: dict[str, Callable[[int], bytes]] = {
+    "pings": repeated(b"\x70"),
+    "acknowledgements": many(Recvack(1, 2)),
+    "small sends": many(Send(1, "g", 2, b"")),
+    "empty events": many(Event("", "", 0, b"")),
+    "lengths of four bytes": repeated(b"\x60\x90\x80\x80\x00" + bytes(16)),
+    "one send": lambda size: encode(Send(1, "g", 2, bytes(size)), 6),
+    "long ids": many(Send(1, "é" * 500, 2, b"")),
+    "a packet that does not end": lambda size: b"\x30\x80\x80\x40" + bytes(size),
+    "a string that is too long": lambda size: b"\x30\xff\xff\x3f" + b"\xff" * size,
+}
+
+
+def read_packets(data: bytes, chunk_bytes: int, most: int) -> None:
+    reader = PacketReader()
+    for start in range(0, len(data), chunk_bytes):
+        reader.receive(data[start : start + chunk_bytes], most=most)
+        while reader.unserved:
+            reader.receive(b"", most=most)
+
+
+@pytest.mark.parametrize(
+    ("chunk_bytes", "most", "size"),
+    [(2**20, 128, 30_000), (2**20, 1, 20_000), (1000, 128, 8000), (7, 1, 2000), (1, 128, 2000)],
+)
+@pytest.mark.parametrize("stream", BINARY_STREAMS)
+def test_reading_packets(stream: str, chunk_bytes: int, most: int, size: int) -> None:
+    # A packet of one byte takes about as long as a call.
+    check(lambda data: read_packets(data, chunk_bytes, most), BINARY_STREAMS[stream], size, calls_per_byte=1)
+
+
+def test_reading_a_large_packet_in_small_pieces() -> None:
+    check(lambda data: read_packets(data, 100, 128), BINARY_STREAMS["one send"], 100_000, calls_per_byte=1 / 100)
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda size: SESSION_KEYS.encrypt(bytes(size * 3 // 4)),
+        filled(b"", b"AaWBaCd7viNNSvoCeqj8JQ==", b""),
+        filled(b"", b"\r\n", b"AaWBaCd7viNNSvoCeqj8JQ=="),
+        filled(b"AaWBaCd7viNNSvoCeqj8JQ==", b"\n", b""),
+        filled(b"", b"=", b""),
+        filled(b"", b"A", b""),
+    ],
+)
+def test_decrypting(build: Callable[[int], bytes]) -> None:
+    def decrypt(text: bytes) -> None:
+        with suppress(CiphertextError):
+            SESSION_KEYS.decrypt(text)
+
+    check(decrypt, build, MESSAGE_BYTES)

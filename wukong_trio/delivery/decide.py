@@ -90,7 +90,7 @@ class Decider:
         unlearned: list[tuple[int, int]] = []
         for submission in submissions:
             route = submission.route
-            if route is None:
+            if route is None or not submission.command.client_msg_no:
                 continue
             number = number_mark(route.sender_mark, submission.command.client_msg_no)
             submission.mark = mark = send_mark(number, submission.command.payload)
@@ -139,7 +139,7 @@ class Decider:
             if submission.command.flags & NO_PERSIST:
                 submission.message = self._message(submission, 0, timestamp)
                 continue
-            if not submission.trusted:
+            if submission.mark and not submission.trusted:
                 original = pending.get(submission.mark) or originals.get(self._marks.find(submission.mark))
                 if original is not None and _repeats(submission, original):
                     submission.message = original
@@ -183,7 +183,7 @@ class Decider:
         """What was accepted is stored: repetitions of it will be recognised from now on."""
         for submission in submissions:
             message = submission.message
-            if message is not None and message.message_seq and not submission.repeated:
+            if message is not None and message.message_seq and submission.mark and not submission.repeated:
                 self._marks.add(submission.mark, message.message_id)
 
     def forget(self, submissions: Iterable[Submission]) -> None:

@@ -24,9 +24,10 @@ from .submission import Errand, Submission
 log = getLogger(__name__)
 
 PUSHES_PER_TURN: Final = 256
-"""Pushes to small channels before other tasks get a turn, and receivers of one slice of a large one."""
-RECEIVERS_OF_A_RUN: Final = 64
-"""Receivers of a slice when several messages go to each."""
+"""Pushes to small channels before other tasks get a turn, and to a slice of a large one. Those that are work count as
+several."""
+WORK_OF_A_RUN: Final = 4
+"""As how many pushes the messages count that go to one receiver together."""
 LOOK_UPS_PER_TURN: Final = 16 * 1024
 """Members, or users online, that are gone through to find who is both, before other tasks get a turn."""
 FEW: Final = 32
@@ -84,7 +85,7 @@ class Deliverer:
             How many errands are done.
         """
         self._now = trio.current_time()
-        done, pushed = len(batch), 0
+        done, work = len(batch), 0
         for errand in batch:
             try:
                 errand.finish()
@@ -93,13 +94,13 @@ class Deliverer:
                     if uids is None:
                         done -= 1
                     else:
-                        pushed += self._push(errand, uids)
+                        work += self._push(errand, uids)
                         if self._events is not None:
                             self._tell(errand)
             except Exception:
                 log.exception("one message was not delivered to everybody")
-            if pushed >= PUSHES_PER_TURN or self._looked_up >= LOOK_UPS_PER_TURN:
-                pushed = 0
+            if work >= PUSHES_PER_TURN or self._looked_up >= LOOK_UPS_PER_TURN:
+                work = 0
                 await self._give_way()
         self._flushes.flush()
         return done
@@ -126,15 +127,16 @@ class Deliverer:
         assert submission.route is not None
         channel = submission.route.channel
         lane = self._lanes.get(channel.key) if self._lanes else None
+        assert submission.message is not None
         if lane is None:
-            if len(channel.members) <= FEW:
+            weight = _weight(len(submission.message.payload))
+            if len(channel.members) * weight <= FEW:
                 return channel.members
             uids = self._online(channel)
-            if len(uids) <= PUSHES_PER_TURN:
+            if len(uids) * weight <= PUSHES_PER_TURN:
                 return uids
             lane = self._lanes[channel.key] = Lane()
             self._turns.append((channel.key, lane))
-        assert submission.message is not None
         lane.add(submission)
         self._waiting_messages += 1
         self._waiting_bytes += len(submission.message.payload)
@@ -145,25 +147,22 @@ class Deliverer:
         return self._registry.online(channel.members)
 
     def _push(self, submission: Submission, uids: Iterable[str]) -> int:
-        """Pushes to all sessions of some users but the sending one; returns how much work that was, in small pushes."""
+        """Pushes to all sessions of some users but the sending one; returns how much work that was."""
         message, route, sender = submission.message, submission.route, submission.sender
         assert message is not None
         assert route is not None
         theirs = Push(message, route.shown_to_others, self._now)
-        pushed = 0
+        pushed = work = 0
         for uid in uids:
             for session in self._registry.sessions_of(uid):
                 if session is sender:
                     continue
-                if uid == message.from_uid:
-                    session.deliver(self._own(submission))
-                else:
-                    session.deliver(theirs)
+                work += session.deliver(self._own(submission) if uid == message.from_uid else theirs)
                 pushed += 1
         theirs.made.clear()
         self.statistics.delivered += pushed
         size_bytes = len(message.payload)
-        return pushed if size_bytes < HEAVY_BYTES else pushed * _weight(size_bytes)
+        return work if size_bytes < HEAVY_BYTES else work * _weight(size_bytes)
 
     def _own(self, submission: Submission) -> Push:
         """A message as its sender sees it on his other devices."""
@@ -180,11 +179,7 @@ class Deliverer:
         """Serves one slice; returns how many messages everybody has got with it."""
         if not lane.uids:
             lane.begin(self._online, self._now)
-        size = RECEIVERS_OF_A_RUN if len(lane.pushes) > 1 else PUSHES_PER_TURN
-        size = max(size // _weight(lane.run_bytes), 1)
-        uids = lane.uids[-size:]
-        del lane.uids[-size:]
-        self._push_run(lane, uids)
+        self._push_run(lane, max(PUSHES_PER_TURN // _weight(lane.run_bytes), 1))
         if lane.uids:
             self._turns.append((key, lane))
             return 0
@@ -199,16 +194,24 @@ class Deliverer:
             del self._lanes[key]
         return len(run)
 
-    def _push_run(self, lane: Lane, uids: list[str]) -> None:
-        sessions_of, senders, delivery = self._registry.sessions_of, lane.senders, lane.delivery
+    def _push_run(self, lane: Lane, work: int) -> None:
+        """Pushes the run to the next receivers.
+
+        Args:
+            work: what the slice is for; it ends with the receiver who uses it up.
+        """
+        sessions_of, senders, delivery, uids = self._registry.sessions_of, lane.senders, lane.delivery, lane.uids
         pushed, messages = 0, len(lane.pushes)
-        for uid in uids:
+        share = 1 if messages == 1 else WORK_OF_A_RUN
+        while uids and work > 0:
+            uid = uids.pop()
             for session in sessions_of(uid):
                 try:
                     if uid in senders:
                         pushed += self._push_to_sender(lane, session)
+                        work -= messages
                     else:
-                        session.deliver(delivery)
+                        work -= session.deliver(delivery) * share
                         pushed += messages
                 except Exception:
                     log.exception("one message was not delivered to everybody")

@@ -36,8 +36,12 @@ class Receiver(Protocol):
 
     @property
     def level(self) -> DeviceLevel: ...
-    def deliver(self, delivery: Delivery) -> None:
-        """Takes a push, or several, for writing; never waits."""
+    def deliver(self, delivery: Delivery) -> int:
+        """Takes a push, or several, for writing; never waits.
+
+        Returns:
+            How much work that was: 1 if the bytes were there, because others have got the same.
+        """
 
     def close(self, why: Close, notice: Notice | None = None) -> None:
         """Ends the session after what waits was written, the notice last."""

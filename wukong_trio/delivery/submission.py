@@ -36,7 +36,7 @@ class Submission(Errand, eq=False, gc=False):
     route: Route | None = None
     """Found before it is decided."""
     mark: int = 0
-    """By which its repetition would be recognised."""
+    """By which its repetition would be recognised; 0 if it has no number and so cannot be repeated."""
     message: Message | None = None
     """Set once it is accepted; for a repetition, the original."""
     repeated: bool = False

@@ -10,6 +10,8 @@ import trio
 log = getLogger(__name__)
 
 RESOLUTION_S: Final = 0.1
+CALLS_PER_TURN: Final = 64
+"""Sessions that are asked before other tasks get a turn."""
 
 
 class Watched(Protocol):
@@ -64,11 +66,21 @@ class DeadlineTable:
             with trio.move_on_at(wake_at) as sleep:
                 await self._changed.wait()
             # A clock may read a hair less than the deadline that has just passed.
-            self._call_due(max(trio.current_time(), wake_at if sleep.cancelled_caught else 0.0))
+            await self._call_due(max(trio.current_time(), wake_at if sleep.cancelled_caught else 0.0))
 
-    def _call_due(self, now: float) -> None:
+    async def _call_due(self, now: float) -> None:
+        called = 0
         while self._times and self._times[0] * RESOLUTION_S <= now:
-            for session in self._slots.pop(heappop(self._times)):
+            # It stays in the table until it is empty: sessions may end meanwhile.
+            slot = heappop(self._times)
+            waiting = self._slots[slot]
+            while waiting:
+                called += 1
+                if called % CALLS_PER_TURN == 0:
+                    await trio.lowlevel.checkpoint()
+                    if not waiting:
+                        break
+                session = waiting.pop()
                 session.slot = None
                 try:
                     due = session.check_deadlines(now)
@@ -78,3 +90,4 @@ class DeadlineTable:
                     continue
                 if due is not None:
                     self.watch(session, due)
+            del self._slots[slot]

@@ -25,7 +25,7 @@ class GatewayStatistics(Struct):
     """Counters since the start."""
 
     connections: int = 0
-    """WebSocket handshakes that were completed."""
+    """That were opened, on WebSockets with their handshake."""
     authenticated: int = 0
 
 

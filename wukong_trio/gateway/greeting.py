@@ -14,10 +14,12 @@ import trio
 from ..errors import StoreError
 from ..model import DeviceLevel, ReasonCode
 from ..protocol.codes import CLOSE_AUTH_FAILED, CLOSE_AUTH_TIMEOUT, CLOSE_PROTOCOL_ERROR, CLOSE_TOO_BIG
+from ..protocol.proxy import ProxyHeaderError
 from ..services.auth import ConnectInfo
 from .framing import Wire
 from .gateway import Gateway
 from .jsonrpc import JsonRpcOpening
+from .proxied import ProxyHeader
 from .session import Session
 from .speech import Opening
 from .transport import FRAME_COST_BYTES, Allowance, DisconnectedError, Transport
@@ -91,6 +93,8 @@ class Greeting:
         return None if self._opening is None else self._opening.info
 
     async def _shake_hands(self) -> None:
+        if self._transport.proxy_header is not None:
+            await self._learn_address(self._transport.proxy_header)
         try:
             self._target = await self._transport.open()
         except DisconnectedError as refused:
@@ -100,6 +104,20 @@ class Greeting:
         self._gateway.statistics.connections += 1
         self.stage = Stage.CONNECT
 
+    async def _learn_address(self, header: ProxyHeader) -> None:
+        """Finds out whose connection this is that a proxy has opened."""
+        transport, newcomers = self._transport, self._gateway.newcomers
+        try:
+            address = await header.read()
+        except ProxyHeaderError as error:
+            raise DisconnectedError(f"closed, {error}", violation=True) from None
+        transport.proxy_header = None
+        if address is not None:
+            newcomers.discard(transport)
+            transport.remote_address = f"{address[0]}:{address[1]}"
+            if not newcomers.admit(transport):
+                raise DisconnectedError("closed, too many connections have not authenticated", violation=True)
+
     def _was_asleep(self, deadline: float) -> bool:
         """Whether time is up only because this process did not run, though the client has done its part."""
         late = trio.current_time() - deadline > LATE_S
@@ -108,7 +126,10 @@ class Greeting:
     def _time_is_up(self) -> None:
         if self._transport.closing is None:
             if self.stage is Stage.HANDSHAKE:
-                awaited = "TLS or PROXY header" if self._transport.bare else "WebSocket handshake"
+                if self._transport.proxy_header is not None:
+                    awaited = "PROXY protocol header"
+                else:
+                    awaited = "TLS handshake" if self._transport.bare else "WebSocket handshake"
                 raise DisconnectedError(f"closed, no {awaited}: not in time", violation=True)
             self._transport.close(CLOSE_AUTH_TIMEOUT)
 

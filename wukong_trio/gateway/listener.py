@@ -10,12 +10,14 @@ from typing import Any, NamedTuple, TypeAlias
 import trio
 
 from ..config import Config
+from ..hosts import is_from, parse_networks
 from ..net import GATEWAY_SPARE, accept_connections
 from ..supervision import supervise
 from .connection import run_connection
 from .gateway import Gateway
 from .native_socket import SocketTransport, TlsTransport
 from .native_stream import serve_stream
+from .proxied import ProxyHeader
 from .reader import SharedReader
 from .tls_socket import TlsSocket
 from .trio_websocket_engine import serve_trio_websocket
@@ -44,6 +46,8 @@ class Acceptor:
         self._by_shared_reader = hasattr(select, "epoll")
         self._doors = doors
         self._context = context
+        self._proxies = parse_networks(config.proxies)
+        """Whose connections begin with a header that says whose they are."""
         self._accepting = trio.CancelScope()
         self.done = trio.Event()
         """Accepting has stopped and the last connection is closed."""
@@ -98,6 +102,8 @@ class Acceptor:
                 if context is not None
                 else SocketTransport(gateway, shared, sock, peer, bare=bare)
             )
+            if self._proxies and is_from(self._proxies, address[0]):
+                transport.proxy_header = ProxyHeader(sock)
             # One name for all: Trio would make a new text for each task.
             connections.start_soon(run_connection, gateway, transport, name="connection")
 
@@ -110,17 +116,21 @@ class Acceptor:
             stream: trio.abc.Stream = trio.SocketStream(trio.socket.from_stdlib_socket(sock))
             if context is not None:
                 stream = trio.SSLStream(stream, context, server_side=True, https_compatible=True)
-            connections.start_soon(partial(self._serve_stream, stream, f"{address[0]}:{address[1]}", bare=bare))
+            proxied = self._proxies and is_from(self._proxies, address[0])
+            header = ProxyHeader(sock) if proxied else None
+            connections.start_soon(self._serve_stream, stream, f"{address[0]}:{address[1]}", header, bare)
 
         return take
 
-    async def _serve_stream(self, stream: trio.abc.Stream, peer: str, *, bare: bool) -> None:
+    async def _serve_stream(
+        self, stream: trio.abc.Stream, peer: str, proxy_header: ProxyHeader | None, bare: bool
+    ) -> None:
         try:
             # The reference engine is there for WebSocket only.
             if self._reference and not bare:
-                await serve_trio_websocket(self._gateway, stream, peer)
+                await serve_trio_websocket(self._gateway, stream, peer, proxy_header)
             else:
-                await serve_stream(self._gateway, stream, peer, bare=bare)
+                await serve_stream(self._gateway, stream, peer, proxy_header, bare=bare)
         finally:
             await trio.aclose_forcefully(stream)
 

@@ -6,6 +6,7 @@ from .connection import errors_end_here, run_connection
 from .gateway import Gateway
 from .native import NativeTransport
 from .pipes import Pipe, StreamPipe
+from .proxied import ProxyHeader
 from .transport import DisconnectedError, Served
 from .writer import Writer
 
@@ -69,9 +70,17 @@ class StreamTransport(NativeTransport):
         await self.writer.written()
 
 
-async def serve_stream(gateway: Gateway, stream: trio.abc.Stream, remote_address: str, *, bare: bool = False) -> None:
+async def serve_stream(
+    gateway: Gateway,
+    stream: trio.abc.Stream,
+    remote_address: str,
+    proxy_header: ProxyHeader | None = None,
+    *,
+    bare: bool = False,
+) -> None:
     """Serves a client on a connected stream; returns when the stream is closed."""
     transport = StreamTransport(gateway, stream, remote_address, bare=bare)
+    transport.proxy_header = proxy_header
     with errors_end_here(remote_address):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(transport.write)

@@ -8,6 +8,7 @@ everything that could be answered at once queues up behind it.
 from collections import deque
 from enum import Enum, auto
 from functools import partial
+from itertools import islice
 
 import trio
 
@@ -25,6 +26,10 @@ from .speech import ClientSend, Speech
 from .transport import Transport
 
 ERROR_WINDOW_S = 60.0
+REPEAT_AT_ONCE = 64
+"""So many repetitions, before others get a turn."""
+WORK_OF_AN_ENCODING = 4
+"""As how many pushes one counts that nobody can share."""
 PATIENCE_S = 2.0
 """How long repetitions wait for acknowledgements that have arrived and were not read yet."""
 
@@ -200,27 +205,39 @@ class Session:
         if self.state is _LEAVING and not self.in_flight:
             self._close_as_wished()
 
-    def deliver(self, delivery: Delivery) -> None:
-        """Takes pushes for writing; stored messages are repeated until the client acknowledges them."""
+    def deliver(self, delivery: Delivery) -> int:
+        """Takes pushes for writing; stored messages are repeated until the client acknowledges them.
+
+        Returns:
+            How much work that was: 1 if the bytes were there, because others have got the same.
+        """
         if self.state is not _OPEN:
-            return
+            return 1
         forms = self.forms
-        form = forms[0]
+        form, work = forms[0], 1
         if form.shared and form.joinable and len(forms) == 1:
             self._transport.put(delivery.frame(form))
         else:
-            self._write_one_by_one(delivery)
+            work = self._write_one_by_one(delivery)
         if self._retry_wanted:
             if self._retries is None:
                 self._retries = RetryQueue(self._gateway.config.message_retry)
             due = self._retries.add(delivery)
             if due is not None:
                 self._gateway.deadlines.watch(self, due)
+        return work
 
-    def _write_one_by_one(self, delivery: Delivery) -> None:
+    def _write_one_by_one(self, delivery: Delivery) -> int:
+        work = 0
         for push in delivery.pushes:
             for form in self.forms:
-                self._transport.put(push.frame(form) if form.shared else form.encode(push))
+                if form.shared:
+                    self._transport.put(push.frame(form))
+                    work += 1
+                else:
+                    self._transport.put(form.encode(push))
+                    work += WORK_OF_AN_ENCODING
+        return work
 
     # The end
 
@@ -290,8 +307,9 @@ class Session:
             return due
         if now < due + PATIENCE_S and self._transport.has_unread():
             return now + RESOLUTION_S
-        for push in retries.pop_due(now):
+        for push in islice(retries.pop_due(now), REPEAT_AT_ONCE):
             for form in self.forms:
                 self._transport.put(form.encode(push, dup=True))
         self._transport.flush()
-        return retries.next_due()
+        left = retries.next_due()
+        return None if left is None else max(left, now)

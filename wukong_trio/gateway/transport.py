@@ -12,6 +12,7 @@ from ..protocol.codes import CLOSE_SLOW_CONSUMER, Close
 from .framing import Wire
 from .gateway import Gateway
 from .outbox import Outbox
+from .proxied import ProxyHeader
 from .writer import Writer
 
 CHANCE_S: Final = 0.1
@@ -71,7 +72,7 @@ class Transport(ABC):
 
     __slots__ = (
         *("_flushes", "_frame", "_gateway", "_outbox", "_session", "_touched", "_waiting"),
-        *("closing", "last_inbound", "limits", "remote_address", "resume_at"),
+        *("closing", "last_inbound", "limits", "proxy_header", "remote_address", "resume_at"),
     )
 
     bare = False
@@ -83,6 +84,8 @@ class Transport(ABC):
         self.resume_at = self.limits.sends_in_flight // 2
         """How few sends must be under way before `resume` is called."""
         self.remote_address = remote_address
+        self.proxy_header: ProxyHeader | None = None
+        """Comes first, and says whose connection it is."""
         self.last_inbound = trio.current_time()
         """When the client last sent anything, Trio's clock."""
         self.closing: Close | None = None

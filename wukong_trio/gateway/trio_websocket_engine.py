@@ -15,6 +15,7 @@ from .gateway import Gateway
 from .handshake import HandshakeReader, RefusedUpgrade, Upgrade
 from .outbox import Chunk
 from .pipes import RECEIVE_BYTES, StreamPipe, stream_has_unread
+from .proxied import ProxyHeader
 from .transport import Allowance, DisconnectedError, Served, Transport
 from .writer import Writer
 
@@ -207,11 +208,14 @@ class TrioWebSocketTransport(Transport):
             await trio.aclose_forcefully(self._raw_stream)
 
 
-async def serve_trio_websocket(gateway: Gateway, stream: trio.abc.Stream, remote_address: str) -> None:
+async def serve_trio_websocket(
+    gateway: Gateway, stream: trio.abc.Stream, remote_address: str, proxy_header: ProxyHeader | None = None
+) -> None:
     """Serves a client on a connected stream; returns when the stream is closed."""
     with errors_end_here(remote_address):
         async with trio.open_nursery() as nursery:
             transport = TrioWebSocketTransport(gateway, nursery, stream, remote_address)
+            transport.proxy_header = proxy_header
             nursery.start_soon(transport.write)
             await run_connection(gateway, transport)
             nursery.cancel_scope.cancel()

@@ -75,7 +75,6 @@ class Close(Struct, frozen=True):
 CLOSE_BYE = Close(1000, "bye")
 CLOSE_SHUTDOWN = Close(1001, "server shutdown")
 CLOSE_PROTOCOL_ERROR = Close(1002, "protocol error")
-CLOSE_UNSUPPORTED = Close(1003, "unsupported data")
 CLOSE_TOO_MANY_ERRORS = Close(1008, "too many errors")
 CLOSE_TOO_BIG = Close(1009, "message too big")
 CLOSE_INTERNAL_ERROR = Close(1011, "internal error")

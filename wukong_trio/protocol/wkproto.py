@@ -211,20 +211,24 @@ PING: Final = Ping()
 PONG: Final = Pong()
 
 _pack_u16 = Packing(">H").pack
+_pack_i64 = Packing(">q").pack
+_pack_u64 = Packing(">Q").pack
+_pack_connack = Packing(">qB").pack
+_pack_send_head = Packing(">BI").pack
 _pack_ack = Packing(">BBqIIB").pack
 _pack_ack6 = Packing(">BBqIQB").pack
 _pack_ack_no = Packing(">qIIBH").pack
 _pack_ack6_no = Packing(">qIQBH").pack
 _pack_recvack = Packing(">BBqI").pack
 _pack_recvack6 = Packing(">BBqQ").pack
-_pack_head1 = Packing(">BB").pack
-_pack_head2 = Packing(">BBB").pack
-_pack_head3 = Packing(">BBBB").pack
+_pack_u8x2 = Packing(">BB").pack
+_pack_u8x3 = Packing(">BBB").pack
+_pack_u8x4 = Packing(">BBBB").pack
 _pack_tail = Packing(">qIi").pack
 _pack_tail6 = Packing(">qQi").pack
 
 
-def has_stream_fields(setting: int, version: int) -> bool:
+def _has_stream_fields(setting: int, version: int) -> bool:
     """Whether SEND and RECV carry the fields of streams."""
     return setting & SETTING_STREAM != 0 and 2 <= version <= 4
 
@@ -232,20 +236,32 @@ def has_stream_fields(setting: int, version: int) -> bool:
 def _head(first: int, size_bytes: int) -> bytes:
     """First byte and remaining length."""
     if size_bytes < 128:
-        return _pack_head1(first, size_bytes)
+        return _pack_u8x2(first, size_bytes)
     if size_bytes < 16_384:
-        return _pack_head2(first, size_bytes & 127 | 128, size_bytes >> 7)
+        return _pack_u8x3(first, size_bytes & 127 | 128, size_bytes >> 7)
     if size_bytes > MAX_PACKET_BYTES:
         raise PacketError(f"a packet has {size_bytes:,} bytes; {MAX_PACKET_BYTES:,} are allowed", CLOSE_TOO_BIG)
-    return _pack_head3(first, size_bytes & 127 | 128, size_bytes >> 7 & 127 | 128, size_bytes >> 14)
+    return _pack_u8x4(first, size_bytes & 127 | 128, size_bytes >> 7 & 127 | 128, size_bytes >> 14)
+
+
+def _first(packet_type: int, flags: int) -> int:
+    """The first byte."""
+    if not 0 <= flags <= 15:
+        raise PacketError(f"flags are four bits, not {flags}")
+    return packet_type << 4 | flags
 
 
 def _string(text: str) -> bytes:
     """A string with its length."""
     raw = text.encode()
-    if len(raw) > MAX_STRING_BYTES:
-        raise PacketError(f"a string has {len(raw):,} bytes; {MAX_STRING_BYTES:,} are allowed")
-    return _pack_u16(len(raw)) + raw
+    size = len(raw)
+    if size > MAX_STRING_BYTES:
+        raise _long_string(size)
+    return _pack_u16(size) + raw
+
+
+def _long_string(size_bytes: int) -> PacketError:
+    return PacketError(f"a string has {size_bytes:,} bytes; {MAX_STRING_BYTES:,} are allowed")
 
 
 def _unwritable(error: Exception) -> PacketError:
@@ -269,7 +285,7 @@ def encode_sendack(
         raw = client_msg_no.encode()
         size = len(raw)
         if size > MAX_STRING_BYTES:
-            _string(client_msg_no)
+            raise _long_string(size)
         if version < 6:
             return _head(0x40, 19 + size) + _pack_ack_no(message_id, client_seq, message_seq, reason_code, size) + raw
         return _head(0x40, 23 + size) + _pack_ack6_no(message_id, client_seq, message_seq, reason_code, size) + raw
@@ -285,8 +301,8 @@ def encode_recvack(message_id: int, message_seq: int, flags: int, version: int) 
     """
     try:
         if version < 6:
-            return _pack_recvack(0x60 | flags, 12, message_id, message_seq)
-        return _pack_recvack6(0x60 | flags, 16, message_id, message_seq)
+            return _pack_recvack(_first(6, flags), 12, message_id, message_seq)
+        return _pack_recvack6(_first(6, flags), 16, message_id, message_seq)
     except PackingError as error:
         raise _unwritable(error) from error
 
@@ -332,13 +348,13 @@ def recv_parts(
         if version >= 3:
             fields.append(expire.to_bytes(4, "big"))
         fields.append(_string(client_msg_no))
-        if has_stream_fields(setting, version):
+        if _has_stream_fields(setting, version):
             fields += (bytes((stream_flag,)), _string(stream_no), stream_id.to_bytes(8, "big"))
         fields.append((_pack_tail if version < 6 else _pack_tail6)(message_id, message_seq, timestamp))
         if setting & SETTING_TOPIC:
             fields.append(_string(topic))
         signed = f"{message_id}{message_seq}{client_msg_no}{timestamp}{from_uid}{channel_id}{channel_type}"
-        return RecvParts(0x50 | flags, bytes((setting,)), b"".join(fields), signed.encode())
+        return RecvParts(_first(5, flags), bytes((setting,)), b"".join(fields), signed.encode())
     except (PackingError, OverflowError, ValueError) as error:
         raise _unwritable(error) from error
 
@@ -375,17 +391,10 @@ def _packet(first: int, *fields: bytes) -> bytes:
     return _head(first, len(body)) + body
 
 
-_pack_two_u8 = Packing(">BB").pack
-_pack_i64 = Packing(">q").pack
-_pack_u64 = Packing(">Q").pack
-_pack_send_head = Packing(">BI").pack
-_pack_connack = Packing(">qB").pack
-
-
 def _encode_connect(packet: Connect, version: int) -> bytes:
     return _packet(
         0x10,
-        _pack_two_u8(packet.version, packet.device_flag),
+        _pack_u8x2(packet.version, packet.device_flag),
         _string(packet.device_id),
         _string(packet.uid),
         _string(packet.token),
@@ -409,10 +418,10 @@ def _encode_connack(packet: Connack, version: int) -> bytes:
 def _encode_send(packet: Send, version: int) -> bytes:
     setting = packet.setting
     return _packet(
-        0x30 | packet.flags,
+        _first(3, packet.flags),
         _pack_send_head(setting, packet.client_seq),
         _string(packet.client_msg_no),
-        _string(packet.stream_no) if has_stream_fields(setting, version) else b"",
+        _string(packet.stream_no) if _has_stream_fields(setting, version) else b"",
         _string(packet.channel_id),
         bytes((packet.channel_type,)),
         packet.expire.to_bytes(4, "big") if version >= 3 else b"",
@@ -468,7 +477,7 @@ def _encode_sub(packet: Sub, version: int) -> bytes:
         bytes((packet.setting,)),
         _string(packet.sub_no),
         _string(packet.channel_id),
-        _pack_two_u8(packet.channel_type, packet.action),
+        _pack_u8x2(packet.channel_type, packet.action),
         _string(packet.param),
     )
 

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers.modes import CBC
 
 BLOCK_BYTES: Final = 16
-PUBLIC_KEY_BYTES: Final = 32
 _SALT_ALPHABET: Final = ascii_letters + digits
 _PADDINGS: Final = tuple(bytes((size,)) * size for size in range(BLOCK_BYTES + 1))
 
@@ -173,15 +172,13 @@ def derive(private_key: "X25519PrivateKey", peer_key: str, salt: str) -> Session
         raw = _decode_base64(peer_key.encode())
     except ValueError:
         raise KeyExchangeError("the public key is not base64") from None
-    if len(raw) != PUBLIC_KEY_BYTES:
-        raise KeyExchangeError(f"the public key has {len(raw)} bytes instead of {PUBLIC_KEY_BYTES}")
     aes_iv = salt.encode()[:BLOCK_BYTES]
     if len(aes_iv) < BLOCK_BYTES:
         raise KeyExchangeError(f"the salt has less than {BLOCK_BYTES} characters")
     try:
         secret = private_key.exchange(X25519PublicKey.from_public_bytes(raw))
     except ValueError:
-        raise KeyExchangeError("the public key makes any secret zero") from None
+        raise KeyExchangeError("the public key has not 32 bytes, or makes any secret zero") from None
     digest = md5(b64encode(secret), usedforsecurity=False).hexdigest()
     return SessionKeys(digest[:BLOCK_BYTES].encode(), aes_iv)
 
@@ -195,10 +192,9 @@ def _decode_base64(text: bytes) -> bytes:
     try:
         raw = a2b_base64(text, strict_mode=True)
     except Base64Error:
-        if b"\n" not in text and b"\r" not in text:
-            raise
         text = text.replace(b"\n", b"").replace(b"\r", b"")
         raw = a2b_base64(text, strict_mode=True)
     if len(text) != (len(raw) + 2) // 3 * 4:
+        # Before Python 3.13 the strict mode does not mind.
         raise ValueError("too much padding")
     return raw

@@ -1,6 +1,7 @@
 """Certificates: what is said about bad ones, and changing them while the server runs."""
 
 import ssl
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from wukong_trio import Address, Config, ConfigError, Listeners, serve
+from wukong_trio.protocol.wkproto import Connect, PacketType, encode
 from wukong_trio.testing import config_for_tests, open_test_server
 from wukong_trio.tls import Certificate
 
@@ -149,3 +151,29 @@ async def test_without_tls_there_is_nothing_to_reload() -> None:
 def test_a_certificate_is_a_file(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="No such file"):
         Certificate(tmp_path / "gone", tmp_path / "gone")
+
+
+async def test_a_client_may_speak_right_behind_the_handshake(authority: Authority) -> None:
+    listeners = Listeners(http=None, tcp=None, tls=ANY_PORT, ws=None, cert_file=authority.cert, key_file=authority.key)
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    tls = authority.trust.wrap_bio(incoming, outgoing, server_hostname="127.0.0.1")
+    with trio.fail_after(10):
+        async with open_test_server(listeners=listeners) as server:
+            async with await trio.open_tcp_stream("127.0.0.1", int(server.endpoints.tls.rpartition(":")[2])) as stream:
+                while True:
+                    try:
+                        tls.do_handshake()
+                        break
+                    except ssl.SSLWantReadError:
+                        await stream.send_all(outgoing.read())
+                        incoming.write(await stream.receive_some())
+                tls.write(encode(Connect(5, 1, uid="ann"), 5))
+                await stream.send_all(outgoing.read())
+                answer = b""
+                while not answer:
+                    data = await stream.receive_some()
+                    assert data, "what came behind the handshake was overlooked"
+                    incoming.write(data)
+                    with suppress(ssl.SSLWantReadError):
+                        answer = tls.read(100)
+    assert answer[0] >> 4 == PacketType.CONNACK

@@ -120,8 +120,9 @@ class TlsPipe(SocketPipe):
         self._tls = sock
 
     async def receive(self, size: int, *, wait: bool = True) -> bytes:
-        # The end may have come together with the last bytes, and is not announced again.
-        return b"" if self._tls.ended else await super().receive(size, wait=wait)
+        # The end may have come together with the last bytes, the first bytes with the end of the handshake: neither is
+        # announced again.
+        return b"" if self._tls.ended else await super().receive(size, wait=wait and not self._tls.unread)
 
     async def shake_hands(self) -> None:
         """The TLS handshake. If it was cancelled, it may be called again and goes on.

@@ -47,6 +47,11 @@ class TlsSocket:
         """Something is encrypted and was not taken by the socket yet: `send_rest` goes on with it."""
         return bool(self._unsent)
 
+    @property
+    def unread(self) -> bool:
+        """Something was taken from the socket that nobody has received yet: perhaps it came behind the handshake."""
+        return self._incoming.pending > 0
+
     def shake_hands(self) -> bool:
         """Goes on with the handshake as far as possible; whether it is done.
 

@@ -178,7 +178,7 @@ class Connection:
                     self._state = _SECURING
             wait = self._sock.shake_hands() if isinstance(self._sock, TlsSocket) else 0
         except OSError as error:
-            self._broke(error)
+            self._end(words(error))
             return
         self._swarm.change(self._fd, wait or _IN)
         if not wait:

@@ -180,6 +180,8 @@ class WkProto:
         receipt = self._frame(encode_recvack(packet.message_id, packet.message_seq, flags & ~DUP, self._reader.version))
         number = packet.client_msg_no
         try:
+            if number[: -stamps.DIGITS] != self._plan.prefix:
+                raise ValueError("another run's")
             stamp = read_digits(number[-stamps.DIGITS :])
         except ValueError:
             ear.on_foreign(receipt, "")

@@ -39,6 +39,9 @@ from .stamps import read_digits
 CHECK_EVERY: Final = 16
 _DEVICE_FLAG: Final = 1
 _SUCCESS: Final = 1
+_SEQ_BYTES: Final = 4
+_MARK: Final = "\x7f"
+"""Occurs nowhere in a packet where it was not put."""
 _CLIENT_KEY_IS_EMPTY: Final = 21
 _ALIVE: Final = 0
 """Stands among the numbers of pings for a keep-alive."""
@@ -48,8 +51,7 @@ class WkProto:
     """A `Speech`: WKProto in its latest version."""
 
     __slots__ = (
-        "_channel_id",
-        "_channel_type",
+        "_channel",
         "_exchange",
         "_frame",
         "_keys",
@@ -57,7 +59,9 @@ class WkProto:
         "_padding",
         "_pings",
         "_plan",
+        "_prefix",
         "_reader",
+        "_template",
         "_unchecked",
         "server_version",
     )
@@ -82,7 +86,11 @@ class WkProto:
         self._exchange = exchange
         self._keys: SessionKeys | None = None
         self._reader = PacketReader()
-        self._channel_id, self._channel_type = plan.channel(member)
+        self._prefix = plan.prefix.encode()
+        channel_id, channel_type = plan.channel(member)
+        self._channel = f"{channel_id}{channel_type:d}".encode()
+        """As it is signed."""
+        self._template: tuple[bytes, bytes, bytes] | None = None
         self._pings: deque[int] = deque()
         """What each ping was for that has no answer yet: they come in order and name nothing."""
         self._unchecked = 0
@@ -124,15 +132,38 @@ class WkProto:
     def send(self, number: int, due_us: int) -> bytes:
         """Part of `Speech`."""
         digits = stamps.digits(self._member, number, due_us)
-        payload = stamps.OPENING + digits + self._padding
-        client_msg_no = self._plan.prefix + digits.decode()
-        channel_id, channel_type, msg_key = self._channel_id, self._channel_type, ""
+        payload, msg_key = stamps.OPENING + digits + self._padding, b""
         if self._keys is not None:
             payload = self._keys.encrypt(payload)
-            signed = f"{number}{client_msg_no}{channel_id}{channel_type:d}".encode()
-            msg_key = self._keys.sign(signed + payload).decode()
-        packet = Send(number, channel_id, channel_type, payload, client_msg_no, flags=RED_DOT, msg_key=msg_key)
-        return encode(packet, self._reader.version)
+            signed = b"%d%b%b%b%b" % (number, self._prefix, digits, self._channel, payload)
+            msg_key = self._keys.sign(signed)
+        if self._template is None:
+            self._template = self._send_template(len(payload), len(msg_key))
+        head, before_digits, before_key = self._template
+        client_seq = number.to_bytes(_SEQ_BYTES, "big")
+        return b"".join((head, client_seq, before_digits, digits, before_key, msg_key, payload))
+
+    def _send_template(self, payload_bytes: int, key_bytes: int) -> tuple[bytes, bytes, bytes]:
+        """A SEND without what changes: all of a connection have the same size. Cut from one with marks in these places.
+
+        Returns:
+            What stands before the number, before the digits, and before the key, which the payload follows.
+        """
+        client_msg_no = f"{self._plan.prefix}{_MARK * stamps.DIGITS}"
+        channel_id, channel_type = self._plan.channel(self._member)
+        mark = _MARK.encode()
+        packet = Send(
+            int.from_bytes(mark * _SEQ_BYTES, "big"),
+            channel_id,
+            channel_type,
+            mark * payload_bytes,
+            client_msg_no,
+            flags=RED_DOT,
+            msg_key=_MARK * key_bytes,
+        )
+        head, rest = encode(packet, self._reader.version).split(mark * _SEQ_BYTES, 1)
+        before_digits, rest = rest.split(mark * stamps.DIGITS, 1)
+        return head, before_digits, rest.removesuffix(mark * (key_bytes + payload_bytes))
 
     def ping(self, number: int) -> bytes:
         """Part of `Speech`."""

@@ -1,6 +1,6 @@
 # make serve    start the server; more options: make serve ARGS="--ws 127.0.0.1:0"
 # make test     the gate: style, types, tests
-# make autobahn the WebSocket test suite of the Autobahn project, against both engines (needs Python 2.7)
+# make autobahn the WebSocket test suite of the Autobahn project, against both engines, also over TLS (needs Python 2.7)
 # make test-dependencies  the tests with the oldest and newest dependencies, on each Python there is; half an hour
 # make bench    this server beside its peers, about 12 minutes; less: make bench ARGS="--runs 1 --only send_x8 route"
 # All set up .venv first if need be. Another interpreter: make PYTHON=/path/to/python3 ...

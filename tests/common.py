@@ -1,17 +1,33 @@
 """What tests of several directories need."""
 
 import socket
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
 
 import trio
+import trustme
 
-from wukong_trio import SendCommand
+from wukong_trio import SendCommand, Server
+
+ENGINES = ("reference", "native", "native over TLS")
+"""The ways to serve WebSockets that the suites take. Only the native engine has code of its own for TLS."""
+OpenServer = Callable[..., AbstractAsyncContextManager[Server]]
 
 
 def person(content: bytes = b"{}", from_uid: str = "robot", to: str = "bob") -> SendCommand:
     """A message to one user."""
     return SendCommand(from_uid=from_uid, channel_id=to, channel_type=1, payload=content)
+
+
+def write_certificate(directory: Path) -> trustme.CA:
+    """Writes cert.pem and key.pem of a server on 127.0.0.1, and authority.pem, whom its clients have to trust."""
+    authority = trustme.CA()
+    issued = authority.issue_cert("127.0.0.1")
+    issued.cert_chain_pems[0].write_to_path(directory / "cert.pem")
+    issued.private_key_pem.write_to_path(directory / "key.pem")
+    authority.cert_pem.write_to_path(directory / "authority.pem")
+    return authority
 
 
 async def stolen_cancelled() -> trio.Cancelled:

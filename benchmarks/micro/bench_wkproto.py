@@ -5,7 +5,7 @@ python benchmarks/micro/bench_wkproto.py
 
 from timing import show
 
-from wukong_trio.protocol.wkproto import Send, encode, encode_recvack, encode_sendack, join_recv, recv_parts
+from wukong_trio.protocol.wkproto import Send, encode, encode_recvack, encode_sendack, recv_parts, write_recv
 from wukong_trio.protocol.wkproto_keys import ClientExchange, SessionKeys, agree, send_sign_text
 from wukong_trio.protocol.wkproto_reader import PacketReader
 
@@ -43,7 +43,7 @@ def main() -> None:
     """Measures and prints."""
     send, signed_send = encode(SEND, VERSION), encode(SIGNED_SEND, VERSION)
     recvack = encode_recvack(MESSAGE_ID, 12, 2, VERSION)
-    recv = join_recv(PARTS, SIGNATURE, PAYLOAD)
+    recv = write_recv(*PARTS[:3], SIGNATURE, PAYLOAD)
     show_reading("read SEND, alone", send, per_chunk=1)
     show_reading("read SEND, 100 in a chunk", send, per_chunk=MANY)
     show_reading("read encrypted SEND, 100 in a chunk", signed_send, per_chunk=MANY)
@@ -68,7 +68,7 @@ def main() -> None:
             timestamp=1_795_533_535,
         ),
     )
-    show("join RECV, once per session", lambda: join_recv(PARTS, SIGNATURE, PAYLOAD))
+    show("join RECV, once per session", lambda: write_recv(*PARTS[:3], SIGNATURE, PAYLOAD))
     show("encrypt 100 bytes", lambda: KEYS.encrypt(PLAINTEXT))
     show("decrypt 100 bytes", lambda: KEYS.decrypt(PAYLOAD))
     text = send_sign_text(SIGNED_SEND)

@@ -1,14 +1,17 @@
 """An echo server for the Autobahn test suite, made of an engine's own handshake, reader, writer and close code.
 
-python tests/autobahn/echo.py PORT --engine native|reference
+python tests/autobahn/echo.py PORT --engine native|reference [--tls DIRECTORY]
+
+With TLS the directory holds cert.pem and key.pem.
 """
 
 import argparse
-import socket
+import ssl
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -19,11 +22,14 @@ from wukong_trio.config import Address, Config, Limits
 from wukong_trio.delivery.flush import FlushList
 from wukong_trio.delivery.submission import Errand
 from wukong_trio.gateway.gateway import Gateway
-from wukong_trio.gateway.native_socket import SocketTransport
+from wukong_trio.gateway.native import NativeTransport
+from wukong_trio.gateway.native_socket import SocketTransport, TlsTransport
 from wukong_trio.gateway.reader import SharedReader
+from wukong_trio.gateway.tls_socket import TlsSocket
 from wukong_trio.gateway.transport import DisconnectedError
 from wukong_trio.net import bind_tcp
 from wukong_trio.protocol.websocket import Arrival, BinaryMessage, Opcode, encode_frame
+from wukong_trio.tls import Certificate
 
 MESSAGE_BYTES = 64 * 1024 * 1024
 CLOSE_TIMEOUT_S = 1.0
@@ -44,8 +50,10 @@ class EchoGateway:
     """Nobody is judged here."""
 
 
-class EchoTransport(SocketTransport):
-    """A connection that sends back what it gets, in place of a session."""
+class Echo(NativeTransport):
+    """Sends back what it gets, in place of a session."""
+
+    __slots__ = ()
 
     def _serve(self, arrivals: Iterator[Arrival], errands: list[Errand]) -> int:
         count = 0
@@ -59,9 +67,16 @@ class EchoTransport(SocketTransport):
         return count
 
 
-async def serve_native(gateway: Gateway, shared: SharedReader, sock: socket.socket) -> None:
+class EchoTransport(Echo, SocketTransport):
+    """A plain connection."""
+
+
+class TlsEchoTransport(Echo, TlsTransport):
+    """A connection with TLS."""
+
+
+async def serve_native(transport: EchoTransport | TlsEchoTransport) -> None:
     """One connection of the native engine."""
-    transport = EchoTransport(gateway, shared, sock, "")
     with suppress(DisconnectedError):
         await transport.open()
         await transport.carry(cast(Any, SimpleNamespace(in_flight=0, unserved=False)))
@@ -69,7 +84,7 @@ async def serve_native(gateway: Gateway, shared: SharedReader, sock: socket.sock
         await transport.finish()
 
 
-async def run_native(port: int) -> None:
+async def run_native(port: int, context: ssl.SSLContext | None) -> None:
     """Accepts for ever."""
     listener = bind_tcp(Address("127.0.0.1", port), setting="PORT")
     gateway = cast(Gateway, EchoGateway())
@@ -80,7 +95,11 @@ async def run_native(port: int) -> None:
                 await trio.lowlevel.wait_readable(listener)
                 sock, _ = listener.accept()
                 sock.setblocking(False)
-                nursery.start_soon(serve_native, gateway, shared, sock)
+                if context is None:
+                    nursery.start_soon(serve_native, EchoTransport(gateway, shared, sock, ""))
+                else:
+                    tls = TlsSocket(sock, context)
+                    nursery.start_soon(serve_native, TlsEchoTransport(gateway, shared, tls, ""))
 
 
 async def serve_reference(request: WebSocketRequest) -> None:
@@ -98,16 +117,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("port", type=int)
     parser.add_argument("--engine", choices=["native", "reference"], default="native")
+    parser.add_argument("--tls", type=Path)
     options = parser.parse_args()
+    files: Path | None = options.tls
+    context = None if files is None else Certificate(files / "cert.pem", files / "key.pem").context
     if options.engine == "native":
-        trio.run(run_native, options.port)
+        trio.run(run_native, options.port, context)
     else:
         trio.run(
             partial(serve_websocket, max_message_size=MESSAGE_BYTES),
             serve_reference,
             "127.0.0.1",
             options.port,
-            None,
+            context,
         )
 
 

@@ -1,6 +1,8 @@
-"""Runs the Autobahn test suite against both WebSocket engines, prints a table and fails on any FAILED case.
+"""Runs the Autobahn test suite against both WebSocket engines, with and without TLS.
 
     make autobahn
+
+Prints a table, and fails if a case has failed or was not run.
 
 The suite needs Python 2.7; where there is none this says so and ends well. The detailed reports stay in .venv/autobahn.
 """
@@ -8,7 +10,6 @@ The suite needs Python 2.7; where there is none this says so and ends well. The 
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 from collections import Counter
@@ -17,12 +18,19 @@ from pathlib import Path
 import trio
 
 HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE.parent))
+
+from common import free_port, wait_listening, write_certificate  # noqa: E402
+
 WORK = HERE.parent.parent / ".venv" / "autobahn"
 SUITE = "autobahntestsuite==25.10.1"
 CASES = [f"{section}.*" for section in (1, 2, 3, 4, 5, 6, 7, 10, 9)]
 ENGINES = ("native", "reference")
-GOOD = ("OK", "INFORMATIONAL", "NON-STRICT", "UNIMPLEMENTED")
+GOOD = {"OK", "INFORMATIONAL", "NON-STRICT", "UNIMPLEMENTED"}
+ASPECTS = {"behavior": "messages", "behaviorClose": "closing"}
 LIMIT_S = 600
+Verdicts = dict[str, dict[str, str]]
+"""By case."""
 
 
 def find_python2() -> str | None:
@@ -52,31 +60,16 @@ def install(python2: str) -> Path:
     return wstest
 
 
-def free_port() -> int:
-    """A port that nobody uses at the moment."""
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        return int(sock.getsockname()[1])
-
-
-async def wait_listening(port: int) -> None:
-    """Waits until the echo server accepts."""
-    while True:
-        try:
-            await (await trio.open_tcp_stream("127.0.0.1", port)).aclose()
-        except OSError:
-            await trio.sleep(0.1)
-        else:
-            return
-
-
-async def run_engine(engine: str, wstest: Path) -> dict[str, dict[str, str]]:
-    """The suite's verdicts on an engine, by case."""
-    port = free_port()
-    reports = WORK / engine
-    spec = WORK / f"{engine}.json"
-    servers = [{"agent": engine, "url": f"ws://127.0.0.1:{port}"}]
+async def run_suite(name: str, engine: str, wstest: Path, *, tls: bool) -> Verdicts:
+    """The suite's verdicts on an engine."""
+    port, reports = free_port(), WORK / name
+    shutil.rmtree(reports, ignore_errors=True)
+    spec = WORK / f"{name}.json"
+    servers = [{"agent": name, "url": f"{'wss' if tls else 'ws'}://127.0.0.1:{port}"}]
     spec.write_text(json.dumps({"outdir": str(reports), "servers": servers, "cases": CASES, "exclude-cases": []}))
     command = [sys.executable, str(HERE / "echo.py"), str(port), "--engine", engine]
+    if tls:
+        command += ["--tls", str(WORK)]
     async with trio.open_nursery() as nursery:
         await nursery.start(trio.run_process, command)
         try:
@@ -86,8 +79,29 @@ async def run_engine(engine: str, wstest: Path) -> dict[str, dict[str, str]]:
                 await trio.run_process(suite, capture_stdout=True, capture_stderr=True)
         finally:
             nursery.cancel_scope.cancel()
-    verdicts: dict[str, dict[str, str]] = json.loads((reports / "index.json").read_text())[engine]
+    verdicts: Verdicts = json.loads((reports / "index.json").read_text())[name]
     return verdicts
+
+
+def show(suites: dict[str, Verdicts]) -> None:
+    """Prints how often each verdict was given, a column for an engine with or without TLS."""
+    print(f"{'':24}" + "".join(f"{name:>15}" for name in suites))
+    print(f"{'cases':24}" + "".join(f"{len(verdicts):15}" for verdicts in suites.values()))
+    for aspect, label in ASPECTS.items():
+        counts = [Counter(verdict[aspect] for verdict in verdicts.values()) for verdicts in suites.values()]
+        for verdict, _ in sum(counts, Counter()).most_common():
+            print(f"{label:9}{verdict:15}" + "".join(f"{count[verdict]:15}" for count in counts))
+
+
+def failures(suites: dict[str, Verdicts]) -> list[str]:
+    """What is wrong, a line each: verdicts, and cases that were not run where others were."""
+    every = set().union(*suites.values())
+    lines = [] if every else ["no case was run"]
+    for name, verdicts in suites.items():
+        bad = {case for case, verdict in verdicts.items() if {verdict[aspect] for aspect in ASPECTS} - GOOD}
+        lines += [f"case {case} of {name} failed, see {WORK / name}" for case in sorted(bad)]
+        lines += [f"case {case} of {name} was not run" for case in sorted(every - verdicts.keys())]
+    return lines
 
 
 async def main() -> int:
@@ -98,16 +112,15 @@ async def main() -> int:
         return 0
     WORK.mkdir(parents=True, exist_ok=True)
     wstest = install(python2)
-    failed = []
+    write_certificate(WORK)
+    suites = {}
     for engine in ENGINES:
-        verdicts = await run_engine(engine, wstest)
-        for aspect in ("behavior", "behaviorClose"):
-            counts = Counter(verdict[aspect] for verdict in verdicts.values())
-            shown = ", ".join(f"{count} {name}" for name, count in counts.most_common())
-            print(f"{engine:10} {'messages' if aspect == 'behavior' else 'closing':9} {len(verdicts)} cases: {shown}")
-            failed += [(engine, case) for case, verdict in verdicts.items() if verdict[aspect] not in GOOD]
-    for engine, case in failed:
-        print(f"FAILED: case {case} of {engine}, see {WORK / engine}")
+        for name, tls in ((engine, False), (f"{engine}-tls", True)):
+            suites[name] = await run_suite(name, engine, wstest, tls=tls)
+    show(suites)
+    failed = failures(suites)
+    for line in failed:
+        print(f"FAILED: {line}")
     return 1 if failed else 0
 
 

@@ -17,16 +17,16 @@ from wukong_trio.protocol.wkproto import (
     Packet,
     Ping,
     Pong,
+    Recv,
     Send,
     Sendack,
     encode,
-    join_recv,
-    recv_parts,
 )
 from wukong_trio.protocol.wkproto_keys import SessionKeys, agree
 from wukong_trio.protocol.wkproto_reader import PacketReader
 
 VERSION = 6
+TIMESTAMP = 1_700_000_000
 
 
 class Message(NamedTuple):
@@ -171,21 +171,13 @@ class PacketUser(User):
         client_msg_no, content = message.content
         if fault == "payload":
             content = content.replace(b"0000000", b"1000000", 1)
-        parts = recv_parts(
-            version=VERSION,
-            message_id=message.number,
-            message_seq=message.number,
-            from_uid=message.uid,
-            channel_id=message.uid,
-            channel_type=1,
-            client_msg_no=client_msg_no,
-            timestamp=1_700_000_000,
-        )
         payload = self.keys.encrypt(content) if fault != "ciphertext" else b"AAAA"
-        msg_key = self.keys.sign(parts.signed + payload)
+        number, uid = message.number, message.uid
+        signed = f"{number}{number}{client_msg_no}{TIMESTAMP}{uid}{uid}1".encode() + payload
+        msg_key = self.keys.sign(signed).decode()
         if fault == "msg_key":
             msg_key = msg_key[::-1]
-        await self.write(join_recv(parts, msg_key, payload))
+        await self.write(Recv(number, number, uid, uid, 1, payload, client_msg_no, TIMESTAMP, msg_key=msg_key))
 
     async def part(self) -> None:
         """Part of `User`."""

@@ -7,11 +7,11 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from typing import Any
 
 import httpx
+from common import OpenServer as OpenServer
 
 from wukong_trio import Server
 from wukong_trio.testing import RawClient, open_raw_client
 
-OpenServer = Callable[..., AbstractAsyncContextManager[Server]]
 OpenServers = Callable[..., AbstractAsyncContextManager[list[Server]]]
 P = "eyJhIjoxfQ=="
 """base64 of {"a":1}"""

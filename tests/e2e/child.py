@@ -2,6 +2,7 @@
 
 import re
 import signal
+import ssl
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -11,7 +12,8 @@ from urllib.parse import urlsplit
 
 import trio
 
-LISTENERS = ("http", "tcp", "ws")
+PLAIN = ("http", "tcp", "ws")
+LISTENERS = (*PLAIN, "wss")
 
 
 class ServerProcess:
@@ -28,7 +30,8 @@ class ServerProcess:
 
     @property
     def ws(self) -> str:
-        return self.urls["ws"]
+        """Where clients connect: over TLS where there is nothing else."""
+        return self.urls.get("ws") or self.urls["wss"]
 
     async def wait_listening(self) -> None:
         """Reads the lines that say where the server listens."""
@@ -48,7 +51,12 @@ class ServerProcess:
     @property
     def addresses(self) -> list[str]:
         """Options that make another server listen where this one does."""
-        return [word for name in LISTENERS for word in (f"--{name}", self.urls[name].partition("//")[2])]
+        return [
+            word
+            for name in LISTENERS
+            if name in self.urls
+            for word in (f"--{name}", self.urls[name].partition("//")[2])
+        ]
 
 
 async def tcp(url: str) -> trio.SocketStream:
@@ -57,6 +65,22 @@ async def tcp(url: str) -> trio.SocketStream:
     assert parts.hostname is not None
     assert parts.port is not None
     return await trio.open_tcp_stream(parts.hostname, parts.port)
+
+
+async def open_stream(url: str, ssl_context: ssl.SSLContext | None = None) -> trio.abc.Stream:
+    """The same, with TLS if the URL says so."""
+    stream = await tcp(url)
+    if not url.startswith("wss:"):
+        return stream
+    context, host = ssl_context or ssl.create_default_context(), urlsplit(url).hostname
+    return trio.SSLStream(stream, context, server_hostname=host, https_compatible=True)
+
+
+def tcp_of(stream: trio.abc.Stream) -> trio.SocketStream:
+    """The connection that carries a stream."""
+    carrier = stream.transport_stream if isinstance(stream, trio.SSLStream) else stream
+    assert isinstance(carrier, trio.SocketStream)
+    return carrier
 
 
 def command(*options: str) -> list[str]:
@@ -72,7 +96,7 @@ async def run_server(directory: Path, *options: str, data_dir: Path | None = Non
         directory: for its data and its log, which is appended to.
         options: further ones, by default ports that the kernel chooses.
     """
-    addresses = [] if "--ws" in options else [word for name in LISTENERS for word in (f"--{name}", "127.0.0.1:0")]
+    addresses = [] if "--ws" in options else [word for name in PLAIN for word in (f"--{name}", "127.0.0.1:0")]
     log = directory / "server.log"
     with log.open("ab") as stderr:
         process = await trio.lowlevel.open_process(

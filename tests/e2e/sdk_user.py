@@ -47,7 +47,8 @@ async def refused(code: int, attempt: Awaitable[object]) -> None:
 
 async def main(http_url: str) -> None:
     async with httpx.AsyncClient(base_url=http_url) as http:
-        url = (await http.get("/route")).json()["ws_addr"]
+        route = (await http.get("/route")).json()
+        url = route["ws_addr"] or route["wss_addr"]
         ann, bob = User(url, "ann"), User(url, "bob")
         await ann.sdk.connect()
         await bob.sdk.connect()

@@ -5,10 +5,10 @@ import json
 from base64 import b64encode
 from typing import Any
 
+import pytest
 import trio
+from common import ENGINES, OpenServer
 from websockets.asyncio.client import ClientConnection, connect
-
-from wukong_trio.testing import open_test_server
 
 
 async def call(socket: ClientConnection, frame: dict[str, Any]) -> Any:
@@ -60,7 +60,8 @@ async def follow_the_examples(url: str) -> None:
         assert one.close_code == 1000
 
 
-async def test_j016_j061_j087_the_published_examples_with_websockets(engine: str) -> None:
+@pytest.mark.parametrize("engine", ENGINES)
+async def test_j016_j061_j087_the_published_examples_with_websockets(engine: str, open_engine: OpenServer) -> None:
     with trio.fail_after(20):
-        async with open_test_server(engine=engine) as server:
+        async with open_engine(engine) as server:
             await trio.to_thread.run_sync(asyncio.run, follow_the_examples(server.endpoints.ws))

@@ -11,9 +11,9 @@ from child import run_server
 STEPS = ["connected", "person", "group", "token", "kicked", "kill me", "reconnected"]
 
 
-async def test_j121_j122_j124_the_official_python_sdk(tmp_path: Path, engine: str) -> None:
+async def test_j121_j122_j124_the_official_python_sdk(tmp_path: Path, way: list[str]) -> None:
     with trio.fail_after(60):
-        async with run_server(tmp_path, "--engine", engine) as server:
+        async with run_server(tmp_path, *way) as server:
             script = Path(__file__).with_name("sdk_user.py")
             user = await trio.lowlevel.open_process(
                 [sys.executable, str(script), server.http], stdin=PIPE, stdout=PIPE, stderr=PIPE
@@ -21,7 +21,7 @@ async def test_j121_j122_j124_the_official_python_sdk(tmp_path: Path, engine: st
             try:
                 steps = await _follow(user, until="kill me")
                 await server.stop(signal.SIGKILL)
-                async with run_server(tmp_path, *server.addresses, "--engine", engine):
+                async with run_server(tmp_path, *way, *server.addresses):
                     assert user.stdin is not None
                     await user.stdin.send_all(b"\n")
                     steps += await _follow(user, until="reconnected")

@@ -11,6 +11,7 @@ import argparse
 import json
 import os
 import random
+import ssl
 import sys
 import tempfile
 import time
@@ -20,11 +21,12 @@ from pathlib import Path
 from statistics import quantiles
 
 import trio
-import trustme
 
-sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent.parent / "e2e")]
+TESTS = Path(__file__).parent.parent
+sys.path[:0] = [str(TESTS / "fuzz"), str(TESTS / "e2e"), str(TESTS)]
 
 from child import ServerProcess, run_server  # noqa: E402
+from common import write_certificate  # noqa: E402
 from offences import GONE, OFFENCES  # noqa: E402
 
 from wukong_trio import open_client  # noqa: E402
@@ -90,10 +92,10 @@ class Report:
         print(f"tracebacks  {len(self.tracebacks)}")
 
 
-async def talk(server: ServerProcess, seconds: list[float], stop: trio.Event, name: str) -> None:
-    """The well-behaved pair: every message has to arrive, once and in order."""
+async def talk(server: ServerProcess, trust: ssl.SSLContext, seconds: list[float], stop: trio.Event, name: str) -> None:
+    """The well-behaved pair, one of them over TLS: every message has to arrive, once and in order."""
     async with (
-        open_client(server.ws, uid=f"{name}-one") as one,
+        open_client(server.urls["wss"], uid=f"{name}-one", ssl_context=trust) as one,
         open_client(server.ws, uid=f"{name}-two") as two,
     ):
         number = 0
@@ -135,20 +137,19 @@ async def run_offenders(urls: dict[str, str], seconds: float, seed: int) -> dict
 
 async def fuzz(directory: Path, seconds: float, seed: int) -> Report:
     """Runs a server, the pair and the offenders."""
-    certificate = trustme.CA().issue_cert("127.0.0.1")
-    certificate.cert_chain_pems[0].write_to_path(directory / "cert.pem")
-    certificate.private_key_pem.write_to_path(directory / "key.pem")
+    trust = ssl.create_default_context()
+    write_certificate(directory).configure_trust(trust)
     (directory / "wk.yaml").write_text(SETTINGS)
     report = Report()
     async with run_server(directory) as server:
-        urls = {name: server.urls[name] for name in ("ws", "wss", "http") if name in server.urls}
+        urls = {name: server.urls[name] for name in ("ws", "wss", "http")}
         # The offenders' first visit makes the server import and cache what it needs.
         await run_offenders(urls, 0.3, seed + 1)
         await settled(server, report, "start")
         for when, name in (("alone", "calm"), ("with offenders", "storm")):
             stop = trio.Event()
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(talk, server, report.latency_s[when], stop, name)
+                nursery.start_soon(talk, server, trust, report.latency_s[when], stop, name)
                 if when == "alone":
                     await trio.sleep(seconds / 6)
                 else:

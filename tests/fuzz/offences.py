@@ -8,9 +8,9 @@ import struct
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from random import Random
-from urllib.parse import urlsplit
 
 import trio
+from child import open_stream, tcp, tcp_of
 
 from wukong_trio.testing import RawClient, open_raw_client
 
@@ -31,6 +31,14 @@ def trust_all() -> ssl.SSLContext:
     return context
 
 
+def client_hello() -> bytes:
+    """How a TLS handshake begins."""
+    outgoing = ssl.MemoryBIO()
+    with suppress(ssl.SSLWantReadError):
+        trust_all().wrap_bio(ssl.MemoryBIO(), outgoing).do_handshake()
+    return outgoing.read()
+
+
 def frame(opcode: int, payload: bytes, *, fin: bool = True) -> bytes:
     """A valid frame, masked with zeros."""
     size, first = len(payload), opcode | (0x80 if fin else 0)
@@ -46,14 +54,8 @@ def rpc(method: str, id_: str = "1", **params: object) -> bytes:
 
 
 def opened(urls: Urls, rng: Random):  # type: ignore[no-untyped-def]
-    """A WebSocket, now and then over TLS."""
-    url = rng.choice([urls["ws"], urls["ws"], urls.get("wss", urls["ws"])])
-    return open_raw_client(url, ssl_context=trust_all())
-
-
-async def tcp(url: str) -> trio.SocketStream:
-    parts = urlsplit(url)
-    return await trio.open_tcp_stream(parts.hostname or "", parts.port or 0)
+    """A WebSocket, every other one over TLS."""
+    return open_raw_client(rng.choice([urls["ws"], urls["wss"]]), ssl_context=trust_all())
 
 
 async def read_out(stream: trio.abc.Stream, seconds: float = 0.3) -> None:
@@ -64,8 +66,7 @@ async def read_out(stream: trio.abc.Stream, seconds: float = 0.3) -> None:
 
 def reset(stream: trio.abc.Stream) -> None:
     """The connection will end without a word when it is closed."""
-    if isinstance(stream, trio.SocketStream):
-        stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    tcp_of(stream).setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
 async def join(client: RawClient, rng: Random) -> None:
@@ -135,7 +136,7 @@ async def giant_lengths(urls: Urls, rng: Random) -> None:
 
 
 async def byte_by_byte(urls: Urls, rng: Random) -> None:
-    async with await tcp(urls["ws"]) as stream:
+    async with await open_stream(rng.choice([urls["ws"], urls["wss"]]), trust_all()) as stream:
         for byte in UPGRADE + rpc("connect", uid="slow", token="t") + rpc("ping"):
             await stream.send_all(bytes((byte,)))
             await trio.sleep(0.001)
@@ -143,9 +144,10 @@ async def byte_by_byte(urls: Urls, rng: Random) -> None:
 
 
 async def half_open(urls: Urls, rng: Random) -> None:
-    streams = [await tcp(rng.choice([urls["ws"], urls["http"], urls.get("wss", urls["ws"])])) for _ in range(100)]
+    hello, streams = client_hello(), [await tcp(rng.choice(list(urls.values()))) for _ in range(100)]
     for stream in streams:
-        await stream.send_all(UPGRADE[: rng.randrange(len(UPGRADE) - 1)] or b"G")
+        whole = rng.choice((UPGRADE, hello))
+        await stream.send_all(whole[: rng.randrange(1, len(whole))])
     wait_s = rng.choice((0.0, 0.2, 1.5))
     async with trio.open_nursery() as nursery:
         for stream in streams:
@@ -154,6 +156,26 @@ async def half_open(urls: Urls, rng: Random) -> None:
         if rng.random() < 0.5:
             reset(stream)
         await stream.aclose()
+
+
+async def broken_tls(urls: Urls, rng: Random) -> None:
+    """The handshake or a record is not what it should be, or the end comes without a word."""
+    if rng.random() < 0.5:
+        async with await tcp(urls["wss"]) as stream:
+            data = bytearray(client_hello())
+            for _ in range(rng.choice((0, 1, 5))):
+                data[rng.randrange(len(data))] = rng.randrange(256)
+            await stream.send_all(data)
+            await read_out(stream)
+        return
+    async with open_raw_client(urls["wss"], ssl_context=trust_all()) as client:
+        if rng.random() < 0.7:
+            await join(client, rng)
+            await client.send_bytes(rpc("send", **SEND) * rng.randrange(200))
+        record = rng.choice((b"\x17", b"\x16", b"\x15", b"\x14")) + b"\x03\x03\x00\x20" + rng.randbytes(32)
+        await tcp_of(client.stream).send_all(record * rng.choice((0, 1, 100)))
+        if rng.random() < 0.5:
+            reset(client.stream)
 
 
 async def malformed_http(urls: Urls, rng: Random) -> None:
@@ -169,7 +191,7 @@ async def malformed_http(urls: Urls, rng: Random) -> None:
         b"GET /route?" + b"%" * 3000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n" * 3,
         b"GET /varz HTTP/1.0\r\n\r\n" * 50,
     )
-    async with await tcp(rng.choice((urls["http"], urls["ws"]))) as stream:
+    async with await open_stream(rng.choice(list(urls.values())), trust_all()) as stream:
         data = bytearray(rng.choice(requests))
         for _ in range(rng.choice((0, 0, 1, 5))):
             data[rng.randrange(len(data))] = rng.randrange(256)
@@ -210,5 +232,5 @@ async def deaf_flood(urls: Urls, rng: Random) -> None:
 
 OFFENCES: tuple[Offence, ...] = (
     noise, random_frames, mutated_frames, half_frames, tiny_fragments, floods_before_connect, giant_lengths,
-    byte_by_byte, half_open, malformed_http, random_rpc, deaf_flood,
+    byte_by_byte, half_open, broken_tls, malformed_http, random_rpc, deaf_flood,
 )  # fmt: skip

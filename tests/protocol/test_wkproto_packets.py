@@ -34,8 +34,8 @@ from wukong_trio.protocol.wkproto import (
     encode,
     encode_recvack,
     encode_sendack,
-    join_recv,
     recv_parts,
+    write_recv,
 )
 from wukong_trio.protocol.wkproto_reader import PacketReader
 
@@ -422,17 +422,19 @@ def test_writing_without_a_packet_refuses_the_same() -> None:
         encode_sendack(1, 2, HIGHEST_SHORT_SEQ + 1, 1, "", 5)
     with pytest.raises(PacketError):
         encode_recvack(1, HIGHEST_SHORT_SEQ + 1, 0, 5)
-    for fields in ({"message_seq": HIGHEST_SHORT_SEQ + 1}, {"from_uid": "\ud800"}, {"flags": 16}, {"setting": 256}):
+    for fields in ({"message_seq": HIGHEST_SHORT_SEQ + 1}, {"from_uid": "\ud800"}, {"flags": 16}):
         with pytest.raises(PacketError):
             recv_parts(**PARTS | fields, version=5)
+    with pytest.raises(PacketError):
+        write_recv(0x50, 256, b"", b"", b"")
 
 
 def test_the_parts_of_a_recv_fit_any_session() -> None:
     parts = recv_parts(**PARTS | {"flags": 2}, version=5)
     for size in (0, 1, 60, 90, 16_300, 20_000):
-        packet = read(join_recv(parts, b"k" * 32, b"p" * size), 5)
+        packet = read(write_recv(*parts[:3], b"k" * 32, b"p" * size), 5)
         assert packet == Recv(8, 9, "u", "g", 2, b"p" * size, "n", -1, flags=2, msg_key="k" * 32)
-    assert read(join_recv(parts, b"", b""), 5) == Recv(8, 9, "u", "g", 2, b"", "n", -1, flags=2)
+    assert read(write_recv(*parts[:3], b"", b""), 5) == Recv(8, 9, "u", "g", 2, b"", "n", -1, flags=2)
     assert parts.signed == b"89n-1ug2"
 
 

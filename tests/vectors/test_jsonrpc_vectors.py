@@ -1,4 +1,5 @@
-"""What WuKongIM 2.2.5 did over JSON-RPC, replayed exchange by exchange in the SDKs' form, on both WebSocket engines.
+"""What WuKongIM 2.2.5 did over JSON-RPC, replayed exchange by exchange in the SDKs' form,
+with each WebSocket engine, with and without TLS.
 
 Where we differ on purpose, a rule of `jsonrpc_rules.py` takes the place of the recorded step.
 """
@@ -12,12 +13,13 @@ from typing import Any
 import httpx
 import pytest
 import trio
+from common import ENGINES, OpenServer
 from jsonrpc_rules import BAD_FRAMES, EVERYWHERE, OURS, Closed, Error, Nothing, adapt, adapt_http
 from matching import Matcher
 
 from wukong_trio import Server
 from wukong_trio.api.endpoints import ENDPOINTS
-from wukong_trio.testing import RawClient, SocketClosed, open_raw_client, open_test_server
+from wukong_trio.testing import RawClient, SocketClosed, open_raw_client
 
 ENTRIES = json.loads(Path(__file__).with_name("jsonrpc.json").read_text())
 BUILT = {(endpoint.method, endpoint.path) for endpoint in ENDPOINTS}
@@ -167,13 +169,13 @@ class Exchange:
         return self._matcher.differences(expected, answer)
 
 
-async def play(entry: dict[str, Any], engine: str) -> list[str]:
+async def play(entry: dict[str, Any], engine: str, open_engine: OpenServer) -> list[str]:
     """Plays an entry; returns what was wrong."""
     settings = PROFILES[entry.get("profile", "default")]
     problems: list[str] = []
     with trio.move_on_after(8) as deadline:
         async with (
-            open_test_server(notification_profile="sdk", node_id=1, engine=engine, **settings) as server,
+            open_engine(engine, notification_profile="sdk", node_id=1, **settings) as server,
             AsyncExitStack() as stack,
         ):
             http = await stack.enter_async_context(httpx.AsyncClient(base_url=server.endpoints.http))
@@ -185,22 +187,22 @@ async def play(entry: dict[str, Any], engine: str) -> list[str]:
     return problems
 
 
-@pytest.mark.parametrize("engine", ["reference", "native"])
-async def test_recorded_exchanges(engine: str, replayed: list[str]) -> None:
+@pytest.mark.parametrize("engine", ENGINES)
+async def test_recorded_exchanges(engine: str, open_engine: OpenServer, replayed: list[str]) -> None:
     awaiting = Counter(feature for entry in ENTRIES if (feature := awaited_feature(entry)))
     built = [entry for entry in ENTRIES if not awaited_feature(entry)]
     problems: list[str] = []
 
     async def play_some(entries: list[dict[str, Any]]) -> None:
         for entry in entries:
-            problems.extend(await play(entry, engine))
+            problems.extend(await play(entry, engine, open_engine))
 
     async with trio.open_nursery() as nursery:
         for first in range(AT_ONCE):
             nursery.start_soon(play_some, built[first::AT_ONCE])
     waiting = ", ".join(f"{count} {feature}" for feature, count in sorted(awaiting.items()))
     replayed.append(
-        f"jsonrpc.json, {engine} engine: {len(built)} exchanges replayed, awaiting later features: {waiting or 'none'}"
+        f"jsonrpc.json, {engine}: {len(built)} exchanges replayed, awaiting later features: {waiting or 'none'}"
     )
     assert not problems, "\n".join(problems)
 

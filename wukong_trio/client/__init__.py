@@ -8,10 +8,15 @@
     client     the connection as a program sees it, its states, its tasks
     inbox      received messages that wait to be taken
     outbox     frames that wait to be written
-    jsonrpc    frames of JSON-RPC, as the official SDKs write and read them
-    wire       a WebSocket over TCP or TLS, and why it could not be had
+    place      URLs, and what may be spoken there
+    opening    which of the following it takes for one
 
-Only `jsonrpc` knows the form of a frame, and only `wire` how it travels.
+    speech     what is said, whatever carries it: requests into frames, what arrives into answers and messages; no I/O
+        jsonrpc, wkproto
+    wire       what carries it, whatever is said
+        websocket, stream
+
+Only a speech knows the form of a frame, and only a wire how it travels.
 """
 
 from .client import Client as Client

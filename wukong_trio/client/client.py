@@ -9,23 +9,24 @@ one raises `ConnectionClosed`.
 """
 
 import enum
-import itertools
 import ssl
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from typing import Any
 
 import trio
 
 from ..errors import ConnectionClosed, RequestError
 from ..groups import single_error
-from ..model import ChannelType, Message, ReasonCode, SendResult
-from . import jsonrpc
+from ..model import NO_PERSIST, RED_DOT, SYNC_ONCE, ChannelType, Message, SendCommand, SendResult
 from .inbox import Inbox
-from .jsonrpc import Answer, Push
+from .opening import choose_speech, run_wire
 from .outbox import Outbox
-from .wire import CLOSE_TIMEOUT_S, Wire, read_url, run_wire
+from .place import Protocol, read_url
+from .speech import Answer, Login, Push, Request, Speech
+from .wire import CLOSE_TIMEOUT_S, Wire
 
 PING_INTERVAL_S = 25.0
 PING_TIMEOUT_S = 10.0
@@ -41,9 +42,11 @@ class State(enum.Enum):
 
 
 class _Waiting:
-    """A request without an answer."""
+    """A request without an answer, and before that without a frame."""
 
-    def __init__(self) -> None:
+    def __init__(self, make: Callable[[], Request]) -> None:
+        self.make = make
+        self.key: Hashable = None
         self.over = trio.Event()
         self.answer: Answer | None = None
 
@@ -60,13 +63,13 @@ class Client:
     other call does at once.
     """
 
-    def __init__(self, wire: Wire, uid: str) -> None:
+    def __init__(self, wire: Wire, speech: Speech, uid: str) -> None:
         self.uid = uid
         self._wire = wire
+        self._speech = speech
         self._state = State.CONNECTING
         self._closed: ConnectionClosed | None = None
-        self._waiting: dict[str, _Waiting] = {}
-        self._ids = itertools.count(1)
+        self._waiting: dict[Hashable, _Waiting] = {}
         self._inbox = Inbox()
         self._outbox = Outbox()
         self._working = trio.CancelScope()
@@ -95,21 +98,24 @@ class Client:
             payload: any bytes, by convention a JSON object with an integer `type`.
             client_msg_no: repeating a send with the same number and payload has no effect; by default a new UUID.
 
+        Returns:
+            Where the message stands. WKProto tells no moment of acceptance: `timestamp` is 0.
+
         Raises:
-            RequestError: the server refused it.
+            RequestError: the server refused it, or it fits into no packet of WKProto, where `code` is the one that
+                JSON-RPC has for the same `reason_code`.
             ConnectionClosed: the connection ended before the answer. The message may have been sent.
         """
-        number = client_msg_no or str(uuid.uuid4())
-        header = {"redDot": red_dot, "noPersist": no_persist, "syncOnce": sync_once}
-        params = jsonrpc.send_params(number, channel_id, int(channel_type), payload, header=header, topic=topic)
-        result = await self.request("send", params)
-        return SendResult(
-            reason_code=ReasonCode.SUCCESS,
-            message_id=int(result["messageId"]),
-            message_seq=result["messageSeq"],
-            client_msg_no=number,
-            timestamp=result["timestamp"],
+        command = SendCommand(
+            from_uid=self.uid,
+            channel_id=channel_id,
+            channel_type=int(channel_type),
+            payload=payload,
+            client_msg_no=client_msg_no or str(uuid.uuid4()),
+            flags=red_dot * RED_DOT | no_persist * NO_PERSIST | sync_once * SYNC_ONCE,
+            topic=topic,
         )
+        return self._speech.sent(command, await self._ask(partial(self._speech.send, command)))
 
     async def ping(self) -> None:
         """Asks the server for a sign of life.
@@ -117,30 +123,18 @@ class Client:
         Raises:
             ConnectionClosed: there was none, the connection has ended.
         """
-        await self.request("ping", {})
+        await self._ask(self._speech.ping)
 
     async def request(self, method: str, params: dict[str, object]) -> dict[str, Any]:
-        """Sends any request and returns its result. If cancelled, it may have been sent.
+        """Sends any request of JSON-RPC and returns its result. If cancelled, it may have been sent.
 
         Raises:
+            ConfigError: the client speaks WKProto.
             RequestError: the server refused it.
             ConnectionClosed: the connection is over, or ended before the answer.
         """
-        self._check_open()
-        id_ = str(next(self._ids))
-        waiting = self._waiting[id_] = _Waiting()
-        try:
-            await self._outbox.put(jsonrpc.request(id_, method, params))
-            await waiting.over.wait()
-        finally:
-            del self._waiting[id_]
-        answer = waiting.answer
-        if answer is None:
-            self._check_open()
-            raise AssertionError("an open connection answers")
-        if answer.error is not None:
-            raise answer.error
-        return answer.result
+        result: dict[str, Any] = await self._ask(partial(self._speech.request, method, params))
+        return result
 
     def __aiter__(self) -> "Client":
         return self
@@ -152,9 +146,34 @@ class Client:
         if self._closed is not None:
             raise self._closed.again()
 
-    async def _connect(self, params: dict[str, object]) -> None:
-        await self.request("connect", params)
-        self._state = State.OPEN
+    async def _connect(self, login: Login) -> None:
+        await self._ask(partial(self._speech.connect, login))
+        if self._state is State.CONNECTING:  # The end may have come with the answer.
+            self._state = State.OPEN
+
+    async def _ask(self, make: Callable[[], Request]) -> Any:
+        """Makes a request when there is room for it, and returns the result of the answer."""
+        self._check_open()
+        waiting = _Waiting(make)
+        try:
+            await self._outbox.put(partial(self._enter, waiting))
+            self._check_open()
+            await waiting.over.wait()
+        finally:
+            self._waiting.pop(waiting.key, None)
+        answer = waiting.answer
+        if answer is None:
+            self._check_open()
+            raise AssertionError("an open connection answers")
+        if answer.error is not None:
+            raise answer.error
+        return answer.result
+
+    def _enter(self, waiting: _Waiting) -> bytes:
+        """Makes the frame of a request and waits for its answer from here on."""
+        waiting.key, frame = waiting.make()
+        self._waiting[waiting.key] = waiting
+        return frame
 
     async def _work(self) -> None:
         """Reads, writes and pings until the connection is over, and closes it."""
@@ -192,17 +211,15 @@ class Client:
 
     async def _read(self) -> None:
         while True:
-            incoming = jsonrpc.read(await self._wire.read())
-            match incoming:
-                case Push(message, receipt):
-                    if not self._outbox.put_receipt(receipt):
-                        raise ConnectionClosed(1006, "the server does not read what it is sent")
-                    self._inbox.put(message)
-                case Answer(id_) if id_ in self._waiting:
-                    self._waiting[id_].answer = incoming
-                    self._waiting[id_].over.set()
-                case ConnectionClosed():
-                    raise incoming
+            for incoming in self._speech.read(await self._wire.read()):
+                match incoming:
+                    case Push(message, receipt):
+                        if not self._outbox.put_receipt(receipt):
+                            raise ConnectionClosed(1006, "the server does not read what it is sent")
+                        self._inbox.put(message)
+                    case Answer(key) if key in self._waiting:
+                        self._waiting[key].answer = incoming
+                        self._waiting[key].over.set()
 
     async def _write(self) -> None:
         while True:
@@ -228,32 +245,41 @@ async def open_client(
     token: str = "",
     device_flag: int = 0,
     device_id: str = "",
+    protocol: Protocol | None = None,
+    encryption: bool = True,
     ssl_context: ssl.SSLContext | None = None,
     connect_timeout_s: float = 10.0,
 ) -> AsyncIterator[Client]:
     """Connects and authenticates; leaving the block closes the connection.
 
     Args:
-        url: where the server's WebSocket listens, for example `ws://127.0.0.1:5200`.
+        url: where the server listens, for example `ws://127.0.0.1:5200` or `tcp://127.0.0.1:5100`; with TLS `wss://` or
+            `tls://`.
         device_id: tells devices of a user apart; by default a new one each time.
-        ssl_context: for `wss` URLs, instead of the default trust.
+        protocol: `jsonrpc` or `wkproto`, the binary protocol; by default `jsonrpc` for WebSockets. The others carry
+            WKProto only.
+        encryption: whether WKProto encrypts payloads. The server must want the same. JSON-RPC never does.
+        ssl_context: for `wss` and `tls` URLs, instead of the default trust.
         connect_timeout_s: for all of TCP, TLS, WebSocket and authentication together.
 
     Raises:
-        ConfigError: the URL names no WebSocket.
+        ConfigError: the URL names no server, or the protocol is not spoken there.
         RequestError: the server did not accept the uid or token.
         ConnectionClosed: there is no server, or it ended the connection. The code is 1015 if TLS could not be had, for
-            example because the certificate is not trusted.
+            example because the certificate is not trusted; 1002 if the server does not encrypt and was to. Without a
+            WebSocket there are no close codes: what ends without a notice is 1006.
     """
     place = read_url(url)
+    speech = choose_speech(place, protocol, encryption=encryption)
     steps: list[str] = []
     with single_error():
         async with trio.open_nursery() as nursery:
             with trio.move_on_after(connect_timeout_s) as patience:
-                client = Client(await nursery.start(run_wire, place, ssl_context, steps), uid)
+                wire = await nursery.start(run_wire, place, speech.text, ssl_context, steps)
+                client = Client(wire, speech, uid)
                 steps.append("the server does not answer connect")
                 nursery.start_soon(client._work)
-                await client._connect(jsonrpc.connect_params(uid, token, device_flag, device_id))
+                await client._connect(Login(uid, token, device_flag, device_id))
             if patience.cancelled_caught:
                 raise place.closed(f"{steps[-1]} ({connect_timeout_s:g} s)")
             yield client

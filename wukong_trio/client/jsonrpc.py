@@ -1,37 +1,19 @@
-"""Frames of JSON-RPC: what the client writes, and what the server's frames mean. No I/O."""
+"""JSON-RPC as the official SDKs write and read it."""
 
 import time
 import uuid
 from base64 import b64encode
-from typing import Any, NamedTuple, TypeAlias
+from collections.abc import Iterator
+from itertools import count
+from typing import Any
 
 import msgspec
 from msgspec import Struct, field
 
 from ..errors import ConnectionClosed, RequestError
-from ..model import NO_PERSIST, RED_DOT, SYNC_ONCE, Message
-
-CLOSE_NOT_UNDERSTOOD = 1002
-CLOSE_KICKED = 4003
-
-
-class Answer(NamedTuple):
-    """What became of a request."""
-
-    id: str
-    result: dict[str, Any]
-    error: RequestError | None
-
-
-class Push(NamedTuple):
-    """A message, and the frame that acknowledges it."""
-
-    message: Message
-    receipt: str
-
-
-Incoming: TypeAlias = Answer | Push | ConnectionClosed | None
-"""What a frame means; a `disconnect` is the end, None is nothing to this client."""
+from ..model import NO_PERSIST, RED_DOT, SYNC_ONCE, Message, ReasonCode, SendCommand, SendResult
+from ..protocol.codes import CLOSE_KICKED, CLOSE_PROTOCOL_ERROR
+from .speech import Answer, Incoming, Login, Push, Request, Speech
 
 
 class _Header(Struct, rename="camel"):
@@ -75,61 +57,82 @@ class _Frame(Struct):
     error: _Error | None = None
 
 
+_encode = msgspec.json.encode
 _decode_frame = msgspec.json.Decoder(_Frame).decode
 _decode_push = msgspec.json.Decoder(_Push).decode
 _decode_disconnect = msgspec.json.Decoder(_Disconnect).decode
 
 
-def request(id_: str, method: str, params: dict[str, object]) -> str:
-    """The frame of any request."""
-    return _encode({"jsonrpc": "2.0", "id": id_, "method": method, "params": params})
+class JsonRpcSpeech(Speech):
+    """Requests with ids, and notifications. Results are those of the frames."""
+
+    text = True
+
+    def __init__(self) -> None:
+        self._ids = count(1)
+
+    def connect(self, login: Login) -> Request:
+        # With exactly these the server takes the client for an SDK: it repeats what is not acknowledged.
+        params: dict[str, object] = {
+            "uid": login.uid,
+            "token": login.token,
+            "deviceId": login.device_id or str(uuid.uuid4()),
+            "deviceFlag": login.device_flag,
+            "clientTimestamp": int(time.time() * 1000),
+        }
+        return self.request("connect", params)
+
+    def send(self, command: SendCommand) -> Request:
+        flags = command.flags
+        params: dict[str, object] = {
+            "clientMsgNo": command.client_msg_no,
+            "channelId": command.channel_id,
+            "channelType": command.channel_type,
+            "payload": b64encode(command.payload).decode(),
+            "header": {
+                "redDot": flags & RED_DOT != 0,
+                "noPersist": flags & NO_PERSIST != 0,
+                "syncOnce": flags & SYNC_ONCE != 0,
+            },
+        }
+        if command.topic:
+            params |= {"topic": command.topic, "setting": {"topic": True}}
+        return self.request("send", params)
+
+    def sent(self, command: SendCommand, result: Any) -> SendResult:
+        return SendResult(
+            reason_code=ReasonCode.SUCCESS,
+            message_id=int(result["messageId"]),
+            message_seq=result["messageSeq"],
+            client_msg_no=command.client_msg_no,
+            timestamp=result["timestamp"],
+        )
+
+    def ping(self) -> Request:
+        return self.request("ping", {})
+
+    def request(self, method: str, params: dict[str, object]) -> Request:
+        id_ = str(next(self._ids))
+        return Request(id_, _encode({"jsonrpc": "2.0", "id": id_, "method": method, "params": params}))
+
+    def read(self, data: bytes) -> Iterator[Incoming]:
+        try:
+            incoming = _meaning(_decode_frame(data))
+        except (msgspec.MsgspecError, ValueError) as error:
+            problem = f"the server sent no JSON-RPC: {error}"
+            raise ConnectionClosed(CLOSE_PROTOCOL_ERROR.code, problem) from error
+        if incoming is not None:
+            yield incoming
 
 
-def connect_params(uid: str, token: str, device_flag: int, device_id: str) -> dict[str, object]:
-    """With exactly these the server takes the client for an SDK: it repeats what is not acknowledged."""
-    return {
-        "uid": uid,
-        "token": token,
-        "deviceId": device_id or str(uuid.uuid4()),
-        "deviceFlag": device_flag,
-        "clientTimestamp": int(time.time() * 1000),
-    }
-
-
-def send_params(
-    number: str, channel_id: str, channel_type: int, payload: bytes, *, header: dict[str, bool], topic: str
-) -> dict[str, object]:
-    """Of a message."""
-    params: dict[str, object] = {
-        "clientMsgNo": number,
-        "channelId": channel_id,
-        "channelType": channel_type,
-        "payload": b64encode(payload).decode(),
-        "header": header,
-    }
-    return params | {"topic": topic, "setting": {"topic": True}} if topic else params
-
-
-def read(data: str | bytes) -> Incoming:
-    """What a frame of the server means.
-
-    Raises:
-        ConnectionClosed: nothing that a client could understand.
-    """
-    try:
-        return _meaning(_decode_frame(data))
-    except (msgspec.MsgspecError, ValueError) as error:
-        raise ConnectionClosed(CLOSE_NOT_UNDERSTOOD, f"the server sent no JSON-RPC: {error}") from error
-
-
-def _meaning(frame: _Frame) -> Incoming:
+def _meaning(frame: _Frame) -> Incoming | None:
     match frame.method:
         case "recv" | "message":
             push = _decode_push(frame.params)
             return Push(_message(push), _receipt(push))
         case "disconnect":
             notice = _decode_disconnect(frame.params)
-            return ConnectionClosed(CLOSE_KICKED, notice.reason, notice.reason_code)
+            raise ConnectionClosed(CLOSE_KICKED.code, notice.reason, notice.reason_code)
         case "" if frame.id is not None:
             return Answer(str(frame.id), frame.result or {}, _refusal(frame.error))
     return None
@@ -139,13 +142,9 @@ def _refusal(error: _Error | None) -> RequestError | None:
     return None if error is None else RequestError(error.code, error.message, error.data.get("reasonCode", 0))
 
 
-def _receipt(push: _Push) -> str:
+def _receipt(push: _Push) -> bytes:
     params = {"messageId": str(push.message_id), "messageSeq": push.message_seq}
     return _encode({"jsonrpc": "2.0", "method": "recvack", "params": params})
-
-
-def _encode(frame: dict[str, object]) -> str:
-    return msgspec.json.encode(frame).decode()
 
 
 def _message(push: _Push) -> Message:

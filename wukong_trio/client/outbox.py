@@ -1,6 +1,7 @@
 """Frames that wait to be written."""
 
 from collections import deque
+from collections.abc import Callable
 from typing import Final
 
 import trio
@@ -19,7 +20,7 @@ class Outbox:
     """
 
     def __init__(self) -> None:
-        self._frames: deque[str] = deque()
+        self._frames: deque[bytes] = deque()
         self._bytes = 0
         """Of frames that are not written yet."""
         self._closed = False
@@ -27,14 +28,21 @@ class Outbox:
         self._callers = trio.lowlevel.ParkingLot()
         self._drainers = trio.lowlevel.ParkingLot()
 
-    async def put(self, frame: str) -> None:
-        """Adds a request when there is room. After `close` it goes nowhere."""
+    async def put(self, make: Callable[[], bytes]) -> None:
+        """Adds a request when there is room, which is when it is made. After `close` none is made.
+
+        Raises:
+            Exception: whatever `make` raises. Nothing is added.
+        """
         while self._bytes > REQUEST_BYTES and not self._closed:
             await self._callers.park()
-        self._add(frame)
-        self._admit()
+        try:
+            if not self._closed:
+                self._add(make())
+        finally:
+            self._admit()
 
-    def put_receipt(self, frame: str) -> bool:
+    def put_receipt(self, frame: bytes) -> bool:
         """Adds a receipt; returns whether there was room."""
         if self._bytes > RECEIPT_BYTES:
             return False
@@ -48,13 +56,13 @@ class Outbox:
         self._callers.unpark_all()
         self._drainers.unpark_all()
 
-    async def take(self) -> str:
+    async def take(self) -> bytes:
         """The next frame, for the one task that writes; it says `written` afterwards."""
         while not self._frames:
             await self._writer.park()
         return self._frames.popleft()
 
-    def written(self, frame: str) -> None:
+    def written(self, frame: bytes) -> None:
         """A frame that was taken is with the server."""
         self._bytes -= len(frame)
         self._admit()
@@ -71,7 +79,7 @@ class Outbox:
         if self._bytes <= REQUEST_BYTES:
             self._callers.unpark()
 
-    def _add(self, frame: str) -> None:
+    def _add(self, frame: bytes) -> None:
         if not self._closed:
             self._frames.append(frame)
             self._bytes += len(frame)

@@ -157,18 +157,21 @@ class Deliverer:
             for session in self._registry.sessions_of(uid):
                 if session is sender:
                     continue
-                work += session.deliver(self._own(submission) if uid == message.from_uid else theirs)
+                work += self._deliver_own(submission, session) if uid == message.from_uid else session.deliver(theirs)
                 pushed += 1
         theirs.made.clear()
         self.statistics.delivered += pushed
         size_bytes = len(message.payload)
         return work if size_bytes < HEAVY_BYTES else work * _weight(size_bytes)
 
-    def _own(self, submission: Submission) -> Push:
-        """A message as its sender sees it on his other devices."""
+    def _deliver_own(self, submission: Submission, session: Receiver) -> int:
+        """Pushes a message as its sender sees it on his other devices."""
         assert submission.message is not None
         assert submission.route is not None
-        return Push(submission.message, submission.route.shown_to_sender, self._now, red_dot=False)
+        push = Push(submission.message, submission.route.shown_to_sender, self._now, red_dot=False)
+        work = session.deliver(push)
+        push.made.clear()
+        return work
 
     # Large channels
 
@@ -221,8 +224,10 @@ class Deliverer:
         """Pushes the run to somebody who has written some of it, but not what this very session has sent."""
         others = [(n, push) for n, push in enumerate(lane.pushes) if lane.run[n].sender is not session]
         for n, push in others:
-            own = push.message.from_uid == session.uid
-            session.deliver(self._own(lane.run[n]) if own else push)
+            if push.message.from_uid == session.uid:
+                self._deliver_own(lane.run[n], session)
+            else:
+                session.deliver(push)
         return len(others)
 
     async def _give_way(self) -> None:

@@ -4,6 +4,7 @@ import select
 import socket
 import ssl
 from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Final, Protocol
 
@@ -12,6 +13,10 @@ import trio
 from .tls_socket import TlsSocket
 
 RECEIVE_BYTES: Final = 64 * 1024
+TLS_TURN_BYTES: Final = 4 * 1024
+"""After so much, encrypted, strangers take turns."""
+TLS_STRANGER_BYTES: Final = 64 * 1024
+"""So much, encrypted, is read of a stranger: more than all the content he may send, in records of a usual size."""
 _GONE: Final = (trio.BrokenResourceError, trio.ClosedResourceError, ssl.SSLError)
 
 
@@ -115,14 +120,35 @@ class SocketPipe(Pipe):
 class TlsPipe(SocketPipe):
     """The same with TLS."""
 
-    def __init__(self, sock: TlsSocket) -> None:
+    def __init__(self, sock: TlsSocket, turn: Callable[[], Awaitable[None]] | None = None) -> None:
+        """Args:
+        turn: awaited before anything that is work, for clients that nobody knows.
+        """
         super().__init__(sock)
         self._tls = sock
+        self._turn = turn
 
     async def receive(self, size: int, *, wait: bool = True) -> bytes:
         # The end may have come together with the last bytes, the first bytes with the end of the handshake: neither is
         # announced again.
-        return b"" if self._tls.ended else await super().receive(size, wait=wait and not self._tls.unread)
+        while not self._tls.ended:
+            if wait and not self._tls.unread:
+                await trio.lowlevel.wait_readable(self._tls.fileno())
+            wait = True
+            if self._turn is not None and self._tls.received_bytes > TLS_TURN_BYTES:
+                await self._turn()
+                if self._tls.received_bytes > TLS_STRANGER_BYTES:
+                    break
+            try:
+                return self._tls.recv(size)
+            except BlockingIOError:
+                continue
+            except OSError:
+                break
+        return b""
+
+    def has_unread(self) -> bool:
+        return self._tls.unread or super().has_unread()
 
     async def shake_hands(self) -> None:
         """The TLS handshake. If it was cancelled, it may be called again and goes on.
@@ -130,6 +156,9 @@ class TlsPipe(SocketPipe):
         Raises:
             OSError: it failed, or the client is gone.
         """
+        if self._turn is not None:
+            await trio.lowlevel.wait_readable(self._tls.fileno())
+            await self._turn()
         while not self._tls.shake_hands():
             if self._tls.unsent:
                 await trio.lowlevel.wait_writable(self._tls.fileno())

@@ -5,17 +5,27 @@ takes all that are to go, with one system call each. OpenSSL itself would make t
 
 Reading may have something to write: session tickets, answers to key updates, alerts. What the socket did not take is
 kept and goes before anything else.
+
+A record without content costs far more than its bytes: a request for new keys takes as long as decrypting 20 KB. So
+who is slow to decrypt is read in smaller pieces.
 """
 
 import socket
 import ssl
 from contextlib import suppress
+from time import perf_counter
 from typing import Final
 
 _PIECE_BYTES: Final = 16 * 1024
 """As much as a record holds. The buffers of OpenSSL never shrink, so they get no more than this at a time."""
 _ENCRYPT_BYTES: Final = 4 * _PIECE_BYTES
 """Taken from the caller at once."""
+_FEWEST_BYTES: Final = 1024
+_MOST_BYTES: Final = 64 * 1024
+"""Received at once: between these, so much that decrypting it takes no longer than SLOW_S."""
+_SLOW_S: Final = 0.001
+UNSENT_BYTES: Final = 256 * 1024
+"""Who makes OpenSSL answer, and takes no answers, may let so much pile up."""
 
 
 class TlsSocket:
@@ -24,7 +34,7 @@ class TlsSocket:
     `ssl.SSLError` is an OSError, so broken TLS looks like a broken connection.
     """
 
-    __slots__ = ("_incoming", "_outgoing", "_sock", "_tls", "_unsent", "ended")
+    __slots__ = ("_incoming", "_most_bytes", "_outgoing", "_sock", "_tls", "_unsent", "ended", "received_bytes")
 
     def __init__(self, sock: socket.socket, context: ssl.SSLContext) -> None:
         """Args:
@@ -35,6 +45,10 @@ class TlsSocket:
         self._outgoing = ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
         self._unsent: bytes | memoryview = b""
+        self._most_bytes = _MOST_BYTES
+        """How much to receive at once."""
+        self.received_bytes = 0
+        """Since the handshake, encrypted."""
         self.ended = False
         """The client has said that nothing more comes, or has cut the connection."""
 
@@ -99,25 +113,41 @@ class TlsSocket:
             # Perhaps it came right behind the handshake.
             self._decrypt(parts)
         try:
-            received = self._sock.recv(size)
+            received = self._sock.recv(min(size, self._most_bytes))
         except BlockingIOError:
             if not parts:
                 raise
             return b"".join(parts)
+        self.received_bytes += len(received)
+        start = perf_counter()
         try:
-            for start in range(0, len(received), _PIECE_BYTES):
-                self._incoming.write(received[start : start + _PIECE_BYTES])
-                self._decrypt(parts)
-            if not received:
-                self._incoming.write_eof()
-                self._decrypt(parts)
+            self._take(received, parts)
+        except ssl.SSLError:
+            if not parts:
+                raise
+            # What came before counts; what is wrong is the end.
+            self.ended = True
         finally:
             # An answer to what was read, or the alert that says what was wrong with it.
             with suppress(OSError):
                 self.send_rest()
+        if perf_counter() - start > _SLOW_S:
+            self._most_bytes = max(self._most_bytes // 2, _FEWEST_BYTES)
+        elif self._most_bytes < _MOST_BYTES:
+            self._most_bytes *= 2
+        if len(self._unsent) > UNSENT_BYTES:
+            raise ConnectionAbortedError("the client does not take what TLS has to say to it")
         if parts or self.ended:
             return b"".join(parts)
         raise BlockingIOError
+
+    def _take(self, received: bytes, parts: list[bytes]) -> None:
+        for start in range(0, len(received), _PIECE_BYTES):
+            self._incoming.write(received[start : start + _PIECE_BYTES])
+            self._decrypt(parts)
+        if not received:
+            self._incoming.write_eof()
+            self._decrypt(parts)
 
     def _decrypt(self, parts: list[bytes]) -> None:
         try:

@@ -16,6 +16,8 @@ from ..model import (
     SETTING_NO_ENCRYPT,
     SETTING_STREAM,
     SETTING_TOPIC,
+    SYSTEM_UID,
+    Message,
     ReasonCode,
     SendCommand,
 )
@@ -39,8 +41,9 @@ from ..protocol.wkproto import (
     Sub,
     encode,
     encode_sendack,
-    join_recv,
+    recv_middle,
     recv_parts,
+    write_recv,
 )
 from ..protocol.wkproto_keys import CiphertextError, KeyExchangeError, SessionKeys, agree, send_sign_text
 from ..protocol.wkproto_reader import PacketReader
@@ -59,17 +62,33 @@ _VERSIONS: Final = range(LATEST_VERSION + 1)
 class PlainForm(Form):
     """Pushes as RECV packets, not encrypted."""
 
-    __slots__ = ("_frame", "_version", "joinable")
+    __slots__ = ("_frame", "_hidden", "_version", "joinable")
 
     def __init__(self, version: int, wire: Wire) -> None:
         self._version = version
+        self._hidden = _hidden_settings(version)
         self._frame = wire.frame
         self.joinable = wire.joinable
 
     def encode(self, push: Push, *, dup: bool = False) -> bytes:
         # `dup` is left out: a repetition has the same bytes, as clients know it.
+        message, setting = push.message, 0
+        if message.setting or message.topic:
+            setting = _setting(message, self._hidden)
         try:
-            return self._frame(join_recv(_parts(push, self._version, 0), b"", push.message.payload))
+            middle = recv_middle(
+                self._version,
+                "" if message.from_uid == SYSTEM_UID else message.from_uid,
+                push.channel_id,
+                message.channel_type,
+                message.expire,
+                message.client_msg_no,
+                message.message_id,
+                message.message_seq,
+                message.timestamp,
+                message.topic if setting & SETTING_TOPIC else None,
+            )
+            return self._frame(write_recv(_first(push), setting, middle, b"", message.payload))
         except PacketError:
             return b""
 
@@ -90,49 +109,59 @@ class SealedForm(Form):
     def encode(self, push: Push, *, dup: bool = False) -> bytes:
         keys, key = self._keys, _SEALED[self._version]
         try:
-            parts: RecvParts | None = push.made.get(key)
-            if parts is None:
-                # All but the encryption is the same for everybody.
-                parts = push.made[key] = _parts(push, self._version, SETTING_NO_ENCRYPT)
+            # All but the encryption is the same for everybody.
+            parts: RecvParts = push.made.get(key) or _parts(push, self._version)
+            if not dup:
+                push.made[key] = parts
             payload = keys.encrypt(push.message.payload)
-            return self._frame(join_recv(parts, keys.sign(parts.signed + payload), payload))
+            msg_key = keys.sign(parts.signed + payload)
+            return self._frame(write_recv(parts.first, parts.setting, parts.middle, msg_key, payload))
         except PacketError:
             return b""
 
 
-_SEALED: Final = tuple(f"sealed {version}" for version in _VERSIONS)
-"""Under which a push keeps what all sealed forms of a version share."""
-_PLAIN: Final = {
-    (version, wire): PlainForm(version, wire) for version in _VERSIONS for wire in (BARE, BINARY_FRAMES, ONE_BY_ONE)
-}
+def _hidden_settings(version: int) -> int:
+    """Setting bits that clients of a version must not see: they take them for fields that are not there."""
+    return SETTING_LEGACY_STREAM | (SETTING_STREAM if version < 5 else 0)
 
 
-def _parts(push: Push, version: int, without: int) -> RecvParts:
-    """A push as a RECV, except for what is encrypted.
+def _setting(message: Message, hidden: int) -> int:
+    return (message.setting | (SETTING_TOPIC if message.topic else 0)) & ~hidden
 
-    Args:
-        without: setting bits that must not appear.
+
+def _first(push: Push) -> int:
+    return _RECV | push.message.flags & ~(DUP if push.red_dot else DUP | RED_DOT)
+
+
+def _parts(push: Push, version: int) -> RecvParts:
+    """A push as an encrypted RECV, except for what is encrypted.
 
     Raises:
         PacketError: the version cannot express it.
     """
     message = push.message
-    # Clients take the old stream bit, and before version 5 the new one, for fields that are not there.
-    without |= SETTING_LEGACY_STREAM | (SETTING_STREAM if version < 5 else 0)
     return recv_parts(
         version=version,
         message_id=message.message_id,
         message_seq=message.message_seq,
-        from_uid=message.from_uid,
+        from_uid="" if message.from_uid == SYSTEM_UID else message.from_uid,
         channel_id=push.channel_id,
         channel_type=message.channel_type,
         client_msg_no=message.client_msg_no,
         timestamp=message.timestamp,
-        setting=(message.setting | (SETTING_TOPIC if message.topic else 0)) & ~without,
-        flags=message.flags & ~(DUP if push.red_dot else DUP | RED_DOT),
+        setting=_setting(message, _hidden_settings(version) | SETTING_NO_ENCRYPT),
+        flags=_first(push) & 15,
         expire=message.expire,
         topic=message.topic,
     )
+
+
+_RECV: Final = PacketType.RECV << 4
+_SEALED: Final = tuple(f"sealed {version}" for version in _VERSIONS)
+"""Under which a push keeps what all sealed forms of a version share."""
+_PLAIN: Final = {
+    (version, wire): PlainForm(version, wire) for version in _VERSIONS for wire in (BARE, BINARY_FRAMES, ONE_BY_ONE)
+}
 
 
 class WkProtoSend(ClientSend, eq=False, gc=False, kw_only=True):
@@ -218,10 +247,11 @@ class WkProtoSpeech(Speech):
             session.acknowledge(packet.message_id, packet.message_seq)
 
     def _send(self, session: Conversation, packet: Send, errands: list[Errand]) -> None:
-        payload, reason = packet.payload, ReasonCode.SUCCESS
         if session.draining:
-            reason = ReasonCode.SYSTEM_ERROR
-        elif self._keys is not None and not packet.setting & SETTING_NO_ENCRYPT:
+            # Clients give a message up that was refused. They send it again when they come back without an answer.
+            return
+        payload, reason = packet.payload, ReasonCode.SUCCESS
+        if self._keys is not None and not packet.setting & SETTING_NO_ENCRYPT:
             payload, reason = _unseal(self._keys, packet)
         if reason is ReasonCode.SUCCESS:
             command = SendCommand(

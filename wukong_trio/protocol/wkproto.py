@@ -211,6 +211,10 @@ PING: Final = Ping()
 PONG: Final = Pong()
 
 _pack_u16 = Packing(">H").pack
+_pack_size = Packing(">h").pack
+"""Of a string; fails where the size is too large."""
+_pack_u8_u16 = Packing(">BH").pack
+_pack_u8_u32_u16 = Packing(">BIH").pack
 _pack_i64 = Packing(">q").pack
 _pack_u64 = Packing(">Q").pack
 _pack_connack = Packing(">qB").pack
@@ -312,8 +316,7 @@ class RecvParts(NamedTuple):
 
     first: int
     """The first byte."""
-    before: bytes
-    """What comes before `msg_key`: the setting."""
+    setting: int
     middle: bytes
     """What comes between `msg_key` and payload."""
     signed: bytes
@@ -343,35 +346,97 @@ def recv_parts(
     Raises:
         PacketError: a string is too long or a number does not fit.
     """
+    stream = b""
     try:
-        fields = [_string(from_uid), _string(channel_id), bytes((channel_type,))]
-        if version >= 3:
-            fields.append(expire.to_bytes(4, "big"))
-        fields.append(_string(client_msg_no))
         if _has_stream_fields(setting, version):
-            fields += (bytes((stream_flag,)), _string(stream_no), stream_id.to_bytes(8, "big"))
-        fields.append((_pack_tail if version < 6 else _pack_tail6)(message_id, message_seq, timestamp))
-        if setting & SETTING_TOPIC:
-            fields.append(_string(topic))
+            stream = bytes((stream_flag,)) + _string(stream_no) + _pack_u64(stream_id)
+        middle = recv_middle(
+            version,
+            from_uid,
+            channel_id,
+            channel_type,
+            expire,
+            client_msg_no,
+            message_id,
+            message_seq,
+            timestamp,
+            topic if setting & SETTING_TOPIC else None,
+            stream,
+        )
         signed = f"{message_id}{message_seq}{client_msg_no}{timestamp}{from_uid}{channel_id}{channel_type}"
-        return RecvParts(_first(5, flags), bytes((setting,)), b"".join(fields), signed.encode())
-    except (PackingError, OverflowError, ValueError) as error:
+        return RecvParts(_first(5, flags), setting, middle, signed.encode())
+    except (PackingError, ValueError) as error:
         raise _unwritable(error) from error
 
 
-def join_recv(parts: RecvParts, msg_key: bytes, payload: bytes) -> bytes:
+def recv_middle(
+    version: int,
+    from_uid: str,
+    channel_id: str,
+    channel_type: int,
+    expire: int,
+    client_msg_no: str,
+    message_id: int,
+    message_seq: int,
+    timestamp: int,
+    topic: str | None = None,
+    stream: bytes = b"",
+) -> bytes:
+    """What comes in a RECV between `msg_key` and payload. Nearly everything that is written comes along here.
+
+    Args:
+        topic: None where the setting has no topic.
+        stream: the stream fields, where the version has them.
+
+    Raises:
+        PacketError: a string is too long or a number does not fit.
+    """
+    try:
+        uid, number = from_uid.encode(), client_msg_no.encode()
+        # In person channels they are one object.
+        channel = uid if channel_id is from_uid else channel_id.encode()
+        number_size = len(number)
+        if number_size > MAX_STRING_BYTES:
+            raise _long_string(number_size)
+        if version < 3:
+            before_number = _pack_u8_u16(channel_type, number_size)
+        else:
+            before_number = _pack_u8_u32_u16(channel_type, expire, number_size)
+        return b"".join(
+            (
+                _pack_size(len(uid)),
+                uid,
+                _pack_size(len(channel)),
+                channel,
+                before_number,
+                number,
+                stream,
+                (_pack_tail if version < 6 else _pack_tail6)(message_id, message_seq, timestamp),
+                b"" if topic is None else _string(topic),
+            )
+        )
+    except (PackingError, UnicodeEncodeError) as error:
+        raise _unwritable(error) from error
+
+
+def write_recv(first: int, setting: int, middle: bytes, msg_key: bytes, payload: bytes) -> bytes:
     """A whole RECV for one session.
 
     Args:
-        msg_key: what `SessionKeys.sign` made of `parts.signed + payload`, empty without encryption.
+        first: the first byte.
+        middle: see `recv_middle`.
+        msg_key: what `SessionKeys.sign` made of `RecvParts.signed` and the payload, empty without encryption.
         payload: as on the wire.
 
     Raises:
         PacketError: the packet is too large.
     """
-    first, before, middle, _ = parts
-    size = 3 + len(msg_key) + len(middle) + len(payload)
-    return b"".join((_head(first, size), before, _pack_u16(len(msg_key)), msg_key, middle, payload))
+    key_size = len(msg_key)
+    size = 3 + key_size + len(middle) + len(payload)
+    try:
+        return b"".join((_head(first, size), _pack_u8_u16(setting, key_size), msg_key, middle, payload))
+    except PackingError as error:
+        raise _unwritable(error) from error
 
 
 def encode(packet: Packet, version: int) -> bytes:
@@ -460,7 +525,7 @@ def _encode_recv(packet: Recv, version: int) -> bytes:
         stream_flag=packet.stream_flag,
         stream_id=packet.stream_id,
     )
-    return join_recv(parts, _string(packet.msg_key)[2:], packet.payload)
+    return write_recv(parts.first, parts.setting, parts.middle, _string(packet.msg_key)[2:], packet.payload)
 
 
 def _encode_recvack(packet: Recvack, version: int) -> bytes:

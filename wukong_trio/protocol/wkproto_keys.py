@@ -12,7 +12,7 @@ from binascii import a2b_base64, b2a_base64
 from hashlib import md5
 from secrets import choice
 from string import ascii_letters, digits
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 from ..errors import WukongError
 from .wkproto import Send
@@ -20,7 +20,9 @@ from .wkproto import Send
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
     from cryptography.hazmat.primitives.ciphers import Cipher, CipherContext
-    from cryptography.hazmat.primitives.ciphers.modes import CBC
+    from cryptography.hazmat.primitives.ciphers.modes import CBC, ECB
+
+_Mode = TypeVar("_Mode", "CBC", "ECB")
 
 BLOCK_BYTES: Final = 16
 _SALT_ALPHABET: Final = ascii_letters + digits
@@ -39,11 +41,12 @@ class SessionKeys:
     """What encrypts and signs the messages of one connection.
 
     Every message starts from the IV. A context of AES-CBC costs more than a short message, so one is kept for each
-    direction; what it has to be told of the IV goes into the first block of plaintext, because CBC adds the block of
-    ciphertext before to each block of plaintext.
+    direction. CBC mixes each block with the block of ciphertext before: so the IV itself goes ahead of what is to be
+    decrypted, and ahead of what is to be encrypted a block of which the ciphertext is the IV. Either comes out as a
+    block that is thrown away.
     """
 
-    __slots__ = ("_decrypt_offset", "_decryptor", "_encrypt_offset", "_encryptor", "_iv", "aes_iv", "aes_key")
+    __slots__ = ("_decryptor", "_encryptor", "_iv_decrypted", "_lead", "aes_iv", "aes_key")
 
     def __init__(self, aes_key: bytes, aes_iv: bytes) -> None:
         """Args:
@@ -52,22 +55,27 @@ class SessionKeys:
         """
         self.aes_key = aes_key
         self.aes_iv = aes_iv
-        self._iv = int.from_bytes(aes_iv, "big")
         self._encryptor: CipherContext | None = None
         self._decryptor: CipherContext | None = None
-        self._encrypt_offset = 0
-        """IV xor the last block of ciphertext: what to add to the first block of the next plaintext."""
-        self._decrypt_offset = 0
+        self._iv_decrypted = 0
+        self._lead = b""
+        """The block to encrypt next: its ciphertext will be the IV."""
 
     def encrypt(self, plaintext: bytes) -> bytes:
         """The payload as it travels: base64 text."""
-        padded = plaintext + _PADDINGS[BLOCK_BYTES - len(plaintext) % BLOCK_BYTES]
-        if self._encryptor is None:
-            self._encryptor = self._cipher().encryptor()
-        first = int.from_bytes(padded[:BLOCK_BYTES], "big") ^ self._encrypt_offset
-        raw = self._encryptor.update(first.to_bytes(BLOCK_BYTES, "big") + padded[BLOCK_BYTES:])
-        self._encrypt_offset = int.from_bytes(raw[-BLOCK_BYTES:], "big") ^ self._iv
-        return b2a_base64(raw, newline=False)
+        encryptor = self._encryptor or self._begin_to_encrypt()
+        raw = encryptor.update(self._lead + plaintext + _PADDINGS[BLOCK_BYTES - len(plaintext) % BLOCK_BYTES])
+        self._lead = (int.from_bytes(raw[-BLOCK_BYTES:], "big") ^ self._iv_decrypted).to_bytes(BLOCK_BYTES, "big")
+        return b2a_base64(raw[BLOCK_BYTES:], newline=False)
+
+    def _begin_to_encrypt(self) -> "CipherContext":
+        from cryptography.hazmat.primitives.ciphers.modes import CBC, ECB
+
+        self._iv_decrypted = int.from_bytes(self._cipher(ECB()).decryptor().update(self.aes_iv), "big")
+        encryptor = self._encryptor = self._cipher(CBC(self.aes_iv)).encryptor()
+        first = self._iv_decrypted ^ int.from_bytes(self.aes_iv, "big")
+        self._lead = first.to_bytes(BLOCK_BYTES, "big")
+        return encryptor
 
     def decrypt(self, text: bytes) -> bytes:
         """The plaintext of a payload.
@@ -81,27 +89,28 @@ class SessionKeys:
             raise CiphertextError("the payload is not base64") from None
         if not raw or len(raw) % BLOCK_BYTES:
             raise CiphertextError("the payload is not whole blocks")
-        if self._decryptor is None:
-            self._decryptor = self._cipher().decryptor()
-        padded = self._decryptor.update(raw)
-        first = int.from_bytes(padded[:BLOCK_BYTES], "big") ^ self._decrypt_offset
-        self._decrypt_offset = int.from_bytes(raw[-BLOCK_BYTES:], "big") ^ self._iv
-        padded = first.to_bytes(BLOCK_BYTES, "big") + padded[BLOCK_BYTES:]
+        decryptor = self._decryptor or self._begin_to_decrypt()
+        padded = decryptor.update(self.aes_iv + raw)
         padding = padded[-1]
         if not 0 < padding <= BLOCK_BYTES or not padded.endswith(_PADDINGS[padding]):
             raise CiphertextError("the payload is badly padded")
-        return padded[:-padding]
+        return padded[BLOCK_BYTES:-padding]
+
+    def _begin_to_decrypt(self) -> "CipherContext":
+        from cryptography.hazmat.primitives.ciphers.modes import CBC
+
+        decryptor = self._decryptor = self._cipher(CBC(self.aes_iv)).decryptor()
+        return decryptor
 
     def sign(self, text: bytes) -> bytes:
         """The `msg_key` of a text: 32 lower-case hexadecimal digits."""
         return md5(self.encrypt(text), usedforsecurity=False).hexdigest().encode()
 
-    def _cipher(self) -> "Cipher[CBC]":
+    def _cipher(self, mode: "_Mode") -> "Cipher[_Mode]":
         from cryptography.hazmat.primitives.ciphers import Cipher
         from cryptography.hazmat.primitives.ciphers.algorithms import AES
-        from cryptography.hazmat.primitives.ciphers.modes import CBC
 
-        return Cipher(AES(self.aes_key), CBC(self.aes_iv))
+        return Cipher(AES(self.aes_key), mode)
 
 
 def send_sign_text(packet: Send) -> bytes:

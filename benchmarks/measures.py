@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import scale
 import stalls
+from protocols import CLEAR, CLEAR_WS, PLAIN, SEALED, SEALED_WS, TLS, Way, accepting, idle_bytes, measured
 from servers import Target, bench, ours, peer
 
 
@@ -101,6 +102,55 @@ async def _idle(seconds: float) -> Result:
     return Result(measured["server"]["rss_bytes_per_connection"], load_busy=_busy(measured))
 
 
+def _send_by(way: Way, in_flight: int, target: str) -> Measure:
+    """The same as `_send`, by another way and against the usual one."""
+    load = ("send", "--connections", "100", "--in-flight", str(in_flight))
+
+    async def run(seconds: float) -> Result:
+        usual = await measured(PLAIN, *load, "--seconds", str(seconds))
+        mine = await measured(way, *load, "--seconds", str(seconds))
+        return Result(mine["answered_per_s"], usual["answered_per_s"], max(_busy(mine), _busy(usual)))
+
+    what = f"send, 100 × {in_flight}, {way.name}, against {PLAIN.name}"
+    return Measure(f"send_x{in_flight}_{_short(way)}", what, "/s", target, run)
+
+
+def _short(way: Way) -> str:
+    """The end of a measure's name."""
+    return "_".join((way.scheme, *(("sealed" if way.encryption else "clear",) if way.protocol == "wkproto" else ())))
+
+
+def _idle_by(way: Way, target: str) -> Measure:
+    async def run(seconds: float) -> Result:
+        usual = await idle_bytes(PLAIN, 8000, seconds)
+        return Result(await idle_bytes(way, 8000, seconds), usual)
+
+    return Measure(
+        f"idle_{_short(way)}", f"memory per idle connection, {way.name}, against {PLAIN.name}", "bytes", target, run
+    )
+
+
+async def _idle_tls(seconds: float) -> Result:
+    return Result(await idle_bytes(TLS, 4000, seconds))
+
+
+async def _idle_keys(seconds: float) -> Result:
+    return Result(await idle_bytes(SEALED, 8000, seconds) - await idle_bytes(CLEAR, 8000, seconds))
+
+
+async def _accept_tls(seconds: float) -> Result:
+    mine, bare = await accepting(seconds)
+    # The bare loop answers nothing, so attempts are what counts.
+    costs = (1e6 * measured["server"]["cpu_s"] / measured["sent"] for measured in (mine, bare))
+    return Result(*costs, max(_busy(mine), _busy(bare)))
+
+
+async def _group_sealed(seconds: float) -> Result:
+    load = ("group", "--members", "1000", "--rate", "40", "--seconds", str(seconds))
+    run = await measured(SEALED, *load)
+    return Result(run["server"]["cpu_us_per_delivery"], load_busy=_busy(run))
+
+
 async def _latency(seconds: float) -> Result:
     async with ours() as server:
         measured = await bench(server, "send", "--connections", "100", "--rate", "2000", "--seconds", str(seconds))
@@ -132,12 +182,16 @@ def _stall(name: str, what: str, run: Callable[[float], Awaitable[float]]) -> Me
     return Measure(name, what, "ms", "<= 20", measure)
 
 
-_reference = partial(ours, "reference")
+_reference = partial(ours, engine="reference")
 _ENGINES = _rates(_reference, "send", "--connections", "100", "--in-flight", "8")
 _PING = _rates(partial(peer, "picows_echo"), "ping", "--connections", "100", "--in-flight", "16")
 _CONNECT = _rates(partial(peer, "trio_websocket_echo"), "connect")
 _ROUTE = _rates(partial(peer, "quart_trio_route"), "http", "--connections", "32")
 _POST = _rates(_reference, "http", "--path", "/message/send", "--connections", "32")
+
+_ACCEPT_WHAT = "connect with TLS and authenticate, against a loop that only accepts with TLS"
+_KEYS_WHAT = "of these, what an encrypted session holds for it"
+_GROUP_SEALED_WHAT = f"group of 1,000 online, 40 messages/s, {SEALED.name}"
 
 MEASURES: tuple[Measure, ...] = (
     _send(1, ">= 1.5"),
@@ -162,6 +216,20 @@ MEASURES: tuple[Measure, ...] = (
     _scale("channels", "10,000 active channels against 100", scale.channels),
     _scale("stored", "1,000,000 stored messages against 10,000", scale.stored),
     _scale("sessions", "5,000 idle sessions against 100", scale.sessions),
+    _send_by(TLS, 1, ">= 0.6"),
+    _send_by(TLS, 8, ">= 0.5"),
+    _send_by(CLEAR, 8, ">= 1.15"),
+    _send_by(CLEAR, 64, ">= 1.15"),
+    _send_by(SEALED, 8, ">= 0.5"),
+    _send_by(SEALED, 64, ">= 0.5"),
+    _send_by(CLEAR_WS, 8, ""),
+    _send_by(SEALED_WS, 8, ""),
+    Measure("group_40_sealed", _GROUP_SEALED_WHAT, _CPU, "", _group_sealed),
+    Measure("accept_tls", _ACCEPT_WHAT, "µs CPU per connection", "<= 1.4", _accept_tls),
+    Measure("idle_wss", f"memory per idle connection, {TLS.name}, 4,000", "bytes", "<= 18432", _idle_tls),
+    _idle_by(CLEAR, "<= 1.0"),
+    _idle_by(SEALED, ""),
+    Measure("idle_keys", _KEYS_WHAT, "bytes", "", _idle_keys),
     Measure("stalled", "100 busy clients beside a stalled reader, against without", "/s", ">= 0.9", _stalled_rate),
     Measure("stalled_p99", "their acknowledgement p99, likewise", "ms", "<= 1.1", _stalled_p99),
     _stall("stall_group", "longest turn: group of 50,000, 2,000 online, written to", stalls.group),

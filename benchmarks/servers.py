@@ -26,8 +26,14 @@ class Target(NamedTuple):
     """A running server."""
 
     pid: int
-    ws: str
     http: str
+    urls: dict[str, str]
+    """Where clients connect: scheme -> URL."""
+
+    @property
+    def ws(self) -> str:
+        """Where clients with WebSocket and without TLS connect."""
+        return self.urls["ws"]
 
 
 def on_core(number: int, command: list[str]) -> list[str]:
@@ -53,13 +59,16 @@ async def _wait_until_listening(port: int) -> None:
 
 
 @asynccontextmanager
-async def _running(command: list[str], port: int, target_of: Any) -> AsyncIterator[Target]:
+async def _running(
+    command: list[str], port: int, urls: dict[str, str], environ: dict[str, str] | None = None
+) -> AsyncIterator[Target]:
+    """A server that is ready when it listens to the port of its HTTP API, or to its only one."""
     async with trio.open_nursery() as nursery:
         start = partial(trio.run_process, on_core(0, command), stdout=DEVNULL, stderr=DEVNULL, check=False)
-        process: trio.Process = await nursery.start(start)
+        process: trio.Process = await nursery.start(partial(start, env={**os.environ, **(environ or {})}))
         try:
             await _wait_until_listening(port)
-            yield target_of(process.pid)
+            yield Target(process.pid, f"http://127.0.0.1:{port}", urls)
         finally:
             with trio.move_on_after(STOP_TIMEOUT_S, shield=True):
                 process.terminate()
@@ -67,38 +76,58 @@ async def _running(command: list[str], port: int, target_of: Any) -> AsyncIterat
             nursery.cancel_scope.cancel()
 
 
+def _certificate(directory: str) -> Path:
+    """A file with a certificate and its key. Only rows with TLS need trustme."""
+    import trustme
+
+    file = Path(directory) / "server.pem"
+    trustme.CA().issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(file)
+    return file
+
+
 @asynccontextmanager
-async def ours(engine: str = "native") -> AsyncIterator[Target]:
-    """Our server with an empty database on disk."""
-    ws, http = _free_port(), _free_port()
+async def ours(*schemes: str, engine: str = "native", encryption: bool = True) -> AsyncIterator[Target]:
+    """Our server with an empty database on disk.
+
+    Args:
+        schemes: what clients can connect with; ws if there are none.
+        encryption: of WKProto.
+    """
+    ports = {scheme: _free_port() for scheme in schemes or ("ws",)}
+    http = _free_port()
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as directory:
         command = [sys.executable, "-m", "wukong_trio", "serve", "--engine", engine, "--data-dir", directory]
-        command += ["--ws", f"127.0.0.1:{ws}", "--http", f"127.0.0.1:{http}", "--tcp", "off", "--log-level", "error"]
-
-        def target(pid: int) -> Target:
-            return Target(pid, f"ws://127.0.0.1:{ws}", f"http://127.0.0.1:{http}")
-
-        async with _running(command, http, target) as running:
+        command += ["--http", f"127.0.0.1:{http}", "--log-level", "error"]
+        for scheme in ("tcp", "tls", "ws", "wss"):
+            command += [f"--{scheme}", f"127.0.0.1:{ports[scheme]}" if scheme in ports else "off"]
+        if not ports.keys().isdisjoint(("tls", "wss")):
+            file = str(_certificate(directory))
+            command += ["--cert", file, "--key", file]
+        urls = {scheme: f"{scheme}://127.0.0.1:{port}" for scheme, port in ports.items()}
+        environ = {} if encryption else {"WK_DISABLEENCRYPTION": "true"}
+        async with _running(command, http, urls, environ) as running:
             yield running
 
 
 @asynccontextmanager
-async def peer(name: str) -> AsyncIterator[Target]:
-    """A server of `peers/`."""
+async def peer(name: str, scheme: str = "ws") -> AsyncIterator[Target]:
+    """A server of `peers/`; with TLS it gets the same kind of certificate as ours."""
     port = _free_port()
-    command = [sys.executable, str(HERE / "peers" / f"{name}.py"), str(port)]
+    with tempfile.TemporaryDirectory() as directory:
+        command = [sys.executable, str(HERE / "peers" / f"{name}.py"), str(port)]
+        if scheme == "wss":
+            command.append(str(_certificate(directory)))
+        async with _running(command, port, {scheme: f"{scheme}://127.0.0.1:{port}"}) as running:
+            yield running
 
-    def target(pid: int) -> Target:
-        return Target(pid, f"ws://127.0.0.1:{port}", f"http://127.0.0.1:{port}")
 
-    async with _running(command, port, target) as running:
-        yield running
-
-
-async def bench(target: Target, scenario: str, *options: str, complete: bool = True) -> dict[str, Any]:
+async def bench(
+    target: Target, scenario: str, *options: str, scheme: str = "ws", complete: bool = True
+) -> dict[str, Any]:
     """What `wukong-trio bench` measured.
 
     Args:
+        scheme: with which clients connect.
         complete: nothing may be lost; False for peers that answer, but deliver nothing.
 
     Raises:
@@ -107,7 +136,8 @@ async def bench(target: Target, scenario: str, *options: str, complete: bool = T
     with tempfile.TemporaryDirectory() as directory:
         result = Path(directory) / "result.json"
         command = [sys.executable, "-m", "wukong_trio", "bench", scenario, "--pid", str(target.pid)]
-        command += ["--url", target.ws] if scenario not in ("group", "http") else ["--route", target.http]
+        command += ["--url", target.urls[scheme]] if scenario != "http" else []
+        command += ["--route", target.http] if scenario in ("group", "http") else []
         command += ["--json", str(result), *options]
         run = await trio.run_process(on_core(1, command), capture_stdout=True, capture_stderr=True, check=False)
         if run.returncode and (complete or not result.exists()):

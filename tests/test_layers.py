@@ -39,7 +39,7 @@ ALLOWED = {
     "testing": {"model", "config", "errors", "protocol", "delivery", "services", "store", "server"},
     "lines": set(),
     "log": {"lines"},
-    "bench": {"model", "errors", "groups"},
+    "bench": {"model", "errors", "groups", "protocol"},
     "process": {"errors", "groups", "lines", "log", "net", "server", "settings", "version"},
     "cli": {"bench", "errors", "process", "setting_keys", "settings", "store", "version"},
     "__main__": {"cli"},

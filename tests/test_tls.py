@@ -159,14 +159,14 @@ async def test_a_client_may_speak_right_behind_the_handshake(authority: Authorit
     tls = authority.trust.wrap_bio(incoming, outgoing, server_hostname="127.0.0.1")
     with trio.fail_after(10):
         async with open_test_server(listeners=listeners) as server:
-            async with await trio.open_tcp_stream("127.0.0.1", int(server.endpoints.tls.rpartition(":")[2])) as stream:
+            stream = await trio.open_tcp_stream("127.0.0.1", int(server.endpoints.tls.rpartition(":")[2]))
+            async with stream:
                 while True:
-                    try:
+                    with suppress(ssl.SSLWantReadError):
                         tls.do_handshake()
                         break
-                    except ssl.SSLWantReadError:
-                        await stream.send_all(outgoing.read())
-                        incoming.write(await stream.receive_some())
+                    await stream.send_all(outgoing.read())
+                    incoming.write(await stream.receive_some())
                 tls.write(encode(Connect(5, 1, uid="ann"), 5))
                 await stream.send_all(outgoing.read())
                 answer = b""

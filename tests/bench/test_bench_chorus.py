@@ -4,11 +4,14 @@ from collections.abc import Sequence
 
 import pytest
 
-from wukong_trio.bench.chorus import Chorus, Delivery, Listener
-from wukong_trio.bench.frames import Stamp
+from wukong_trio.bench.chorus import Chorus, Listener
+from wukong_trio.bench.frames import TEXT, server_frame
+from wukong_trio.bench.speech import Delivery
+from wukong_trio.bench.stamps import Stamp
 from wukong_trio.bench.verify import Faults, Sent
 
 SENDERS = frozenset({1})
+FRAME = server_frame(TEXT)
 
 
 def delivery(number: int, *, seq: int | None = None, sender: int = 1, repeated: bool = False) -> Delivery:
@@ -29,13 +32,13 @@ class Member:
 
     def read(self, deliveries: Sequence[Delivery], *, part: bytes = b"") -> bytes:
         """Reads whole frames and a part of one; returns what is left for the next time."""
-        left = b"".join(delivery.frame for delivery in deliveries) + part
+        left = b"".join(FRAME(delivery.message) for delivery in deliveries) + part
         heard = self.listener.compare(memoryview(left))
         left = left[heard.size :]
         self.receipts += heard.receipts
         self.new += len(heard.due_us)
         for one in deliveries[len(heard.due_us) :]:
-            left = left.removeprefix(one.frame)
+            left = left.removeprefix(FRAME(one.message))
             self.decoded += 1
             self.new += self.listener.receive(one)
         return left
@@ -47,11 +50,11 @@ def finished(member: Member, last: int, refused: Sequence[int] = ()) -> Faults:
 
 
 def test_what_one_has_decoded_the_others_recognise() -> None:
-    chorus = Chorus(SENDERS)
+    chorus = Chorus(SENDERS, FRAME)
     first, second = Member(chorus), Member(chorus)
     pushes = [delivery(number) for number in range(1, 6)]
     assert first.read(pushes[:3]) == b""
-    assert second.read(pushes[:2], part=pushes[2].frame[:4]) == pushes[2].frame[:4]
+    assert second.read(pushes[:2], part=FRAME(pushes[2].message)[:4]) == FRAME(pushes[2].message)[:4]
     assert second.read(pushes[2:]) == b""
     assert first.read(pushes[3:]) == b""
     assert (first.decoded, second.decoded) == (3, 2)
@@ -78,7 +81,7 @@ def test_what_one_has_decoded_the_others_recognise() -> None:
 @pytest.mark.parametrize("at_once", [True, False])
 @pytest.mark.parametrize("late", [True, False])
 def test_what_is_sent_to_one_alone_is_found_out(numbers: list[int], faults: Faults, at_once: bool, late: bool) -> None:
-    chorus = Chorus(SENDERS)
+    chorus = Chorus(SENDERS, FRAME)
     good, bad = Member(chorus), Member(chorus)
     right = [delivery(number) for number in range(1, 6)]
     wrong = [delivery(number, seq=seq) for seq, number in enumerate(numbers, 1)]
@@ -93,7 +96,7 @@ def test_what_is_sent_to_one_alone_is_found_out(numbers: list[int], faults: Faul
 
 
 def test_a_refused_number_is_missed_by_nobody() -> None:
-    chorus = Chorus(SENDERS)
+    chorus = Chorus(SENDERS, FRAME)
     members = [Member(chorus), Member(chorus)]
     for member in members:
         member.read([delivery(1), delivery(3, seq=2)])
@@ -103,7 +106,7 @@ def test_a_refused_number_is_missed_by_nobody() -> None:
 
 
 def test_a_marked_repetition_is_no_fault_and_does_not_disturb_the_others() -> None:
-    chorus = Chorus(SENDERS)
+    chorus = Chorus(SENDERS, FRAME)
     one, other = Member(chorus), Member(chorus)
     one.read([delivery(1), delivery(1, repeated=True), delivery(2)])
     other.read([delivery(1), delivery(2)])
@@ -112,13 +115,13 @@ def test_a_marked_repetition_is_no_fault_and_does_not_disturb_the_others() -> No
 
 
 def test_strangers_are_foreign() -> None:
-    member = Member(Chorus(SENDERS))
+    member = Member(Chorus(SENDERS, FRAME))
     member.read([delivery(1, sender=7)])
     assert finished(member, 0) == Faults(foreign=1)
 
 
 def test_who_is_behind_misses_what_the_others_have() -> None:
-    chorus = Chorus(SENDERS)
+    chorus = Chorus(SENDERS, FRAME)
     ahead, behind = Member(chorus), Member(chorus)
     ahead.read([delivery(number) for number in range(1, 6)])
     behind.read([delivery(1)])
@@ -127,7 +130,7 @@ def test_who_is_behind_misses_what_the_others_have() -> None:
 
 
 def test_the_past_is_forgotten_and_who_is_still_there_goes_on_alone() -> None:
-    chorus = Chorus(SENDERS, kept_bytes=200)
+    chorus = Chorus(SENDERS, FRAME, kept_bytes=200)
     ahead, behind = Member(chorus), Member(chorus)
     pushes = [delivery(number) for number in range(1, 101)]
     behind.read(pushes[:1])

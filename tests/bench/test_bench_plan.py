@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from wukong_trio.bench.plan import Crowd, Plan, PlanError, Target, read_target
+from wukong_trio.bench.plan import SCHEMES, Crowd, Plan, PlanError, Target, read_target
 from wukong_trio.bench.scenario import BURST, Schedule
 
 TARGET = Target("127.0.0.1", 5200, "/")
@@ -56,6 +56,8 @@ def test_many_connections_on_loopback_come_from_many_addresses() -> None:
         ("--messages", {"messages": 0}),
         ("--prefix", {"prefix": "a@b"}),
         ("--prefix", {"prefix": "%d"}),
+        ("--no-encryption", {"encryption": False}),
+        ("--no-recvack", {"protocol": "wkproto", "recvack": False}),
     ],
 )
 def test_limits(option: str, changes: dict[str, Any]) -> None:
@@ -63,27 +65,61 @@ def test_limits(option: str, changes: dict[str, Any]) -> None:
         plan(**changes).check()
 
 
-@pytest.mark.parametrize("changes", [{"seconds": 3600}, {"seconds": 0.1}, {"processes": 4}, {"in_flight": 4096}])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"seconds": 3600},
+        {"seconds": 0.1},
+        {"processes": 4},
+        {"in_flight": 4096},
+        {"protocol": "wkproto", "encryption": False},
+        {"recvack": False},
+    ],
+)
 def test_limits_themselves_are_allowed(changes: dict[str, Any]) -> None:
     plan(**changes).check()
 
 
 @pytest.mark.parametrize("url", ["ws://127.0.0.1:5200", "ws://localhost:5200/", "ws://[::1]:5200/x?y"])
 def test_loopback_is_allowed(url: str) -> None:
-    assert read_target(url, "ws", allow_remote=False).port == 5200
+    assert read_target(url, "ws", "wss", allow_remote=False).port == 5200
 
 
 @pytest.mark.parametrize("url", ["ws://192.0.2.1:5200", "ws://0.0.0.1"])
 def test_other_machines_need_permission(url: str) -> None:
     with pytest.raises(PlanError, match="--allow-remote"):
-        read_target(url, "ws", allow_remote=False)
-    assert read_target(url, "ws", allow_remote=True).host in url
+        read_target(url, "ws", "wss", allow_remote=False)
+    assert read_target(url, "ws", "wss", allow_remote=True).host in url
 
 
-@pytest.mark.parametrize("url", ["wss://127.0.0.1", "http://127.0.0.1", "127.0.0.1:5200", "ws://", "ws://127.0.0.1:x"])
+@pytest.mark.parametrize("url", ["http://127.0.0.1", "127.0.0.1:5200", "ws://", "ws://127.0.0.1:x"])
 def test_other_urls_are_refused(url: str) -> None:
-    with pytest.raises(PlanError, match="is no ws://"):
-        read_target(url, "ws", allow_remote=True)
+    with pytest.raises(PlanError, match=r"is no ws:// or wss:// URL$"):
+        read_target(url, "ws", "wss", allow_remote=True)
+
+
+@pytest.mark.parametrize(
+    ("url", "port", "is_tls", "is_web_socket"),
+    [
+        ("ws://127.0.0.1", 80, False, True),
+        ("wss://127.0.0.1", 443, True, True),
+        ("tcp://127.0.0.1", 5100, False, False),
+        ("tls://127.0.0.1/", 5110, True, False),
+    ],
+)
+def test_a_scheme_says_what_lies_below(url: str, port: int, is_tls: bool, is_web_socket: bool) -> None:
+    target = read_target(url, *SCHEMES["wkproto"], allow_remote=False)
+    assert (target.port, target.is_tls, target.is_web_socket) == (port, is_tls, is_web_socket)
+
+
+def test_json_rpc_is_not_spoken_without_web_socket() -> None:
+    with pytest.raises(PlanError, match="is no ws:// or wss:// URL; --protocol wkproto takes it"):
+        read_target("tcp://127.0.0.1:5100", *SCHEMES["jsonrpc"], allow_remote=False)
+
+
+def test_without_web_socket_there_are_no_paths() -> None:
+    with pytest.raises(PlanError, match="has a path"):
+        read_target("tcp://127.0.0.1:5100/chat", *SCHEMES["wkproto"], allow_remote=False)
 
 
 def test_open_loop_requests_are_due_at_even_distances_and_stay_due() -> None:

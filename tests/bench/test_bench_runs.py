@@ -13,13 +13,17 @@ from typing import Any
 
 import pytest
 import trio
+import trustme
 from click.testing import CliRunner
 
-from wukong_trio import Event, MessageAccepted, ReasonCode, SendCommand, Server
+from wukong_trio import Address, Event, MessageAccepted, ReasonCode, SendCommand, Server
+from wukong_trio.bench.plan import SCHEMES
 from wukong_trio.cli import commands
+from wukong_trio.protocol.wkproto import LATEST_VERSION
 from wukong_trio.testing import open_test_server
 
 SECONDS = ("--seconds", "0.4")
+ANY_PORT = Address("127.0.0.1", 0)
 MIXED = ("mixed", "--connections", "60", "--groups", "1")
 
 
@@ -77,6 +81,78 @@ async def test_scenarios_pass_and_say_so(options: tuple[str, ...], tmp_path: Pat
         assert (outcome["sent"], outcome["delivered"]) == (60, 60 * 5)
 
 
+@pytest.fixture(scope="module")
+def listeners(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """All of them."""
+    pem = tmp_path_factory.mktemp("tls") / "server.pem"
+    trustme.CA().issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(pem)
+    return {"tls": ANY_PORT, "wss": ANY_PORT, "cert_file": pem, "key_file": pem}
+
+
+SPOKEN = [("jsonrpc", True, "wss")]
+SPOKEN += [("wkproto", encryption, scheme) for encryption in (True, False) for scheme in SCHEMES["wkproto"]]
+LOADS = (
+    ("send", "--connections", "6", "--in-flight", "4", "--payload-bytes", "20000", "--messages", "60"),
+    ("group", "--members", "8", "--senders", "2", "--messages", "60"),
+    ("connect", "--connections", "4", "--messages", "20"),
+    ("idle", "--connections", "10"),
+    ("ping", "--connections", "4", "--messages", "500"),
+    (*MIXED, "--slow", "0", "--rate", "100"),
+)
+
+
+@pytest.mark.parametrize(("protocol", "encryption", "scheme"), SPOKEN)
+async def test_every_pipe_framing_and_speech_passes(
+    protocol: str, encryption: bool, scheme: str, listeners: dict[str, Any], tmp_path: Path
+) -> None:
+    result = tmp_path / "result.json"
+    async with open_test_server(listeners=listeners, encryption=encryption) as server:
+        url = getattr(server.endpoints, scheme)
+        for load in LOADS:
+            where = ["--url", url, *(["--route", server.endpoints.http] if load[0] in ("group", "mixed") else [])]
+            how = ["--protocol", protocol, *([] if encryption else ["--no-encryption"])]
+            code, output, errors = await bench(*load, *where, *how, *SECONDS, "--json", str(result))
+            assert code == 0, output + errors
+            outcome = json.loads(result.read_text())
+            assert outcome["passed"]
+            assert outcome["answered"] == outcome["sent"]
+            assert f"over {scheme}" in output
+            assert outcome["identity"]["protocol"] == (LATEST_VERSION if protocol == "wkproto" else 5)
+            if load[0] in ("send", "group"):
+                assert outcome["delivered"] == outcome["sent"] * (7 if load[0] == "group" else 1)
+
+
+async def test_where_clients_connect_is_asked_for_by_protocol() -> None:
+    async with open_test_server() as server:
+        for protocol, scheme in (("jsonrpc", ""), ("wkproto", "over tcp")):
+            options = ("--protocol", protocol, "--route", server.endpoints.http, "--messages", "10")
+            code, output, errors = await bench("ping", *options, *SECONDS)
+            assert code == 0, output + errors
+            assert scheme in output
+
+
+async def test_encryption_is_what_was_asked_for() -> None:
+    async with open_test_server() as server:
+        options = ("--protocol", "wkproto", "--no-encryption", "--url", server.endpoints.tcp)
+        code, _, errors = await bench("idle", *options, *SECONDS)
+        assert code == 1
+        assert "it wants encryption" in errors
+    async with open_test_server(encryption=False) as server:
+        code, _, errors = await bench("idle", "--protocol", "wkproto", "--url", server.endpoints.tcp, *SECONDS)
+        assert code == 1
+        assert "say --no-encryption" in errors
+
+
+@pytest.mark.parametrize("scheme", ["tls", "wss"])
+async def test_a_server_without_tls_is_named(scheme: str) -> None:
+    async with open_test_server() as server:
+        port = server.endpoints.ws.rpartition(":")[2]
+        options = ("--protocol", "wkproto", "--url", f"{scheme}://127.0.0.1:{port}")
+        code, _, errors = await bench("idle", *options, *SECONDS)
+    assert code == 1
+    assert "TLS: " in errors
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
@@ -101,11 +177,15 @@ async def test_a_run_whose_event_did_not_happen_is_not_green(
     assert '<li class="good">' not in page
 
 
-async def test_a_slow_reader_who_was_closed_is_what_mixed_is_about() -> None:
+@pytest.mark.parametrize(("protocol", "scheme"), [("jsonrpc", "ws"), ("wkproto", "tcp"), ("wkproto", "tls")])
+async def test_a_slow_reader_who_was_closed_is_what_mixed_is_about(
+    protocol: str, scheme: str, listeners: dict[str, Any]
+) -> None:
     # 32 MiB for each member: more than a server and two sockets keep for somebody who does not read.
     options = (*MIXED, "--slow", "1", "--payload-bytes", "50000", "--messages", "500", "--seconds", "20")
-    async with open_test_server() as server:
-        code, output, errors = await bench(*options, *where(server, "mixed"))
+    async with open_test_server(listeners=listeners) as server:
+        url = ("--protocol", protocol, "--url", getattr(server.endpoints, scheme))
+        code, output, errors = await bench(*options, *where(server, "mixed"), *url)
     assert code == 0, output + errors
     assert "of 1 slow readers the server closed: 1 (" in " ".join(output.split())
 
@@ -231,6 +311,9 @@ async def test_a_report_is_one_page_without_the_network(tmp_path: Path) -> None:
         (("mixed", "--connections", "20"), "--slow"),
         (("idle", "--ping-seconds", "300"), "--ping-seconds"),
         (("ping", "--json", "/nowhere/result.json"), "/nowhere"),
+        (("send", "--no-encryption"), "--protocol wkproto"),
+        (("group", "--protocol", "wkproto", "--no-recvack", "--url", "tcp://127.0.0.1:1"), "--no-recvack"),
+        (("send", "--url", "tls://127.0.0.1:1"), "--protocol wkproto"),
     ],
 )
 def test_unusable_options_are_one_line_and_exit_code_2(options: tuple[str, ...], words: str) -> None:

@@ -25,6 +25,17 @@ def test_a_measure_gives_a_row(tmp_path: Path) -> None:
     assert ">= 25" in row
 
 
+def test_ways_of_speaking_are_rows_of_their_own(tmp_path: Path) -> None:
+    file = tmp_path / "table.md"
+    names = ("accept_tls", "send_x8_tcp_sealed")
+    run("run.py", "--runs", "1", "--seconds", "0.3", "--only", *names, "--markdown", str(file))
+    rows = {line.split("|")[1].strip(): line for line in file.read_text().splitlines()[2:]}
+    assert (
+        "µs CPU per connection" in rows["connect with TLS and authenticate, against a loop that only accepts with TLS"]
+    )
+    assert " /s |" in rows["send, 100 × 8, WKProto over tcp, against JSON-RPC over ws"]
+
+
 def test_load_at_its_limit_is_said_in_the_row() -> None:
     code = (
         f"import sys; sys.path.insert(0, {str(BENCHMARKS)!r})\n"

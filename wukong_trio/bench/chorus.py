@@ -8,32 +8,14 @@ message twice, in another order, marked as a repetition) leaves the chorus, and 
 """
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
-from .frames import Stamp, server_frame
+from .speech import Delivery
 from .verify import Faults, Receiver, Sent
 
 KEPT_BYTES: Final = 16 * 1024 * 1024
 """When so much is written down, the older half goes."""
-
-
-class Delivery(NamedTuple):
-    """One push that was decoded."""
-
-    stamp: Stamp
-    message_seq: int
-    repeated: bool
-    """The server marks it as sent before."""
-    text: memoryview
-    """What was decoded."""
-    receipt: bytes
-    """The frame that acknowledges it; empty if nothing is acknowledged."""
-
-    @property
-    def frame(self) -> bytes:
-        """As it came."""
-        return server_frame(self.text)
 
 
 class Heard(NamedTuple):
@@ -53,8 +35,14 @@ NOTHING: Final = Heard(0, (), b"")
 class Chorus:
     """The pushes of one room in the order in which the listener who is furthest got them."""
 
-    def __init__(self, senders: frozenset[int], *, kept_bytes: int = KEPT_BYTES) -> None:
+    def __init__(
+        self, senders: frozenset[int], frame: Callable[[memoryview], bytes], *, kept_bytes: int = KEPT_BYTES
+    ) -> None:
+        """Args:
+        frame: a message as the server frames it.
+        """
         self.senders = senders
+        self.frame = frame
         self._kept_bytes = kept_bytes
         self._listeners: list[Listener] = []
         self._first = 0
@@ -94,7 +82,7 @@ class Chorus:
         if delivery.repeated or not self._receiver.expects(sender, number, delivery.message_seq):
             return False
         self._receiver.receive(sender, number, delivery.message_seq, repeated=False)
-        self._frames += delivery.frame
+        self._frames += self.frame(delivery.message)
         self._ends.append(len(self._frames))
         self._receipts += delivery.receipt
         self._receipt_ends.append(len(self._receipts))
@@ -162,7 +150,10 @@ class Listener:
         """Notes a push that was decoded; returns whether it is new."""
         chorus = self._chorus
         if chorus is not None:
-            known = self.position < chorus.end and chorus.compare(self.position, memoryview(delivery.frame)).size
+            known = (
+                self.position < chorus.end
+                and chorus.compare(self.position, memoryview(chorus.frame(delivery.message))).size
+            )
             if known or (self.position == chorus.end and chorus.extend(delivery)):
                 self.position += 1
                 return True

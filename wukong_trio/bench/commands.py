@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import WukongError
-from .plan import Crowd, Plan, PlanError, Scenario, Target, random_prefix, read_target
+from .plan import SCHEMES, Crowd, Plan, PlanError, Protocol, Scenario, Target, random_prefix, read_target
 
 if TYPE_CHECKING:
     import trio
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from .identity import Identity
     from .outcome import Outcome
 
-DEFAULT_URL = "ws://127.0.0.1:5200"
+DEFAULT_URLS: dict[Protocol, str] = {"jsonrpc": "ws://127.0.0.1:5200", "wkproto": "tcp://127.0.0.1:5100"}
 DEFAULT_API = "http://127.0.0.1:5001"
 _SECRETS = ("--token", "--manager-token")
 _Command = Callable[..., Any]
@@ -64,7 +64,15 @@ def _in_flight(default: int) -> _Command:
     return click.option("--in-flight", type=int, default=default, show_default=True, help=text)
 
 
-_url = click.option("--url", help=f"The server's WebSocket.  [default: what --route tells, else {DEFAULT_URL}]")
+_url = click.option(
+    "--url",
+    help="Where clients connect, with ws:// or wss://, for wkproto with tcp:// or tls://, too.  "
+    f"[default: what --route tells, else {' or '.join(DEFAULT_URLS.values())}]",
+)
+_protocol = _options(
+    click.option("--protocol", type=click.Choice(list(SCHEMES)), default="jsonrpc", show_default=True),
+    click.option("--encryption/--no-encryption", default=True, show_default=True, help="Of wkproto."),
+)
 _route = click.option("--route", "api", help="The server's HTTP API, to ask it where clients connect.")
 _api = click.option(
     "--route", "api", default=DEFAULT_API, show_default=True, help="The server's HTTP API, asked for --url, too."
@@ -94,7 +102,7 @@ _run = _options(
 
 
 @bench.command()
-@_options(_url, _route, _token, _prefix, _connections(100), _in_flight(8), _rate, _messages, _payload, _run)
+@_options(_url, _protocol, _route, _token, _prefix, _connections(100), _in_flight(8), _rate, _messages, _payload, _run)
 def send(connections: int, **options: Any) -> int:
     """Messages between pairs of users who are both online."""
     if connections % 2:
@@ -106,6 +114,7 @@ def send(connections: int, **options: Any) -> int:
 @bench.command()
 @_options(
     _url,
+    _protocol,
     _api,
     _manager_token,
     _token,
@@ -134,7 +143,9 @@ def group(members: int, online: int | None, senders: int, **options: Any) -> int
 
 
 @bench.command()
-@_options(_url, _route, _token, _prefix, _connections(32, "Attempts at the same time."), _rate, _messages, _run)
+@_options(
+    _url, _protocol, _route, _token, _prefix, _connections(32, "Attempts at the same time."), _rate, _messages, _run
+)
 def connect(connections: int, **options: Any) -> int:
     """Connections that are opened, authenticated and closed, over and over."""
     return _conduct("connect", Crowd(connections), connections=connections, **options)
@@ -143,6 +154,7 @@ def connect(connections: int, **options: Any) -> int:
 @bench.command()
 @_options(
     _url,
+    _protocol,
     _route,
     _token,
     _prefix,
@@ -160,7 +172,7 @@ def idle(connections: int, ping_s: float, **options: Any) -> int:
 
 
 @bench.command()
-@_options(_url, _route, _token, _prefix, _connections(100), _in_flight(16), _rate, _messages, _run)
+@_options(_url, _protocol, _route, _token, _prefix, _connections(100), _in_flight(16), _rate, _messages, _run)
 def ping(connections: int, **options: Any) -> int:
     """The smallest request there is."""
     crowd = Crowd(connections, rooms=connections, room_size=1, senders=1)
@@ -189,6 +201,7 @@ def http(connections: int, **options: Any) -> int:
 @bench.command()
 @_options(
     _url,
+    _protocol,
     _api,
     _manager_token,
     _token,
@@ -220,6 +233,7 @@ def _conduct(
     *,
     api: str | None,
     url: str | None = None,
+    protocol: Protocol = "jsonrpc",
     prefix: str | None,
     pid: int | None,
     json_file: Path | None,
@@ -235,8 +249,9 @@ def _conduct(
     try:
         api_target = read_target(api, "http", allow_remote=allow_remote) if api else None
         target = api_target if scenario == "http" else None
-        target = target or _web_socket(url, api_target, allow_remote=allow_remote)
-        plan = Plan(scenario=scenario, target=target, crowd=crowd, prefix=prefix or random_prefix(), **options)
+        target = target or _clients_target(url, protocol, api_target, allow_remote=allow_remote)
+        prefix = prefix or random_prefix()
+        plan = Plan(scenario=scenario, target=target, protocol=protocol, crowd=crowd, prefix=prefix, **options)
         plan.check()
         _check_libraries(report_dir)
         _check_output(json_file, report_dir)
@@ -251,10 +266,11 @@ def _conduct(
     return {"good": 0, "bad": 1, "warn": 3}[words.mood(outcome)]
 
 
-def _web_socket(url: str | None, api: Target | None, *, allow_remote: bool) -> Target:
+def _clients_target(url: str | None, protocol: Protocol, api: Target | None, *, allow_remote: bool) -> Target:
     from .preparation import discover
 
-    return read_target(url or (discover(api) if api else DEFAULT_URL), "ws", allow_remote=allow_remote)
+    url = url or (discover(api, protocol) if api else DEFAULT_URLS[protocol])
+    return read_target(url, *SCHEMES[protocol], allow_remote=allow_remote)
 
 
 def _check_libraries(report_dir: Path | None) -> None:

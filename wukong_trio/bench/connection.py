@@ -1,21 +1,27 @@
-"""One WebSocket of a load process: connects, upgrades, authenticates, then carries messages."""
+"""One connection of a load process: connects, shakes hands, authenticates, then carries messages.
+
+What it is made of, its dialect says: a pipe (plain or TLS), a framing (WebSocket or bare) and a speech (JSON-RPC or
+WKProto).
+"""
 
 import select
 import socket
+import ssl
 from typing import Final, Protocol
 
-import msgspec
-
 from . import frames
-from .frames import FrameReader, Masker, ProtocolError
+from .dialect import Dialect
+from .frames import ProtocolError
+from .pipes import TlsSocket, secure
 from .plan import Plan
 from .swarm import Swarm, dial, now_us, words
 
 _DIALING: Final = 0
-_UPGRADING: Final = 1
-_GREETING: Final = 2
-_OPEN: Final = 3
-_CLOSED: Final = 4
+_SECURING: Final = 1
+_UPGRADING: Final = 2
+_GREETING: Final = 3
+_OPEN: Final = 4
+_CLOSED: Final = 5
 RESET: Final = "reset"
 _IN: Final = select.EPOLLIN
 _OUT: Final = select.EPOLLOUT
@@ -31,8 +37,12 @@ class Owner(Protocol):
     def on_data(self, connection: "Connection", data: memoryview, at_us: int) -> int:
         """Bytes have arrived, beginning with a frame; returns how many of them need not be looked at any more."""
 
-    def on_messages(self, connection: "Connection", messages: list[tuple[int, memoryview]], at_us: int) -> None:
-        """Text messages have arrived; what is offered now is written when this returns."""
+    def on_messages(self, connection: "Connection", messages: list[memoryview], at_us: int) -> None:
+        """Messages have arrived, for the connection's speech to hear; what is offered now is written when this returns.
+
+        Raises:
+            ProtocolError: one cannot be read.
+        """
 
     def on_end(self, connection: "Connection", why: str) -> None:
         """It is over: `why` is the server's close code, `reset`, or a sentence."""
@@ -45,25 +55,24 @@ class Connection:
     """
 
     __slots__ = (
+        "_dialect",
         "_fd",
-        "_masker",
+        "_framing",
         "_out",
         "_owner",
         "_plan",
-        "_reader",
         "_sock",
         "_state",
         "_swarm",
         "member",
-        "server_version",
+        "speech",
     )
 
-    def __init__(self, owner: Owner, swarm: Swarm, plan: Plan, masker: Masker, member: int) -> None:
-        self._owner, self._swarm, self._plan, self._masker = owner, swarm, plan, masker
+    def __init__(self, owner: Owner, swarm: Swarm, plan: Plan, dialect: Dialect, member: int) -> None:
+        self._owner, self._swarm, self._plan, self._dialect = owner, swarm, plan, dialect
         self.member = member
-        self.server_version = 0
-        """Of the protocol, as the server names it in its answer to `connect`; 0 if it does not."""
-        self._reader = FrameReader()
+        self.speech = dialect.speech(member)
+        self._framing = dialect.wire.framing()
         self._out: list[bytes] = []
         self._state = _DIALING
         self._sock: socket.socket
@@ -90,17 +99,17 @@ class Connection:
         return self._state == _OPEN
 
     def offer(self, message: bytes) -> None:
-        """Queues a text message."""
-        self._out.append(self._masker.text(message))
+        """Queues a message."""
+        self._out.append(self._dialect.wire.frame(message))
 
     def offer_frames(self, data: bytes) -> None:
-        """Queues frames that are masked already."""
+        """Queues what is in frames already."""
         if data:
             self._out.append(data)
 
     def flush(self) -> None:
         """Writes what was offered; what the socket does not take follows when it can."""
-        if not self._out or self._state in (_DIALING, _CLOSED):
+        if not self._out or self._state in (_DIALING, _SECURING, _CLOSED):
             return
         data = b"".join(self._out) if len(self._out) > 1 else self._out[0]
         try:
@@ -128,8 +137,15 @@ class Connection:
 
     def say_goodbye(self) -> None:
         """Asks the server to end the connection; `on_end` follows."""
-        self._out.append(self._masker.control(frames.CLOSE, b"\x03\xe8"))
-        self.flush()
+        masker = self._dialect.masker
+        if masker is not None:
+            self._out.append(masker.control(frames.CLOSE, b"\x03\xe8"))
+            self.flush()
+            return
+        try:
+            self._sock.shutdown(socket.SHUT_WR)
+        except OSError as error:
+            self._broke(error)
 
     def drop(self) -> None:
         """Ends it here and now; `on_end` is not called."""
@@ -141,27 +157,44 @@ class Connection:
 
     def on_event(self, events: int) -> None:
         """Serves the socket."""
+        if self._state <= _SECURING:
+            self._pave()
+            return
         if events & _OUT:
-            if self._state == _DIALING:
-                self._begin_upgrade()
-                return
             self._swarm.change(self._fd, _IN)
             self.flush()
         if events & ~_OUT and self._state != _CLOSED:
             self._read()
 
-    def _begin_upgrade(self) -> None:
-        code = self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-        if code:
-            self._end(words(OSError(code, "")))
+    def _pave(self) -> None:
+        """Goes on with what comes before the first byte that is framed."""
+        try:
+            if self._state == _DIALING:
+                code = self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+                if code:
+                    raise OSError(code, "")
+                if self._dialect.tls is not None:
+                    self._sock = secure(self._sock, self._dialect.tls)
+                    self._state = _SECURING
+            wait = self._sock.shake_hands() if isinstance(self._sock, TlsSocket) else 0
+        except OSError as error:
+            self._end(words(error))
             return
-        self._state = _UPGRADING
-        self._swarm.change(self._fd, _IN)
-        self._out.append(frames.upgrade_request(self._plan.target.netloc, self._plan.target.path))
+        self._swarm.change(self._fd, wait or _IN)
+        if not wait:
+            self._begin()
+
+    def _begin(self) -> None:
+        if self._dialect.masker is not None:
+            self._state = _UPGRADING
+            self._out.append(frames.upgrade_request(self._plan.target.netloc, self._plan.target.path))
+        else:
+            self._state = _GREETING
+            self.offer(self.speech.connect())
         self.flush()
 
     def _read(self) -> None:
-        buffer, rest = self._swarm.buffer, self._reader.rest
+        buffer, rest = self._swarm.buffer, self._framing.rest
         kept = len(rest)
         buffer[:kept] = rest
         try:
@@ -177,7 +210,7 @@ class Connection:
         at_us = now_us()
         try:
             self._take(buffer[: kept + size], at_us)
-        except (ProtocolError, msgspec.MsgspecError) as error:
+        except ProtocolError as error:
             self._end(str(error))
             return
         if self._out:
@@ -187,46 +220,31 @@ class Connection:
         if self._state == _UPGRADING:
             head, mark, rest = bytes(data).partition(b"\r\n\r\n")
             if not mark:
-                self._reader.rest = head
+                self._framing.rest = head
                 return
             frames.check_upgrade(head)
             self._state = _GREETING
-            self.offer(self._connect_request())
+            self.offer(self.speech.connect())
             data = memoryview(rest)
         elif self._state == _OPEN:
             data = data[self._owner.on_data(self, data, at_us) :]
-        messages = self._reader.feed(data)
-        if len(self._reader.rest) >= len(self._swarm.buffer) // 2:
+        messages = self._framing.feed(data)
+        if len(self._framing.rest) >= len(self._swarm.buffer) // 2:
             raise ProtocolError("a message larger than any that was sent")
-        texts = [message for message in messages if message[0] == frames.TEXT]
-        if texts and self._state == _GREETING:
-            self._greet(texts.pop(0)[1])
-        if texts:
-            self._owner.on_messages(self, texts, at_us)
-        if len(texts) != len(messages):
-            for opcode, payload in messages:
-                self._control(opcode, payload)
-
-    def _connect_request(self) -> bytes:
-        uid, device_id = self._plan.uid(self.member), f"d{self.member}"
-        return frames.connect_request(uid, self._plan.token, device_id, acknowledges=self._plan.recvack)
-
-    def _greet(self, text: memoryview) -> None:
-        answer = frames.decode(text)
-        if not answer.succeeded:
-            raise ProtocolError(f"the server refused {self._plan.uid(self.member)}: {bytes(text).decode()}")
-        self._state = _OPEN
-        self.server_version = answer.result.server_version if answer.result else 0
-        self._owner.on_open(self)
-
-    def _control(self, opcode: int, payload: memoryview) -> None:
-        if opcode == frames.PING:
-            self._out.append(self._masker.control(frames.PONG, bytes(payload)))
-        elif opcode == frames.CLOSE:
-            self._end(str(frames.close_code(payload)))
+        if messages and self._state == _GREETING:
+            self.speech.welcome(messages.pop(0))
+            self._state = _OPEN
+            self._owner.on_open(self)
+        if messages:
+            self._owner.on_messages(self, messages, at_us)
+        for opcode, payload in self._framing.take_controls():
+            if opcode == frames.PING and self._dialect.masker is not None:
+                self._out.append(self._dialect.masker.control(frames.PONG, payload))
+            elif opcode == frames.CLOSE:
+                self._end(str(frames.close_code(payload)))
 
     def _broke(self, error: OSError) -> None:
-        self._end(RESET if isinstance(error, ConnectionError) else words(error))
+        self._end(RESET if isinstance(error, ConnectionError | ssl.SSLEOFError) else words(error))
 
     def _end(self, why: str) -> None:
         if self._state != _CLOSED:

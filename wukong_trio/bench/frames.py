@@ -1,19 +1,15 @@
-"""WebSocket from the client's side, and the JSON-RPC of a load generator. Bytes only, no I/O.
+"""How messages lie in the bytes of a connection, from the client's side: in WebSocket frames, or bare. No I/O.
 
-Masker.text        a JSON text -> a masked frame
-FrameReader.feed   what arrived -> messages and control frames
-decode             a message -> Incoming
-Stamp              sender, number and due time, carried in the payload of every message
+Masker.frame          a message -> a masked WebSocket frame
+FrameReader.feed      what arrived -> messages
+PacketSplitter.feed   the same for WKProto without WebSocket
 """
 
 import base64
 import hashlib
 import os
-from binascii import b2a_base64
-from typing import Final, NamedTuple
-
-import msgspec
-from msgspec import Struct
+from collections.abc import Callable, Sequence
+from typing import Final, NamedTuple, Protocol
 
 CONTINUATION: Final = 0
 TEXT: Final = 1
@@ -22,12 +18,41 @@ CLOSE: Final = 8
 PING: Final = 9
 PONG: Final = 10
 
+_FINAL: Final = 0x80
 _KEY: Final = base64.b64encode(b"wukong-trio-bench")[:22] + b"=="
 _ACCEPT: Final = base64.b64encode(hashlib.sha1(_KEY + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest())
 
 
 class ProtocolError(Exception):
     """The server sent what a client cannot read."""
+
+
+class Framing(Protocol):
+    """Finds the messages in what one server sends. Keeps only what is incomplete."""
+
+    rest: bytes
+    """The beginning of what is not complete. Whoever reads puts it before the bytes that arrive next."""
+
+    def feed(self, data: memoryview, /) -> list[memoryview]:
+        """The messages that `data`, which begins with `rest`, holds completely, in order: views into it.
+
+        Raises:
+            ProtocolError: no client could read this.
+        """
+
+    def take_controls(self) -> Sequence[tuple[int, bytes]]:
+        """What has come beside the messages since the last call: opcodes and payloads."""
+
+
+class Wire(NamedTuple):
+    """What all connections of a process do alike with their messages."""
+
+    frame: Callable[[bytes], bytes]
+    """Puts a message into a frame."""
+    server_frame: Callable[[memoryview], bytes]
+    """A message as the server frames it, if it writes lengths as briefly as it should."""
+    framing: Callable[[], Framing]
+    """For one connection."""
 
 
 def upgrade_request(host: str, target: str) -> bytes:
@@ -54,16 +79,6 @@ def check_upgrade(head: bytes) -> None:
         raise ProtocolError(f"the server refused the WebSocket: {status.decode(errors='replace')}")
 
 
-def server_frame(payload: memoryview) -> bytes:
-    """The frame in which a server sends a text, if it writes the length as briefly as it should."""
-    size = len(payload)
-    if size < 126:
-        return bytes((0x81, size)) + payload
-    if size < 65536:
-        return b"\x81\x7e" + size.to_bytes(2, "big") + payload
-    return b"\x81\x7f" + size.to_bytes(8, "big") + payload
-
-
 class Masker:
     """Makes the frames of one process, all with the same random key.
 
@@ -71,17 +86,21 @@ class Masker:
     that no server can save itself the unmasking.
     """
 
-    def __init__(self, key: bytes | None = None) -> None:
+    def __init__(self, opcode: int, key: bytes | None = None) -> None:
+        """Args:
+        opcode: of messages.
+        """
+        self._opcode = opcode
         self._key = key or bytes(byte | 1 for byte in os.urandom(4))
         self._known: dict[int, tuple[bytes, int]] = {}
 
-    def text(self, payload: bytes) -> bytes:
-        """A whole text frame."""
+    def frame(self, payload: bytes) -> bytes:
+        """A whole message."""
         size = len(payload)
         try:
             head, mask = self._known[size]
         except KeyError:
-            head, mask = self._known[size] = self._head(TEXT, size), self._mask(size)
+            head, mask = self._known[size] = self._head(self._opcode, size), self._mask(size)
         return head + (int.from_bytes(payload, "little") ^ mask).to_bytes(size, "little")
 
     def control(self, opcode: int, payload: bytes) -> bytes:
@@ -91,7 +110,7 @@ class Masker:
         return self._head(opcode, size) + masked.to_bytes(size, "little")
 
     def _head(self, opcode: int, size: int) -> bytes:
-        first = 0x80 | opcode
+        first = _FINAL | opcode
         if size < 126:
             return bytes((first, 0x80 | size)) + self._key
         if size < 65536:
@@ -103,24 +122,23 @@ class Masker:
 
 
 class FrameReader:
-    """Finds the messages in what one server sends. Keeps only what is incomplete."""
+    """A `Framing` of WebSocket frames."""
 
-    __slots__ = ("_parts", "rest")
+    __slots__ = ("_controls", "_opcode", "_parts", "rest")
 
-    def __init__(self) -> None:
+    def __init__(self, opcode: int) -> None:
+        """Args:
+        opcode: of messages; others are not understood.
+        """
+        self._opcode = opcode
         self.rest = b""
-        """The beginning of a frame. Whoever reads puts it before the bytes that arrive next."""
+        self._controls: list[tuple[int, bytes]] = []
         self._parts: list[bytes] | None = None
 
-    def feed(self, data: memoryview) -> list[tuple[int, memoryview]]:
-        """What `data`, which begins with `rest`, holds completely: pairs of opcode and payload, in order.
-
-        The payloads are views into `data`.
-
-        Raises:
-            ProtocolError: a frame is masked, or a fragment is out of place.
-        """
-        found: list[tuple[int, memoryview]] = []
+    def feed(self, data: memoryview) -> list[memoryview]:
+        """Part of `Framing`."""
+        found: list[memoryview] = []
+        whole = _FINAL | self._opcode
         start, end = 0, len(data)
         while end - start >= 2:
             first, size = data[start], data[start + 1]
@@ -136,150 +154,117 @@ class FrameReader:
             stop = payload + size
             if stop > end or payload > end:
                 break
-            if first == 0x81:
-                found.append((TEXT, data[payload:stop]))
+            if first == whole:
+                found.append(data[payload:stop])
             else:
                 self._other(first, data[payload:stop], found)
             start = stop
         self.rest = bytes(data[start:])
         return found
 
-    def _other(self, first: int, payload: memoryview, found: list[tuple[int, memoryview]]) -> None:
+    def _other(self, first: int, payload: memoryview, found: list[memoryview]) -> None:
         opcode = first & 0x0F
         if opcode >= CLOSE:
-            found.append((opcode, payload))
+            self._controls.append((opcode, bytes(payload)))
             return
         if (opcode == CONTINUATION) != (self._parts is not None):
             raise ProtocolError("a fragment is out of place")
+        if opcode not in (CONTINUATION, self._opcode):
+            raise ProtocolError("a text where a binary message belongs, or the other way round")
         parts = self._parts = self._parts or []
         parts.append(bytes(payload))
-        if first & 0x80:
+        if first & _FINAL:
             self._parts = None
-            found.append((TEXT, memoryview(b"".join(parts))))
+            found.append(memoryview(b"".join(parts)))
+
+    def take_controls(self) -> Sequence[tuple[int, bytes]]:
+        """Part of `Framing`."""
+        if not self._controls:
+            return ()
+        controls, self._controls = self._controls, []
+        return controls
 
 
-class _Header(Struct, frozen=True, gc=False):
-    dup: bool = False
+class PacketSplitter:
+    """A `Framing` of the packets of WKProto: each one, with its head, is a message."""
+
+    __slots__ = ("rest",)
+
+    def __init__(self) -> None:
+        self.rest = b""
+
+    def feed(self, data: memoryview) -> list[memoryview]:
+        """Part of `Framing`."""
+        found: list[memoryview] = []
+        start, end = 0, len(data)
+        while start < end:
+            stop = start + 1
+            if data[start] >> 4 not in _BODILESS:
+                if stop == end:
+                    break
+                size = data[stop]
+                stop += 1
+                if size > 127:
+                    size, stop = _long_size(data, stop, end, size & 127)
+                stop += size
+                if stop > end:
+                    break
+            found.append(data[start:stop])
+            start = stop
+        self.rest = bytes(data[start:])
+        return found
+
+    def take_controls(self) -> Sequence[tuple[int, bytes]]:
+        """Part of `Framing`."""
+        return ()
 
 
-_PLAIN: Final = _Header()
+_BODILESS: Final = (7, 8)
+"""PING and PONG are a single byte."""
+_ENDLESS: Final = 1 << 62
+_LENGTH_BYTES: Final = 4
 
 
-class Push(Struct, gc=False, rename="camel"):
-    """The parameters of a push. The defaults are for other notifications."""
-
-    header: _Header = _PLAIN
-    message_id: int | str = ""
-    message_seq: int = 0
-    payload: bytes = b""
-
-
-class _Result(Struct, gc=False, rename="camel"):
-    reason_code: int = 1
-    server_version: int = 0
-
-
-class _Error(Struct, gc=False):
-    code: int
-    message: str = ""
+def _long_size(data: memoryview, position: int, end: int, size: int) -> tuple[int, int]:
+    """The rest of a length: it, and where the body begins. Endless if it is not complete."""
+    for index in range(1, _LENGTH_BYTES):
+        if position == end:
+            return _ENDLESS, end
+        byte = data[position]
+        position += 1
+        size |= (byte & 127) << 7 * index
+        if byte < 128:
+            return size, position
+    raise ProtocolError("a length has more than four bytes")
 
 
-class Incoming(Struct, gc=False):
-    """A message of the server, as far as a load generator looks at it."""
+def server_frame(opcode: int) -> Callable[[memoryview], bytes]:
+    """How a server puts a message into a WebSocket frame."""
+    first = _FINAL | opcode
 
-    id: int | str | None = None
-    method: str = ""
-    params: Push | None = None
-    result: _Result | None = None
-    error: _Error | None = None
+    def frame(payload: memoryview) -> bytes:
+        size = len(payload)
+        if size < 126:
+            return bytes((first, size)) + payload
+        if size < 65536:
+            return bytes((first, 126)) + size.to_bytes(2, "big") + payload
+        return bytes((first, 127)) + size.to_bytes(8, "big") + payload
 
-    @property
-    def succeeded(self) -> bool:
-        """It is a result, and says so in the way of servers that report failures as results, too."""
-        return self.result is not None and self.result.reason_code == 1
-
-
-decode: Final = msgspec.json.Decoder(Incoming).decode
-"""Raises `msgspec.MsgspecError` for anything that is not JSON-RPC."""
+    return frame
 
 
-def connect_request(uid: str, token: str, device_id: str, *, acknowledges: bool = True) -> bytes:
-    """As the SDKs send it: with these parameters servers answer in the SDKs' dialect, and wait for `recvack`s.
-
-    Args:
-        acknowledges: False leaves out what makes a client an SDK, so that servers do not wait.
-    """
-    params = {"uid": uid, "token": token, "deviceId": device_id, "deviceFlag": 1}
-    if acknowledges:
-        params["clientTimestamp"] = 0
-    return msgspec.json.encode({"jsonrpc": "2.0", "method": "connect", "params": params, "id": "0"})
+def _as_it_is(message: bytes) -> bytes:
+    return message
 
 
-def ping_request(number: int) -> bytes:
-    """A ping whose answer carries `number` as id."""
-    return b'{"jsonrpc":"2.0","method":"ping","params":{},"id":"%d"}' % number
+BARE: Final = Wire(_as_it_is, bytes, PacketSplitter)
 
 
-def recvack(params: Push) -> bytes:
-    """The receipt for a push."""
-    id_ = params.message_id
-    text = b'"%b"' % id_.encode() if isinstance(id_, str) else b"%d" % id_
-    return b'{"jsonrpc":"2.0","method":"recvack","params":{"header":{},"messageId":%b,"messageSeq":%d}}' % (
-        text,
-        params.message_seq,
-    )
+def web_socket(masker: Masker, opcode: int) -> Wire:
+    """The wire of a WebSocket."""
+    return Wire(masker.frame, server_frame(opcode), lambda: FrameReader(opcode))
 
 
-class Stamp(NamedTuple):
-    """What tells a message from all others."""
-
-    sender: int
-    number: int
-    """Counts from 1 for each sender."""
-    due_us: int
-    """When it should have been sent, on the monotonic clock, which all processes of a machine share."""
-
-
-_OPENING: Final = b'{"type":1,"content":"'
-_STAMP_BYTES: Final = 33
-"""Like the opening a multiple of three, so that base64 of the parts can be joined."""
-_STAMP_END: Final = len(_OPENING) + _STAMP_BYTES
-MIN_PAYLOAD_BYTES: Final = _STAMP_END + 2
-_OPENING_BASE64: Final = base64.b64encode(_OPENING)
-
-
-def stamp_base64(sender: int, number: int, due_us: int) -> bytes:
-    """The part of a payload that changes, in base64."""
-    return b2a_base64(b"%08d%010d%015d" % (sender, number, due_us), newline=False)
-
-
-def read_stamp(payload: bytes) -> Stamp:
-    """What a received payload says.
-
-    Raises:
-        ValueError: it is none of ours.
-    """
-    if payload[: len(_OPENING)] != _OPENING:
-        raise ValueError("a payload without a stamp")
-    digits = payload[len(_OPENING) : _STAMP_END]
-    return Stamp(int(digits[:8]), int(digits[8:18]), int(digits[18:]))
-
-
-def padding_base64(payload_bytes: int) -> bytes:
-    """What ends a payload of that size, in base64."""
-    return base64.b64encode(b"x" * (payload_bytes - MIN_PAYLOAD_BYTES) + b'"}')
-
-
-def send_template(prefix: str, sender: int, channel_id: str, channel_type: int) -> bytes:
-    """A `send` for `%`: number, stamp, padding, number."""
-    number = f"{prefix}-{sender}-%d"
-    payload = f"{_OPENING_BASE64.decode()}%b%b"
-    return (
-        f'{{"jsonrpc":"2.0","method":"send","params":{{"clientMsgNo":"{number}","channelId":"{channel_id}",'
-        f'"channelType":{channel_type:d},"header":{{"redDot":true}},"payload":"{payload}"}},"id":"%d"}}'
-    ).encode()
-
-
-def close_code(payload: memoryview) -> int:
+def close_code(payload: bytes) -> int:
     """The code of a close frame, 1005 if it has none."""
     return int.from_bytes(payload[:2], "big") if len(payload) >= 2 else 1005

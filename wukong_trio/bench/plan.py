@@ -11,9 +11,14 @@ from msgspec import Struct
 
 from ..errors import WukongError
 from ..model import ChannelType
-from .frames import MIN_PAYLOAD_BYTES
+from .stamps import MIN_PAYLOAD_BYTES
 
 Scenario = Literal["send", "group", "connect", "idle", "ping", "http", "mixed"]
+Protocol = Literal["jsonrpc", "wkproto"]
+Scheme = Literal["http", "ws", "wss", "tcp", "tls"]
+SCHEMES: dict[Protocol, tuple[Scheme, ...]] = {"jsonrpc": ("ws", "wss"), "wkproto": ("tcp", "tls", "ws", "wss")}
+"""What each protocol is spoken over."""
+_PORTS: dict[Scheme, int] = {"http": 80, "ws": 80, "wss": 443, "tcp": 5100, "tls": 5110}
 
 MAX_SECONDS = 3600.0
 MAX_CONNECTIONS = 60_000
@@ -34,6 +39,17 @@ class Target(Struct, frozen=True):
     host: str
     port: int
     path: str
+    scheme: Scheme = "ws"
+
+    @property
+    def is_tls(self) -> bool:
+        """Whether TLS lies below everything."""
+        return self.scheme in ("wss", "tls")
+
+    @property
+    def is_web_socket(self) -> bool:
+        """Whether messages lie in WebSocket frames."""
+        return self.scheme in ("ws", "wss")
 
     @property
     def netloc(self) -> str:
@@ -92,6 +108,9 @@ class Plan(Struct, frozen=True, kw_only=True):
     crowd: Crowd
     prefix: str
     """Every uid is this and a number, every group this and `room` and a number."""
+    protocol: Protocol = "jsonrpc"
+    encryption: bool = True
+    """Of WKProto."""
     token: str = ""
     in_flight: int = 1
     """Closed loop: requests of each sender that wait for an answer."""
@@ -157,6 +176,10 @@ class Plan(Struct, frozen=True, kw_only=True):
             self._check_range("--messages", self.messages, 1, 1_000_000_000)
         if not (self.prefix.isascii() and self.prefix.replace("-", "").replace("_", "").isalnum()):
             raise PlanError(f"--prefix {self.prefix!r} must consist of letters, digits, '-' and '_'")
+        if self.protocol == "jsonrpc" and not self.encryption:
+            raise PlanError("--no-encryption goes with --protocol wkproto: JSON-RPC is never encrypted")
+        if self.protocol == "wkproto" and not self.recvack:
+            raise PlanError("--no-recvack goes with --protocol jsonrpc: all clients of WKProto acknowledge")
         if self.processes > self.connections:
             raise PlanError(f"--processes {self.processes} is more than --connections {self.connections}")
         needed = -(-self.connections // self.processes) + SPARE_FILES
@@ -180,27 +203,35 @@ def open_files_allowed() -> int:
     return resource.getrlimit(resource.RLIMIT_NOFILE)[1]
 
 
-def read_target(url: str, scheme: Literal["ws", "http"], *, allow_remote: bool) -> Target:
+def read_target(url: str, *schemes: Scheme, allow_remote: bool) -> Target:
     """The target that a URL names, its host as a number.
 
     Raises:
-        PlanError: it is no such URL, the host is unknown, or another machine although `allow_remote` is not set.
+        PlanError: it is no URL with one of the schemes, the host is unknown, or another machine although `allow_remote`
+            is not set.
     """
     try:
         parts = urlsplit(url)
-        host, port = parts.hostname, parts.port or 80
+        host, port = parts.hostname, parts.port
     except ValueError:
-        host, port = None, 0
-    if not host or parts.scheme != scheme:
-        raise PlanError(f"{url!r} is no {scheme}:// URL" + ("" if scheme == "http" else "; TLS is not measured"))
+        host, port = None, None
+    scheme = next((scheme for scheme in schemes if parts.scheme == scheme), None) if host else None
+    if host is None or scheme is None:
+        hint = "; --protocol wkproto takes it" if host and parts.scheme in ("tcp", "tls") else ""
+        raise PlanError(f"{url!r} is no {' or '.join(f'{scheme}://' for scheme in schemes)} URL{hint}")
+    path = parts.path + (f"?{parts.query}" if parts.query else "")
+    if scheme in ("tcp", "tls") and path.strip("/"):
+        raise PlanError(f"{url!r} has a path, which {scheme}:// knows nothing of")
+    port = port or _PORTS[scheme]
     try:
         address = str(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][4][0])
     except OSError as error:
         raise PlanError(f"{host}: {error.strerror}") from None
     if not allow_remote and not ipaddress.ip_address(address).is_loopback:
         raise PlanError(f"{host} is another machine; a load test there needs its owner's consent and --allow-remote")
-    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    return Target(address, port, path if scheme == "ws" else (parts.path.rstrip("/")))
+    if scheme == "http":
+        return Target(address, port, parts.path.rstrip("/"), scheme)
+    return Target(address, port, path if path.startswith("/") else f"/{path}", scheme)
 
 
 def random_prefix() -> str:

@@ -5,22 +5,32 @@ import json
 from typing import Any
 
 from .crew import BenchError
-from .plan import Plan, Target
+from .plan import Plan, Protocol, Target
 
 _TIMEOUT_S = 30.0
 _MEMBERS_PER_CALL = 20_000
 
 
-def discover(api: Target) -> str:
-    """The WebSocket address that a server's `/route` names.
+_ADDRESSES: dict[Protocol, tuple[str, ...]] = {
+    "jsonrpc": ("ws_addr", "wss_addr"),
+    "wkproto": ("tcp_addr", "ws_addr", "wss_addr"),
+}
+"""Where clients of each protocol connect, as `/route` calls it, best first."""
+
+
+def discover(api: Target, protocol: Protocol) -> str:
+    """The URL under which a server's `/route` wants clients of a protocol.
 
     Raises:
         BenchError: it names none.
     """
-    address = _call(api, "GET", "/route", None, "").get("ws_addr")
-    if not isinstance(address, str) or not address:
-        raise BenchError("/route names no ws_addr; give --url")
-    return address
+    route = _call(api, "GET", "/route", None, "")
+    names = _ADDRESSES[protocol]
+    for name in names:
+        address = route.get(name)
+        if isinstance(address, str) and address:
+            return address if "://" in address else f"{name.removesuffix('_addr')}://{address}"
+    raise BenchError(f"/route names no {' or '.join(names)}; give --url")
 
 
 def read_health(api: Target, manager_token: str) -> tuple[str, dict[str, Any]]:

@@ -1,7 +1,7 @@
 """`connect`: connections that are opened, authenticated and closed, one after the other in many places at once."""
 
 from .connection import Connection
-from .frames import Masker
+from .dialect import Dialect
 from .plan import Plan
 from .scenario import Opener, Places
 from .swarm import Swarm, now_us
@@ -14,7 +14,7 @@ class Storm(Places):
     def __init__(self, plan: Plan, swarm: Swarm) -> None:
         super().__init__(plan)
         self._swarm = swarm
-        self._masker = Masker()
+        self._dialect = Dialect(plan)
         self.opener = Opener(())
         self._made = 0
         self._attempts: dict[Connection, int] = {}
@@ -23,7 +23,7 @@ class Storm(Places):
     def on_open(self, connection: Connection) -> None:
         """Part of `Owner`."""
         at_us = now_us()
-        self.books.server_version = connection.server_version
+        self.books.server_version = connection.speech.server_version
         self.books.tick.answered += 1
         self.books.tick.answer_us.record(at_us - self._attempts[connection])
         self._attempts[connection] = 0
@@ -33,7 +33,7 @@ class Storm(Places):
         """Part of `Owner`."""
         return 0
 
-    def on_messages(self, connection: Connection, messages: list[tuple[int, memoryview]], at_us: int) -> None:
+    def on_messages(self, connection: Connection, messages: list[memoryview], at_us: int) -> None:
         """Part of `Owner`: nothing is expected."""
 
     def on_end(self, connection: Connection, why: str) -> None:
@@ -55,7 +55,7 @@ class Storm(Places):
     def make(self, due_us: int) -> None:
         """Part of `Places`."""
         member = self.plan.worker + self._made * self.plan.processes
-        connection = Connection(self, self._swarm, self.plan, self._masker, member)
+        connection = Connection(self, self._swarm, self.plan, self._dialect, member)
         self._attempts[connection] = due_us
         self.books.tick.sent += 1
         connection.open(self._made)

@@ -4,6 +4,7 @@ import os
 import resource
 import select
 import socket
+import ssl
 import time
 from typing import Final, Protocol
 
@@ -92,4 +93,6 @@ def raise_file_limit() -> None:
 
 def words(error: OSError) -> str:
     """An error of a socket in words."""
+    if isinstance(error, ssl.SSLError):
+        return f"TLS: {error.reason or error}"
     return os.strerror(error.errno) if error.errno else str(error)

@@ -1,62 +1,51 @@
 """Authenticated connections, of which some send, some receive and some do nothing: all scenarios but two."""
 
-from collections.abc import Callable
-from typing import Final
-
-from . import frames
-from .chorus import Chorus, Delivery, Listener
+from .chorus import Chorus, Listener
 from .connection import Connection
-from .frames import Masker
+from .dialect import Dialect
 from .plan import Plan
 from .scenario import Books, Opener, Schedule
+from .speech import Delivery
 from .swarm import Swarm, now_us
 from .verify import Requests, Sent
-
-_KEEP_ALIVE: Final = b'{"jsonrpc":"2.0","method":"ping","params":{},"id":"alive"}'
 
 
 class Member:
     """A user with one connection."""
 
-    __slots__ = ("_listener", "_request", "_traffic", "alive_due", "connection", "requests", "slow")
+    __slots__ = ("_listener", "_speech", "_traffic", "alive_due", "connection", "requests", "sends", "slow")
 
-    def __init__(self, traffic: "Traffic", member: int, request: Callable[[int, int], bytes] | None) -> None:
-        """Args:
-        request: makes a request from its number and due time; None for those who do not send.
-        """
+    def __init__(self, traffic: "Traffic", member: int) -> None:
         crowd = traffic.plan.crowd
         self._traffic = traffic
-        self._request = request
+        self.sends = crowd.is_sender(member)
+        """Whether it makes requests."""
         self.slow = crowd.is_slow(member)
-        self.connection = Connection(self, traffic.swarm, traffic.plan, traffic.masker, member)
+        self.connection = Connection(self, traffic.swarm, traffic.plan, traffic.dialect, member)
+        self._speech = self.connection.speech
         self.requests = Requests()
         self._listener = traffic.listener(member)
         self.alive_due = False
         """A sign of life was asked for and has not come."""
 
-    @property
-    def sends(self) -> bool:
-        """Whether it makes requests."""
-        return self._request is not None
-
     def begin_request(self, due_us: int) -> None:
         """Makes a request and offers it."""
-        assert self._request is not None
         number = self.requests.begin(due_us)
-        self.connection.offer(self._request(number, due_us))
+        speech = self._speech
+        self.connection.offer(speech.ping(number) if self._traffic.pings else speech.send(number, due_us))
         self._traffic.books.tick.sent += 1
 
     def ask_alive(self) -> None:
         """Asks for a sign of life."""
         if self.connection.is_open and not self.alive_due:
             self.alive_due = True
-            self.connection.offer(_KEEP_ALIVE)
+            self.connection.offer(self._speech.keep_alive())
             self.connection.flush()
 
     def on_open(self, connection: Connection) -> None:
         """Part of `Owner`."""
         self._traffic.opener.open += 1
-        self._traffic.books.server_version = connection.server_version
+        self._traffic.books.server_version = connection.speech.server_version
 
     def on_data(self, connection: Connection, data: memoryview, at_us: int) -> int:
         """Part of `Owner`: counts and acknowledges what others in the room have got already."""
@@ -72,52 +61,50 @@ class Member:
             connection.offer_frames(heard.receipts)
         return heard.size
 
-    def on_messages(self, connection: Connection, messages: list[tuple[int, memoryview]], at_us: int) -> None:
-        """Part of `Owner`: counts and checks what came, acknowledges it, goes on sending."""
-        if self.slow:  # reads on at the end only, to see whether the server has closed it
-            self.alive_due &= not any(frames.decode(text).id == "alive" for _, text in messages)
-            return
-        for _, text in messages:
-            message = frames.decode(text)
-            params = message.params
-            if message.id is not None:
-                self._answered(message, at_us)
-            elif params is not None and message.method in ("recv", "message"):
-                self._delivered(params, text, at_us)
-            elif message.error is not None:
-                self._traffic.books.note(f"an error without id: {message.error.message}")
+    def on_messages(self, connection: Connection, messages: list[memoryview], at_us: int) -> None:
+        """Part of `Owner`: what came is counted, checked and acknowledged, and sending goes on."""
+        self._speech.hear(messages, self, at_us)
 
-    def _answered(self, message: frames.Incoming, at_us: int) -> None:
-        if message.id == "alive":
-            self.alive_due = False
-            return
+    def on_alive(self) -> None:
+        """Part of `Ear`."""
+        self.alive_due = False
+
+    def on_answer(self, number: object, problem: str, at_us: int) -> None:
+        """Part of `Ear`."""
         traffic = self._traffic
         books = traffic.books
-        due_us = self.requests.answer(message.id, succeeded=message.succeeded, faults=books.faults)
+        due_us = self.requests.answer(number, succeeded=not problem, faults=books.faults)
         if due_us is None:
             return
-        if message.error is not None:
-            books.note(f"refused: {message.error.message} (code {message.error.code})")
+        if problem:
+            books.note(f"refused: {problem}")
         else:
             books.tick.answered += 1
         books.tick.answer_us.record(at_us - due_us)
         if traffic.may_send_again():
             self.begin_request(now_us())
 
-    def _delivered(self, push: frames.Push, text: memoryview, at_us: int) -> None:
-        traffic = self._traffic
-        receipt = traffic.receipt(push)
-        self.connection.offer_frames(receipt)
-        books = traffic.books
-        try:
-            stamp = frames.read_stamp(push.payload)
-        except ValueError:
-            books.faults.foreign += 1
+    def on_delivery(self, delivery: Delivery, at_us: int) -> None:
+        """Part of `Ear`."""
+        if self.slow:  # reads on at the end only, to see whether the server has closed it
             return
-        delivery = Delivery(stamp, push.message_seq, push.header.dup, text, receipt)
+        self.connection.offer_frames(delivery.receipt)
         if self._listener.receive(delivery):
-            books.tick.delivered += 1
-            books.tick.delivery_us.record(at_us - stamp.due_us)
+            tick = self._traffic.books.tick
+            tick.delivered += 1
+            tick.delivery_us.record(at_us - delivery.stamp.due_us)
+
+    def on_foreign(self, receipt: bytes, problem: str) -> None:
+        """Part of `Ear`."""
+        if not self.slow:
+            self.connection.offer_frames(receipt)
+            self._traffic.books.faults.foreign += 1
+            if problem:
+                self._traffic.books.note(problem)
+
+    def on_complaint(self, problem: str) -> None:
+        """Part of `Ear`."""
+        self._traffic.books.note(problem)
 
     def on_end(self, connection: Connection, why: str) -> None:
         """Part of `Owner`."""
@@ -142,12 +129,13 @@ class Traffic:
     def __init__(self, plan: Plan, swarm: Swarm) -> None:
         self.plan = plan
         self.swarm = swarm
-        self.masker = Masker()
+        self.dialect = Dialect(plan)
+        self.pings = plan.scenario == "ping"
+        """Requests are pings."""
         self.books = Books()
-        self._padding = frames.padding_base64(plan.payload_bytes)
         self._choruses: dict[int, Chorus] = {}
         """Room -> what its listeners are sent."""
-        self._members = [Member(self, member, self._request_of(member)) for member in plan.own_members()]
+        self._members = [Member(self, member) for member in plan.own_members()]
         self._senders = [member for member in self._members if member.sends]
         self.opener = Opener(member.connection for member in self._members)
         self._schedule = Schedule(plan, 0, own_senders=0, all_senders=0)
@@ -157,38 +145,21 @@ class Traffic:
         self._sending = False
 
     def listener(self, member: int) -> Listener:
-        """The books of a member's deliveries. Those who only listen are sent alike."""
+        """The books of a member's deliveries. Those who only listen are sent alike, unless it is encrypted."""
         crowd, faults = self.plan.crowd, self.books.faults
         room = crowd.room_of(member)
-        if room is None or self.plan.scenario == "ping":
+        if room is None or self.pings:
             return Listener(faults)
         if room not in self._choruses:
-            self._choruses[room] = Chorus(crowd.senders_in(room))
+            self._choruses[room] = Chorus(crowd.senders_in(room), self.dialect.wire.server_frame)
         chorus = self._choruses[room]
-        if crowd.is_sender(member):
+        if crowd.is_sender(member) or not self.dialect.alike:
             return Listener(faults, senders=chorus.senders - {member})
         return Listener(faults, chorus=chorus)
-
-    def receipt(self, push: frames.Push) -> bytes:
-        """The frame that acknowledges a push; empty if nothing shall be acknowledged."""
-        return self.masker.text(frames.recvack(push)) if self.plan.recvack else b""
 
     def may_send_again(self) -> bool:
         """Whether an answer makes room for another request."""
         return self._sending and self._schedule.take()
-
-    def _request_of(self, member: int) -> Callable[[int, int], bytes] | None:
-        if not self.plan.crowd.is_sender(member):
-            return None
-        if self.plan.scenario == "ping":
-            return lambda number, _due_us: frames.ping_request(number)
-        template = frames.send_template(self.plan.prefix, member, *self.plan.channel(member))
-        padding = self._padding
-
-        def send(number: int, due_us: int) -> bytes:
-            return template % (number, frames.stamp_base64(member, number, due_us), padding, number)
-
-        return send
 
     def ended(self, member: Member, why: str) -> None:
         """A connection is over, although nobody here has closed it."""

@@ -4,6 +4,7 @@ from typing import Literal
 
 from .identity import UNKNOWN
 from .outcome import Latency, Outcome
+from .plan import Plan
 
 REQUESTS = {
     "send": "acknowledgements",
@@ -38,6 +39,7 @@ def title(outcome: Outcome) -> str:
             who = f"{plan.http_path}, {plan.connections:,} connections"
         case _:
             who = f"{plan.connections:,} connections"
+    who += _spoken(plan)
     if plan.scenario == "idle":
         how = ""
     elif plan.rate_per_s is not None:
@@ -47,6 +49,14 @@ def title(outcome: Outcome) -> str:
     else:
         how = f", closed loop of {plan.in_flight} in flight"
     return f"{plan.scenario}: {who}{how}, {outcome.seconds:.1f} s"
+
+
+def _spoken(plan: Plan) -> str:
+    """Which protocol over what, unless it is the usual one."""
+    scheme = plan.target.scheme
+    if plan.protocol == "wkproto":
+        return f", WKProto {'' if plan.encryption else 'not '}encrypted over {scheme}"
+    return "" if scheme in ("ws", "http") else f", JSON-RPC over {scheme}"
 
 
 def verdict(outcome: Outcome) -> str:

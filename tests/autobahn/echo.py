@@ -48,6 +48,7 @@ class EchoGateway:
     allowed_origins: frozenset[str] = frozenset()
     deadlines: SimpleNamespace = field(default_factory=lambda: SimpleNamespace(watch=lambda session, due: None))
     """Nobody is judged here."""
+    newcomers: SimpleNamespace = field(default_factory=lambda: SimpleNamespace(turn=trio.lowlevel.checkpoint))
 
 
 class Echo(NativeTransport):

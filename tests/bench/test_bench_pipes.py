@@ -81,7 +81,7 @@ def test_what_has_no_room_is_offered_again_with_more_behind_it(ends: tuple[TlsSo
     client, server = ends
     shake_hands(client, server)
     sent, piece = 0, b"x" * 50_000
-    with pytest.raises(BlockingIOError):
+    with suppress(BlockingIOError):
         while True:
             sent += client.send(piece)
     rest, got, wanted = piece + b"y", 0, sent + len(piece) + 1

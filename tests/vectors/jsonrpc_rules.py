@@ -54,7 +54,7 @@ FIRST_FRAMES: dict[str, list[Any]] = {
     "connect-first-unknown": [Error(-32001, "x"), SENT_AWAY],
     "connect-first-recvack": [SENT_AWAY],
     "connect-first-response": [SENT_AWAY],
-    "connect-first-text": [Closed(1003)],
+    "connect-first-text": [Closed(1002)],
     "connect-first-empty": [Closed(4001)],
     "connect-first-blank": [Closed(4001)],
 }

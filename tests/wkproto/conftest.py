@@ -60,6 +60,12 @@ def open_place(request: pytest.FixtureRequest, open_on: OpenPlace) -> OpenPlace:
     return _limited(open_on, request.param)
 
 
+@pytest.fixture(params=[carrier for carrier in CARRIERS if "reference" not in carrier])
+def open_natively(request: pytest.FixtureRequest, open_on: OpenPlace) -> OpenPlace:
+    """The same on what the native engine carries."""
+    return _limited(open_on, request.param)
+
+
 @pytest.fixture(params=WEBSOCKETS)
 def open_websocket(request: pytest.FixtureRequest, open_on: OpenPlace) -> OpenPlace:
     """The same for statements about WebSockets."""

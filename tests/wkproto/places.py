@@ -6,7 +6,6 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from typing import Any
 
 import httpx
-import pytest
 import trio
 
 from wukong_trio import Server
@@ -118,12 +117,6 @@ async def received(client: RawPacketClient, sendack: Sendack) -> Recv:
     recv = await client.receive_message()
     assert (recv.message_id, recv.message_seq) == (sendack.message_id, sendack.message_seq), recv
     return recv
-
-
-def known_fault(request: pytest.FixtureRequest, parameter: str, reason: str) -> None:
-    """A test that fails for one of its parameters, and will until somebody repairs it."""
-    if parameter in request.node.name:
-        request.applymarker(pytest.mark.xfail(strict=True, reason=reason))
 
 
 async def in_parallel(*steps: Callable[[], Any]) -> None:

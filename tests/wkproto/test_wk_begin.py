@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import pytest
 import trio
 import trio.testing
-from places import VERSIONS, OpenPlace, OpenPlaces, Place, known_fault, message, read_until_closed
+from places import VERSIONS, OpenPlace, OpenPlaces, Place, message, read_until_closed
 
 from wukong_trio import ConnectInfo
 from wukong_trio.protocol.wkproto import (
@@ -26,7 +26,6 @@ from wukong_trio.protocol.wkproto import (
 )
 from wukong_trio.testing import RawPacketClient
 
-EARLY_IN_REFERENCE = "the reference engine does not see messages that wait behind a CONNECT"
 NODE_ID = (1001).to_bytes(8, "big")
 WITHOUT_WORDS = {
     "PING": PING,
@@ -92,8 +91,8 @@ async def test_w044_the_first_byte_is_enough(open_place: OpenPlace) -> None:
 
 
 @pytest.mark.parametrize("blank", b" \t\r\n")
-async def test_w044_blanks_are_no_padding_on_tcp(open_native: OpenPlace, blank: int) -> None:
-    async with open_native() as place, place.stranger() as client:
+async def test_w044_blanks_are_no_padding_on_tcp(open_natively: OpenPlace, blank: int) -> None:
+    async with open_natively() as place, place.stranger() as client:
         await client.send_bytes(bytes((blank,)) + encode(client.hello("ann"), 6))
         await place.ended(client)
 
@@ -115,11 +114,8 @@ async def being_checked(open_place: OpenPlace) -> AsyncIterator[tuple[Place, Raw
 
 
 @pytest.mark.parametrize("packet", [PING, message(), Disconnect(1)], ids=["PING", "SEND", "DISCONNECT"])
-async def test_w046_nothing_comes_between_connect_and_connack(
-    open_place: OpenPlace, packet: Packet, request: pytest.FixtureRequest
-) -> None:
-    known_fault(request, "reference", EARLY_IN_REFERENCE)
-    async with being_checked(open_place) as (place, client, may_enter):
+async def test_w046_nothing_comes_between_connect_and_connack(open_natively: OpenPlace, packet: Packet) -> None:
+    async with being_checked(open_natively) as (place, client, may_enter):
         await client.send(packet)
         await trio.testing.wait_all_tasks_blocked(0.01)
         may_enter.set()
@@ -135,9 +131,8 @@ async def test_w046_not_even_in_the_same_read(open_place: OpenPlace, more: bytes
         assert place.server.statistics().authenticated == 0
 
 
-async def test_w046_not_even_in_a_message_of_its_own(open_websocket: OpenPlace, request: pytest.FixtureRequest) -> None:
-    known_fault(request, "reference", EARLY_IN_REFERENCE)
-    async with open_websocket() as place, place.stranger() as client:
+async def test_w046_not_even_in_a_message_of_its_own(open_natively: OpenPlace) -> None:
+    async with open_natively() as place, place.stranger() as client:
         await client.send_bytes(encode(client.hello("ann"), 6))
         await client.send_bytes(b"\x70")
         await place.ended(client, 1002)
@@ -237,8 +232,8 @@ async def test_w047_a_slow_answer_counts(open_places: OpenPlaces) -> None:
             nursery.start_soon(wait, place)
 
 
-async def test_time_diff(open_native: OpenPlace) -> None:
-    async with open_native() as place:
+async def test_time_diff(open_natively: OpenPlace) -> None:
+    async with open_natively() as place:
         now = int(time.time() * 1000)
         for ahead in (-5_000, 0, 5_000):
             async with place.stranger() as client:

@@ -187,11 +187,3 @@ async def test_smaller_floods(open_place: OpenPlace) -> None:
     async with open_place(limits={"outbox_frames": 2**16}) as place:
         await pongs_to(place, 2**13)
         await flood_with_sends(place, 2**15)
-
-
-@pytest.mark.xfail(strict=True, reason="the reference engine takes its own slow writing for a slow consumer: 4005")
-async def test_the_reference_engine_writes_as_fast_as_it_serves(open_on: OpenPlace) -> None:
-    """Whoever reads all answers is not taken for somebody who reads none."""
-    with trio.fail_after(FLOOD_S):
-        async with open_on("ws reference") as place:
-            await pongs_to(place, 2**17)

@@ -15,7 +15,7 @@ import trio
 from ..delivery.submission import Errand
 from .gateway import Gateway
 from .native import GONE, NativeTransport
-from .pipes import ByteSocket, SocketPipe, TlsPipe
+from .pipes import TLS_STRANGER_BYTES, ByteSocket, SocketPipe, TlsPipe
 from .reader import SharedReader
 from .tls_socket import TlsSocket
 from .transport import DisconnectedError, Served
@@ -186,7 +186,12 @@ class TlsTransport(SocketTransport):
 
     @property
     def _pipe(self) -> TlsPipe:
-        return TlsPipe(self._tls, self._gateway.newcomers.turn if self._session is None else None)
+        if self._session is not None:
+            return TlsPipe(self._tls)
+        if self.closing is not None:
+            # Whatever a client still sends may come, so that it gets to read what it was told last.
+            return TlsPipe(self._tls, self._gateway.newcomers.turn)
+        return TlsPipe(self._tls, self._gateway.newcomers.turn, limit_bytes=TLS_STRANGER_BYTES)
 
     async def open(self) -> str:
         try:

@@ -120,13 +120,17 @@ class SocketPipe(Pipe):
 class TlsPipe(SocketPipe):
     """The same with TLS."""
 
-    def __init__(self, sock: TlsSocket, turn: Callable[[], Awaitable[None]] | None = None) -> None:
+    def __init__(
+        self, sock: TlsSocket, turn: Callable[[], Awaitable[None]] | None = None, *, limit_bytes: float = float("inf")
+    ) -> None:
         """Args:
         turn: awaited before anything that is work, for clients that nobody knows.
+        limit_bytes: how much is received, encrypted; beyond that the client is as good as gone.
         """
         super().__init__(sock)
         self._tls = sock
         self._turn = turn
+        self._limit_bytes = limit_bytes
 
     async def receive(self, size: int, *, wait: bool = True) -> bytes:
         # The end may have come together with the last bytes, the first bytes with the end of the handshake: neither is
@@ -137,7 +141,7 @@ class TlsPipe(SocketPipe):
             wait = True
             if self._turn is not None and self._tls.received_bytes > TLS_TURN_BYTES:
                 await self._turn()
-                if self._tls.received_bytes > TLS_STRANGER_BYTES:
+                if self._tls.received_bytes > self._limit_bytes:
                     break
             try:
                 return self._tls.recv(size)

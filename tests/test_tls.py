@@ -15,7 +15,8 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from wukong_trio import Address, Config, ConfigError, Listeners, serve
-from wukong_trio.protocol.wkproto import Connect, PacketType, encode
+from wukong_trio.protocol.wkproto import Connect, PacketType
+from wukong_trio.protocol.wkproto_writer import encode
 from wukong_trio.testing import config_for_tests, open_test_server
 from wukong_trio.tls import Certificate
 

@@ -5,9 +5,10 @@ python benchmarks/micro/bench_wkproto.py
 
 from timing import show
 
-from wukong_trio.protocol.wkproto import Send, encode, encode_recvack, encode_sendack, recv_parts, write_recv
+from wukong_trio.protocol.wkproto import Send
 from wukong_trio.protocol.wkproto_keys import ClientExchange, SessionKeys, agree, send_sign_text
 from wukong_trio.protocol.wkproto_reader import PacketReader
+from wukong_trio.protocol.wkproto_writer import encode, encode_recvack, encode_sendack, recv_parts, write_recv
 
 VERSION = 5
 MANY = 100

@@ -11,19 +11,10 @@ import trio
 from trio_websocket import ConnectionClosed, WebSocketConnection, WebSocketRequest, serve_websocket
 
 from wukong_trio.bench.plan import Protocol
-from wukong_trio.protocol.wkproto import (
-    Connack,
-    Connect,
-    Packet,
-    Ping,
-    Pong,
-    Recv,
-    Send,
-    Sendack,
-    encode,
-)
+from wukong_trio.protocol.wkproto import Connack, Connect, Packet, Ping, Pong, Recv, Send, Sendack
 from wukong_trio.protocol.wkproto_keys import SessionKeys, agree
 from wukong_trio.protocol.wkproto_reader import PacketReader
+from wukong_trio.protocol.wkproto_writer import encode
 
 VERSION = 6
 TIMESTAMP = 1_700_000_000

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from wukong_trio.bench import frames
 from wukong_trio.bench.frames import FrameReader, Framing, Masker, PacketSplitter, ProtocolError
 from wukong_trio.protocol import websocket
-from wukong_trio.protocol.wkproto import MAX_PACKET_BYTES, Event, Ping, Pong, Recvack, encode
+from wukong_trio.protocol.wkproto import MAX_PACKET_BYTES, Event, Ping, Pong, Recvack
+from wukong_trio.protocol.wkproto_writer import encode
 
 SIZES = (0, 1, 125, 126, 65535, 65536)
 

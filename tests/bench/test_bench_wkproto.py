@@ -26,10 +26,10 @@ from wukong_trio.protocol.wkproto import (
     Send,
     Sendack,
     Suback,
-    encode,
 )
 from wukong_trio.protocol.wkproto_keys import ClientExchange, SessionKeys, agree
 from wukong_trio.protocol.wkproto_reader import PacketReader
+from wukong_trio.protocol.wkproto_writer import encode
 
 PAYLOAD = stamps.OPENING + stamps.digits(0, 2, 3) + stamps.padding(64)
 NO = PREFIX + stamps.digits(0, 2, 3).decode()

@@ -14,21 +14,10 @@ import trustme
 from trio_websocket import ConnectionClosed, WebSocketConnection, WebSocketRequest, serve_websocket
 
 from wukong_trio import Address, Listeners, Server
-from wukong_trio.protocol.wkproto import (
-    LATEST_VERSION,
-    PONG,
-    Connack,
-    Connect,
-    Disconnect,
-    Packet,
-    Recv,
-    Send,
-    Sendack,
-    encode,
-    recv_parts,
-)
+from wukong_trio.protocol.wkproto import LATEST_VERSION, PONG, Connack, Connect, Disconnect, Packet, Recv, Send, Sendack
 from wukong_trio.protocol.wkproto_keys import SessionKeys, agree
 from wukong_trio.protocol.wkproto_reader import PacketReader
+from wukong_trio.protocol.wkproto_writer import encode, recv_parts
 from wukong_trio.testing import open_test_server
 
 

@@ -22,10 +22,10 @@ from wukong_trio.protocol.wkproto import (
     Recvack,
     Send,
     Suback,
-    encode,
 )
 from wukong_trio.protocol.wkproto_keys import send_sign_text
 from wukong_trio.protocol.wkproto_reader import PacketReader
+from wukong_trio.protocol.wkproto_writer import encode
 
 Make = Callable[[PacketPeer], bytes]
 

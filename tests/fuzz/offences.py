@@ -12,19 +12,8 @@ from random import Random
 import trio
 from child import open_stream, tcp, tcp_of
 
-from wukong_trio.protocol.wkproto import (
-    PING,
-    PONG,
-    Connect,
-    Disconnect,
-    Event,
-    Packet,
-    Recvack,
-    Send,
-    Sub,
-    Suback,
-    encode,
-)
+from wukong_trio.protocol.wkproto import PING, PONG, Connect, Disconnect, Event, Packet, Recvack, Send, Sub, Suback
+from wukong_trio.protocol.wkproto_writer import encode
 from wukong_trio.testing import RawClient, RawPacketClient, open_raw_client, open_raw_packet_client
 
 Urls = dict[str, str]

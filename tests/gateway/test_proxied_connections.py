@@ -13,13 +13,14 @@ from parts import CONNECT, UPGRADE, frame
 from wukong_trio import Event, Server, SessionOpened
 from wukong_trio.config import Address
 from wukong_trio.protocol import wkproto
+from wukong_trio.protocol.wkproto_writer import encode
 from wukong_trio.testing import open_test_server
 
 LINE = b"PROXY TCP4 192.0.2.7 10.0.0.5 56324 5100\r\n"
 BLOCK = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c" + bytes([192, 0, 2, 7, 10, 0, 0, 5]) + b"\xdc\x04\x13\xec"
 LOCAL = b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0"
 CLIENT = "192.0.2.7:56324"
-PACKET = wkproto.encode(wkproto.Connect(6, 0, uid="ann"), 6)
+PACKET = encode(wkproto.Connect(6, 0, uid="ann"), 6)
 CERTIFICATE = trustme.CA()
 
 

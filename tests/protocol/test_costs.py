@@ -21,9 +21,10 @@ from wukong_trio.protocol.nesting import too_deep
 from wukong_trio.protocol.payload import PayloadError, is_json_object, read_payload
 from wukong_trio.protocol.requests import Invalid, decode, decode_first
 from wukong_trio.protocol.websocket import FRAGMENT_BYTES, FrameReader
-from wukong_trio.protocol.wkproto import Event, Packet, Recvack, Send, encode
+from wukong_trio.protocol.wkproto import Event, Packet, Recvack, Send
 from wukong_trio.protocol.wkproto_keys import CiphertextError, SessionKeys
 from wukong_trio.protocol.wkproto_reader import PacketReader
+from wukong_trio.protocol.wkproto_writer import encode
 
 GROWTH = 8
 MOST_GROWTH = 16

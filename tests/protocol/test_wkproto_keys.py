@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from wukong_trio.protocol.wkproto import Send, recv_parts
+from wukong_trio.protocol.wkproto import Send
 from wukong_trio.protocol.wkproto_keys import (
     CiphertextError,
     ClientExchange,
@@ -22,6 +22,7 @@ from wukong_trio.protocol.wkproto_keys import (
     agree,
     send_sign_text,
 )
+from wukong_trio.protocol.wkproto_writer import recv_parts
 
 KEY, IV = b"d3514bfacef9c97a", b"abcdEFGH12345678"
 LOW_ORDER = [

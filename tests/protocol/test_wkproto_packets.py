@@ -31,13 +31,9 @@ from wukong_trio.protocol.wkproto import (
     Sendack,
     Sub,
     Suback,
-    encode,
-    encode_recvack,
-    encode_sendack,
-    recv_parts,
-    write_recv,
 )
 from wukong_trio.protocol.wkproto_reader import PacketReader
+from wukong_trio.protocol.wkproto_writer import encode, encode_recvack, encode_sendack, recv_parts, write_recv
 
 PARTS: dict[str, Any] = {
     "message_id": 8,

@@ -23,9 +23,9 @@ from wukong_trio.protocol.wkproto import (
     Sendack,
     Sub,
     Suback,
-    encode,
 )
 from wukong_trio.protocol.wkproto_reader import PacketReader
+from wukong_trio.protocol.wkproto_writer import encode
 
 PACKETS: list[Packet] = [
     Connect(6, 1, "device", "uid", "token", 1, "key"),

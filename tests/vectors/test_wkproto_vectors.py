@@ -25,11 +25,10 @@ from wukong_trio.protocol.wkproto import (
     Sendack,
     Sub,
     Suback,
-    encode,
-    recv_parts,
 )
 from wukong_trio.protocol.wkproto_keys import SessionKeys, derive, public_key_of, send_sign_text
 from wukong_trio.protocol.wkproto_reader import PacketReader
+from wukong_trio.protocol.wkproto_writer import encode, recv_parts
 
 VECTORS: dict[str, Any] = json.loads(Path(__file__).with_name("wkproto.json").read_text())
 TYPES = {

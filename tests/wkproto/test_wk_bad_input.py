@@ -7,7 +7,8 @@ import pytest
 import trio
 from places import OpenPlace, Place, in_parallel, message, read_until_closed, received, refused, sent
 
-from wukong_trio.protocol.wkproto import MAX_PACKET_BYTES, Connect, Sendack, encode
+from wukong_trio.protocol.wkproto import MAX_PACKET_BYTES, Connect, Sendack
+from wukong_trio.protocol.wkproto_writer import encode
 from wukong_trio.testing import RawPacketClient
 
 TOO_LONG = b"\x81\x80\x40"

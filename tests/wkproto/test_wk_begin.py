@@ -22,8 +22,8 @@ from wukong_trio.protocol.wkproto import (
     Sendack,
     Sub,
     Suback,
-    encode,
 )
+from wukong_trio.protocol.wkproto_writer import encode
 from wukong_trio.testing import RawPacketClient
 
 NODE_ID = (1001).to_bytes(8, "big")
@@ -91,8 +91,8 @@ async def test_w044_the_first_byte_is_enough(open_place: OpenPlace) -> None:
 
 
 @pytest.mark.parametrize("blank", b" \t\r\n")
-async def test_w044_blanks_are_no_padding_on_tcp(open_natively: OpenPlace, blank: int) -> None:
-    async with open_natively() as place, place.stranger() as client:
+async def test_w044_blanks_are_no_padding_on_tcp(open_native: OpenPlace, blank: int) -> None:
+    async with open_native() as place, place.stranger() as client:
         await client.send_bytes(bytes((blank,)) + encode(client.hello("ann"), 6))
         await place.ended(client)
 
@@ -232,8 +232,8 @@ async def test_w047_a_slow_answer_counts(open_places: OpenPlaces) -> None:
             nursery.start_soon(wait, place)
 
 
-async def test_time_diff(open_natively: OpenPlace) -> None:
-    async with open_natively() as place:
+async def test_time_diff(open_native: OpenPlace) -> None:
+    async with open_native() as place:
         now = int(time.time() * 1000)
         for ahead in (-5_000, 0, 5_000):
             async with place.stranger() as client:

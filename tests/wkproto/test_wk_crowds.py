@@ -10,7 +10,8 @@ import trio
 from places import OpenPlace, Place, in_parallel, message, read_until_closed, received, sent
 from test_wk_bad_input import BAD, BAD_CONNECTS
 
-from wukong_trio.protocol.wkproto import PONG_BYTES, Recvack, Sendack, encode
+from wukong_trio.protocol.wkproto import PONG_BYTES, Recvack, Sendack
+from wukong_trio.protocol.wkproto_writer import encode
 from wukong_trio.testing import RawPacketClient, SocketClosed
 
 CONNECTIONS = {"tcp": 300, "ws": 300, "tls": 60, "ws reference": 60}

@@ -23,8 +23,8 @@ from wukong_trio.protocol.wkproto import (
     Sendack,
     Sub,
     Suback,
-    encode,
 )
+from wukong_trio.protocol.wkproto_writer import encode
 from wukong_trio.store import MemoryStore
 from wukong_trio.testing import SocketClosed
 

@@ -8,7 +8,8 @@ import trio
 from places import VERSIONS, OpenPlace, OpenPlaces, Place, message, received, sent
 
 from wukong_trio.model import NO_PERSIST, RED_DOT, SYNC_ONCE
-from wukong_trio.protocol.wkproto import Recv, Recvack, Send, Sendack, encode
+from wukong_trio.protocol.wkproto import Recv, Recvack, Send, Sendack
+from wukong_trio.protocol.wkproto_writer import encode
 from wukong_trio.testing import RawPacketClient
 
 RETRY = {"interval_s": 0.2, "max_count": 2}

@@ -3,7 +3,8 @@
 import pytest
 from places import OpenPlace, message, read_until_closed, received, sent
 
-from wukong_trio.protocol.wkproto import PING, PONG, PONG_BYTES, Connect, Sendack, encode
+from wukong_trio.protocol.wkproto import PING, PONG, PONG_BYTES, Connect, Sendack
+from wukong_trio.protocol.wkproto_writer import encode
 from wukong_trio.testing import RawPacketClient, open_raw_client
 
 ASCII_CONNECT = encode(Connect(6, 0, uid="ann", client_timestamp=0), 6)

@@ -16,9 +16,10 @@ from binary_packets import random_packet
 from msgspec.structs import asdict, replace
 
 from wukong_trio.model import DUP, NO_PERSIST, RED_DOT, SETTING_STREAM, SYNC_ONCE
-from wukong_trio.protocol.wkproto import Connack, Event, Packet, PacketType, Recv, Send, Sendack, encode, recv_parts
+from wukong_trio.protocol.wkproto import Connack, Event, Packet, PacketType, Recv, Send, Sendack
 from wukong_trio.protocol.wkproto_keys import send_sign_text
 from wukong_trio.protocol.wkproto_reader import PacketReader
+from wukong_trio.protocol.wkproto_writer import encode, recv_parts
 
 HERE = Path(__file__).parent
 GO = shutil.which("go") or shutil.which("/usr/local/go/bin/go")

@@ -26,11 +26,10 @@ from ..protocol.wkproto import (
     Recv,
     Send,
     Sendack,
-    encode,
-    encode_recvack,
 )
 from ..protocol.wkproto_keys import CiphertextError, ClientExchange, KeyExchangeError, SessionKeys
 from ..protocol.wkproto_reader import PacketReader
+from ..protocol.wkproto_writer import encode, encode_recvack
 from . import stamps
 from .plan import Plan
 from .speech import Delivery, Ear, ProtocolError

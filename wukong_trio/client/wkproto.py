@@ -34,12 +34,10 @@ from ..protocol.wkproto import (
     Send,
     Sendack,
     Suback,
-    encode,
-    encode_recvack,
-    recv_parts,
 )
 from ..protocol.wkproto_keys import CiphertextError, ClientExchange, KeyExchangeError, SessionKeys, send_sign_text
 from ..protocol.wkproto_reader import PacketReader
+from ..protocol.wkproto_writer import encode, encode_recvack, recv_parts
 from .speech import Answer, Incoming, Login, Push, Request, Speech
 
 _FIRST: Final = (PacketType.CONNACK, PacketType.DISCONNECT)

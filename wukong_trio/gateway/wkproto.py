@@ -36,17 +36,12 @@ from ..protocol.wkproto import (
     Ping,
     Pong,
     Recvack,
-    RecvParts,
     Send,
     Sub,
-    encode,
-    encode_sendack,
-    recv_middle,
-    recv_parts,
-    write_recv,
 )
 from ..protocol.wkproto_keys import CiphertextError, KeyExchangeError, SessionKeys, agree, send_sign_text
 from ..protocol.wkproto_reader import PacketReader
+from ..protocol.wkproto_writer import RecvParts, encode, encode_sendack, recv_middle, recv_parts, write_recv
 from ..services.auth import InvalidConnectError, check_connect
 from ..services.commands import check_client_values
 from .framing import BARE, BINARY_FRAMES, ONE_BY_ONE, Wire

@@ -18,22 +18,10 @@ import msgspec
 import trio
 
 from ..model import ReasonCode
-from ..protocol.wkproto import (
-    LATEST_VERSION,
-    PING,
-    PONG,
-    Connack,
-    Connect,
-    Packet,
-    Recv,
-    Recvack,
-    Send,
-    Sendack,
-    encode,
-    recv_parts,
-)
+from ..protocol.wkproto import LATEST_VERSION, PING, PONG, Connack, Connect, Packet, Recv, Recvack, Send, Sendack
 from ..protocol.wkproto_keys import ClientExchange, SessionKeys, send_sign_text
 from ..protocol.wkproto_reader import PacketReader
+from ..protocol.wkproto_writer import encode, recv_parts
 from .raw_client import RawClient, SocketClosed, open_raw_client, receive_some
 
 _SHORTEST_BYTES = 2

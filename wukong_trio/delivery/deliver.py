@@ -26,8 +26,6 @@ log = getLogger(__name__)
 PUSHES_PER_TURN: Final = 256
 """Pushes to small channels before other tasks get a turn, and to a slice of a large one. Those that are work count as
 several."""
-WORK_OF_A_RUN: Final = 4
-"""As how many pushes the messages count that go to one receiver together."""
 LOOK_UPS_PER_TURN: Final = 16 * 1024
 """Members, or users online, that are gone through to find who is both, before other tasks get a turn."""
 FEW: Final = 32
@@ -205,30 +203,33 @@ class Deliverer:
         """
         sessions_of, senders, delivery, uids = self._registry.sessions_of, lane.senders, lane.delivery, lane.uids
         pushed, messages = 0, len(lane.pushes)
-        share = 1 if messages == 1 else WORK_OF_A_RUN
         while uids and work > 0:
             uid = uids.pop()
             for session in sessions_of(uid):
                 try:
                     if uid in senders:
-                        pushed += self._push_to_sender(lane, session)
-                        work -= messages
+                        count, done = self._push_to_sender(lane, session)
+                        pushed += count
+                        work -= done
                     else:
-                        work -= session.deliver(delivery) * share
+                        work -= session.deliver(delivery)
                         pushed += messages
                 except Exception:
                     log.exception("one message was not delivered to everybody")
         self.statistics.delivered += pushed
 
-    def _push_to_sender(self, lane: Lane, session: Receiver) -> int:
-        """Pushes the run to somebody who has written some of it, but not what this very session has sent."""
+    def _push_to_sender(self, lane: Lane, session: Receiver) -> tuple[int, int]:
+        """Pushes the run to somebody who has written some of it, but not what this very session has sent.
+
+        Returns:
+            How many messages that were, and how much work.
+        """
         others = [(n, push) for n, push in enumerate(lane.pushes) if lane.run[n].sender is not session]
+        work = 0
         for n, push in others:
-            if push.message.from_uid == session.uid:
-                self._deliver_own(lane.run[n], session)
-            else:
-                session.deliver(push)
-        return len(others)
+            own = push.message.from_uid == session.uid
+            work += self._deliver_own(lane.run[n], session) if own else session.deliver(push)
+        return len(others), work
 
     async def _give_way(self) -> None:
         """Writes what was handed out and lets other tasks run."""

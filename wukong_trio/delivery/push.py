@@ -5,7 +5,7 @@ A `Push` is one message, a `PushRun` several of one channel that go to each rece
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from msgspec import Struct
 
@@ -29,6 +29,9 @@ class Form(ABC):
 
 class Delivery(Protocol):
     """What a session takes for writing."""
+
+    work: ClassVar[int]
+    """As how many single pushes it counts where all is encoded already."""
 
     @property
     def pushes(self) -> "Sequence[Push]":
@@ -55,6 +58,8 @@ class Push(Struct, eq=False, gc=False):
     """What was made of it so far: frames by their forms, and what forms keep for each other. Emptied when everybody was
     served: repetitions are rare."""
 
+    work: ClassVar[int] = 1
+
     @property
     def pushes(self) -> "Sequence[Push]":
         return (self,)
@@ -77,6 +82,8 @@ class PushRun:
     """Several messages of one channel, oldest first, in the same view."""
 
     __slots__ = ("_frames", "_stored", "_stored_bytes", "pushes")
+
+    work: ClassVar[int] = 4
 
     def __init__(self, pushes: Sequence[Push]) -> None:
         self.pushes = pushes

@@ -40,7 +40,7 @@ class Receiver(Protocol):
         """Takes a push, or several, for writing; never waits.
 
         Returns:
-            How much work that was: 1 if the bytes were there, because others have got the same.
+            How much work that was, in pushes whose bytes were there because others have got the same.
         """
 
     def close(self, why: Close, notice: Notice | None = None) -> None:

@@ -3,6 +3,7 @@
 import math
 from heapq import heappop, heappush
 from logging import getLogger
+from time import perf_counter
 from typing import Final, Protocol
 
 import trio
@@ -11,7 +12,8 @@ log = getLogger(__name__)
 
 RESOLUTION_S: Final = 0.1
 CALLS_PER_TURN: Final = 64
-"""Sessions that are asked before other tasks get a turn."""
+TURN_S: Final = 0.002
+"""Other tasks get a turn after so many sessions were asked, or so much time: some have much to repeat."""
 
 
 class Watched(Protocol):
@@ -69,15 +71,16 @@ class DeadlineTable:
             await self._call_due(max(trio.current_time(), wake_at if sleep.cancelled_caught else 0.0))
 
     async def _call_due(self, now: float) -> None:
-        called = 0
+        called, turn_ends_at = 0, perf_counter() + TURN_S
         while self._times and self._times[0] * RESOLUTION_S <= now:
             # It stays in the table until it is empty: sessions may end meanwhile.
             slot = heappop(self._times)
             waiting = self._slots[slot]
             while waiting:
                 called += 1
-                if called % CALLS_PER_TURN == 0:
+                if called % CALLS_PER_TURN == 0 or perf_counter() > turn_ends_at:
                     await trio.lowlevel.checkpoint()
+                    turn_ends_at = perf_counter() + TURN_S
                     if not waiting:
                         break
                 session = waiting.pop()

@@ -171,7 +171,10 @@ class Greeting:
         )
 
     async def _admit(self, info: ConnectInfo) -> Session | None:
-        gateway = self._gateway
+        gateway, opening = self._gateway, self._opening
+        assert opening is not None
+        if (prepare := opening.preparation) is not None:
+            await trio.to_thread.run_sync(prepare, abandon_on_cancel=True)
         expected = gateway.registry.expect(info.uid, info.device_flag)
         try:
             verdict = await gateway.authentication.check(info)

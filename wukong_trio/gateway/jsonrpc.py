@@ -85,30 +85,29 @@ class JsonRpcSpeech(Speech):
     def receive(self, session: Conversation, message: bytes, errands: list[Errand]) -> int:
         # Not a `match`: every message comes along here, and the frequent kinds are asked for first.
         request = decode(message)
-        served: bytes | ClientSend | None
         if isinstance(request, Send):
-            served = self._send(session, request)
+            sent = self._send(session, request)
+            if isinstance(sent, JsonRpcSend):
+                session.submit(sent, errands)
+            else:
+                session.reply(sent, errands)
         elif isinstance(request, Recvack) and request.id is None:
             self._acknowledge(session, request.params.message_id)
-            return 1
         elif isinstance(request, list):
             session.reply(self._serve_batch(session, request, errands), errands)
             return len(request)
         else:
-            served = self._serve(session, request)
+            answer = self._serve(session, request)
             if isinstance(request, Invalid) and request.counts:
                 session.count_error()
-        if isinstance(served, ClientSend):
-            session.submit(served, errands)
-        else:
-            session.reply(served, errands)
+            session.reply(answer, errands)
         return 1
 
     def _serve_batch(self, session: Conversation, requests: list[Request], errands: list[Errand]) -> bytes | None:
         batch = BatchAnswer()
         erroneous = False
         for request in requests:
-            served = self._serve(session, request)
+            served = self._send(session, request) if isinstance(request, Send) else self._serve(session, request)
             erroneous |= isinstance(request, Invalid) and request.counts
             if isinstance(served, JsonRpcSend):
                 served.answer_in(batch)
@@ -122,11 +121,9 @@ class JsonRpcSpeech(Speech):
         complete = batch.answers and not batch.missing
         return encode_batch(batch.answers) if complete else None
 
-    def _serve(self, session: Conversation, request: Request) -> "bytes | JsonRpcSend | None":
+    def _serve(self, session: Conversation, request: Request) -> bytes | None:
         if isinstance(request, Ping):
             return None if request.id is None else encode_empty(request.id)
-        if isinstance(request, Send):
-            return self._send(session, request)
         if isinstance(request, Recvack):
             self._acknowledge(session, request.params.message_id)
             return None if request.id is None else encode_empty(request.id)
@@ -162,7 +159,8 @@ class JsonRpcSpeech(Speech):
             session.acknowledge(0)
 
     def encode_notice(self, notice: Notice) -> bytes:
-        return encode_disconnect(notice.reason_code, notice.reason)
+        # Whatever a program has to say, the client is sent away.
+        return encode_disconnect(notice.reason_code, notice.reason.encode(errors="replace").decode())
 
 
 _SPEECHES: Final = {

@@ -126,10 +126,12 @@ class NativeTransport(Transport):
     def has_more(self) -> bool:
         arrivals = list(self._early)
         data = self._pipe.receive_nowait(GREETING_CHUNK_BYTES)
-        if data is not None:
+        if data == b"":
+            self.over = GONE
+        elif data is not None:
             arrivals += self._frames.receive(data)
         self._early = iter(arrivals)
-        return data == b"" or any(isinstance(arrival, bytes) and arrival for arrival in arrivals)
+        return any(isinstance(arrival, bytes) and arrival for arrival in arrivals)
 
     @property
     def _frames(self) -> Framing:
@@ -169,7 +171,12 @@ class NativeTransport(Transport):
 
     def go_on(self, errands: list[Errand]) -> int:
         """Serves on what was received; returns what it cost, in bytes."""
-        return self._serve(chain((b"",), self._early), errands) * FRAME_COST_BYTES
+        session = self._session
+        assert session is not None
+        count = session.receive(b"", errands)
+        if not session.unserved:
+            count += self._serve(self._early, errands)
+        return count * FRAME_COST_BYTES
 
     def _serve(self, arrivals: Iterator[Arrival], errands: list[Errand]) -> int:
         """Serves what has arrived, or a good part of it; returns how many requests and other frames that were."""

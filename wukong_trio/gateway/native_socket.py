@@ -90,8 +90,10 @@ class SocketTransport(NativeTransport):
         session = self._session
         if session is None:
             return 0
-        was_unserved = session.unserved
+        was_unserved, start = session.unserved, perf_counter()
         cost = self.go_on(errands) if was_unserved else self._receive(now, errands)
+        # Bytes say little: to decrypt them is work, and so are TLS records without content.
+        cost = max(cost, int((perf_counter() - start) * COST_PER_S))
         if session.in_flight >= self.limits.sends_in_flight and not self._paused:
             self._paused = True
             self._shared.update(self)
@@ -144,8 +146,9 @@ class SocketTransport(NativeTransport):
 
     def write_more(self) -> None:
         """Called by the shared reader when the socket takes more."""
+        was_blocked = self._outbox.blocked
         self._outbox.write(self._send, trio.current_time)
-        if not self._outbox.blocked:
+        if was_blocked and not self._outbox.blocked:
             self._shared.update(self)
 
     def _send(self, data: bytes | memoryview) -> int:
@@ -201,9 +204,7 @@ class TlsTransport(SocketTransport):
         return await super().open()
 
     def read(self, now: float, errands: list[Errand]) -> int:
-        start = perf_counter()
-        # Bytes say little: records without content are work as well.
-        cost = max(super().read(now, errands), int((perf_counter() - start) * COST_PER_S))
+        cost = super().read(now, errands)
         if self._tls.ended and not self.unserved:
             self.end(GONE)
         self._note_rest()

@@ -42,6 +42,8 @@ class StreamTransport(NativeTransport):
                     self._resumed = trio.Event()
                     await self._resumed.wait()
                 if self.unserved:
+                    # Not faster than the answers go out.
+                    await self.writer.written()
                     await trio.lowlevel.checkpoint()
                     self.go_on(errands)
                 else:

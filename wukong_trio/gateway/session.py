@@ -27,7 +27,8 @@ from .transport import Transport
 
 ERROR_WINDOW_S = 60.0
 REPEAT_AT_ONCE = 64
-"""So many repetitions, before others get a turn."""
+REPEAT_AT_ONCE_BYTES = 64 * 1024
+"""So many repetitions, and payloads of about so much, before others get a turn."""
 WORK_OF_AN_ENCODING = 4
 """As how many pushes one counts that nobody can share."""
 PATIENCE_S = 2.0
@@ -73,6 +74,7 @@ class Session:
         "forms",
         "in_flight",
         "level",
+        "payload_limit_bytes",
         "session_id",
         "slot",
         "state",
@@ -94,6 +96,8 @@ class Session:
         self.state = SessionState.OPEN
         self.forms: tuple[Form, ...] = speech.forms
         """How pushes are written for this client, in this order."""
+        self.payload_limit_bytes = transport.limits.payload_bytes
+        """How much the payload of a message may be."""
         self.in_flight = 0
         """Errands under way."""
         self.unserved = False
@@ -144,11 +148,6 @@ class Session:
     def draining(self) -> bool:
         """The server is stopping: sends are refused."""
         return self._gateway.draining
-
-    @property
-    def payload_limit_bytes(self) -> int:
-        """How much the payload of a message may be."""
-        return self._transport.limits.payload_bytes
 
     def submit(self, send: ClientSend, errands: list[Errand]) -> None:
         """Sends a message."""
@@ -209,12 +208,12 @@ class Session:
         """Takes pushes for writing; stored messages are repeated until the client acknowledges them.
 
         Returns:
-            How much work that was: 1 if the bytes were there, because others have got the same.
+            How much work that was, in pushes whose bytes were there because others have got the same.
         """
         if self.state is not _OPEN:
             return 1
         forms = self.forms
-        form, work = forms[0], 1
+        form, work = forms[0], delivery.work
         if form.shared and form.joinable and len(forms) == 1:
             self._transport.put(delivery.frame(form))
         else:
@@ -248,10 +247,12 @@ class Session:
     def close(self, why: Close, notice: Notice | None = None) -> None:
         """Ends the session after what waits was written, the notice last. Later calls do nothing."""
         if self.state is not _CLOSED:
-            if notice is not None:
-                self._transport.offer(self._speech.encode_notice(notice))
-            self._transport.close(why)
-            self.end(why.reason, code=why.code)
+            try:
+                if notice is not None:
+                    self._transport.offer(self._speech.encode_notice(notice))
+            finally:
+                self._transport.close(why)
+                self.end(why.reason, code=why.code)
 
     def end(self, reason: str, *, code: int = 1006) -> None:
         """The connection is over, or will be: from now on nobody finds this session. Later calls do nothing."""
@@ -307,9 +308,13 @@ class Session:
             return due
         if now < due + PATIENCE_S and self._transport.has_unread():
             return now + RESOLUTION_S
+        size_bytes = 0
         for push in islice(retries.pop_due(now), REPEAT_AT_ONCE):
             for form in self.forms:
                 self._transport.put(form.encode(push, dup=True))
+            size_bytes += len(push.message.payload)
+            if size_bytes > REPEAT_AT_ONCE_BYTES:
+                break
         self._transport.flush()
         left = retries.next_due()
         return None if left is None else max(left, now)

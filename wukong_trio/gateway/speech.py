@@ -7,6 +7,7 @@ Both are plain code: they never wait, and know neither sockets nor frames. There
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 from ..delivery.push import Form
@@ -23,6 +24,8 @@ class Conversation(Receiver, Protocol):
 
     forms: tuple[Form, ...]
     """How pushes are written for it, in this order."""
+    payload_limit_bytes: int
+    """How much the payload of a message may be."""
     unserved: bool
     """Set by a speech that has more to serve than it did: `receive` is called again soon, with nothing new. Reset when
     the session closes."""
@@ -34,10 +37,6 @@ class Conversation(Receiver, Protocol):
     @property
     def is_open(self) -> bool:
         """Requests are served. Once it is not, nothing more that has arrived counts."""
-
-    @property
-    def payload_limit_bytes(self) -> int:
-        """How much the payload of a message may be."""
 
     def submit(self, send: "ClientSend", errands: list[Errand]) -> None:
         """Sends a message; its answer follows when it is stored, or refused."""
@@ -120,6 +119,11 @@ class Opening(ABC):
     def __init__(self) -> None:
         self.info: ConnectInfo | None = None
         """What the client wants to be, once that is known."""
+
+    @property
+    def preparation(self) -> Callable[[], None] | None:
+        """What has to be done in a thread before `enter`, None if nothing."""
+        return None
 
     @abstractmethod
     def hear(self, message: bytes, *, binary: bool) -> Refusal | None:

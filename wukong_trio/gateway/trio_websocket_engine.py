@@ -184,6 +184,8 @@ class TrioWebSocketTransport(Transport):
                     self._resumed = trio.Event()
                     await self._resumed.wait()
                 if session.unserved:
+                    # Not faster than the answers go out.
+                    await self.writer.written()
                     await trio.lowlevel.checkpoint()
                     message = b""
                 else:

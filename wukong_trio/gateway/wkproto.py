@@ -1,6 +1,7 @@
 """WKProto, the binary protocol, as clients on TCP and on WebSockets speak it."""
 
 import time
+from collections.abc import Callable
 from hmac import compare_digest
 from typing import Final
 
@@ -25,6 +26,7 @@ from ..protocol.codes import CLOSE_AUTH_FAILED, CLOSE_BYE, CLOSE_PROTOCOL_ERROR
 from ..protocol.wkproto import (
     LATEST_VERSION,
     MAX_PACKET_BYTES,
+    MAX_STRING_BYTES,
     PONG_BYTES,
     Connack,
     Connect,
@@ -39,7 +41,16 @@ from ..protocol.wkproto import (
     Send,
     Sub,
 )
-from ..protocol.wkproto_keys import CiphertextError, KeyExchangeError, SessionKeys, agree, send_sign_text
+from ..protocol.wkproto_keys import (
+    BLOCK_BYTES,
+    CiphertextError,
+    KeyExchangeError,
+    SessionKeys,
+    agree,
+    is_prepared,
+    prepare,
+    send_sign_text,
+)
 from ..protocol.wkproto_reader import PacketReader
 from ..protocol.wkproto_writer import RecvParts, encode, encode_sendack, recv_middle, recv_parts, write_recv
 from ..services.auth import InvalidConnectError, check_connect
@@ -246,8 +257,12 @@ class WkProtoSpeech(Speech):
             # Clients give a message up that was refused. They send it again when they come back without an answer.
             return
         payload, reason = packet.payload, ReasonCode.SUCCESS
+        limit_bytes = min(session.payload_limit_bytes, MAX_PAYLOAD_BYTES)
         if self._keys is not None and not packet.setting & SETTING_NO_ENCRYPT:
-            payload, reason = _unseal(self._keys, packet)
+            if len(payload) > 4 * (limit_bytes + BLOCK_BYTES + 2) // 3:
+                reason = ReasonCode.PAYLOAD_DECODE_ERROR  # not worth the work
+            else:
+                payload, reason = _unseal(self._keys, packet)
         if reason is ReasonCode.SUCCESS:
             command = SendCommand(
                 from_uid=session.uid,
@@ -262,7 +277,6 @@ class WkProtoSpeech(Speech):
                 stream_no=packet.stream_no,
             )
             try:
-                limit_bytes = min(session.payload_limit_bytes, MAX_PAYLOAD_BYTES)
                 check_client_values(command, payload_limit_bytes=limit_bytes)
             except InvalidCommandError as wrong:
                 reason = ReasonCode(wrong.reason_code or ReasonCode.PAYLOAD_DECODE_ERROR)
@@ -280,7 +294,9 @@ class WkProtoSpeech(Speech):
         session.reply(encode_sendack(0, packet.client_seq, 0, reason, packet.client_msg_no, self._version), errands)
 
     def encode_notice(self, notice: Notice) -> bytes:
-        return encode(Disconnect(notice.reason_code, notice.reason), self._version)
+        # Whatever a program has to say, the client is sent away.
+        reason = notice.reason.encode(errors="replace")[:MAX_STRING_BYTES].decode(errors="ignore")
+        return encode(Disconnect(notice.reason_code, reason), self._version)
 
 
 def _unseal(keys: SessionKeys, packet: Send) -> tuple[bytes, ReasonCode]:
@@ -311,6 +327,10 @@ class WkProtoOpening(Opening):
         self._node_id = node_id
         self._reader = PacketReader(limit_bytes=limit_bytes)
         self._connect: Connect | None = None
+
+    @property
+    def preparation(self) -> Callable[[], None] | None:
+        return prepare if self._encryption and not is_prepared() else None
 
     def hear(self, message: bytes, *, binary: bool) -> Refusal | None:
         reader = self._reader

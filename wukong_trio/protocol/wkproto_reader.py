@@ -11,7 +11,7 @@ from struct import error as PackingError  # noqa: N812 - it is a class
 from sys import maxsize
 from typing import Final
 
-from ..model import SETTING_STREAM, SETTING_TOPIC
+from ..model import SETTING_LEGACY_STREAM, SETTING_STREAM, SETTING_TOPIC
 from .codes import CLOSE_TOO_BIG
 from .wkproto import (
     LATEST_VERSION,
@@ -34,8 +34,8 @@ from .wkproto import (
     Suback,
 )
 
-_LEGACY_STREAM: Final = 0x04
-"""The bit of SETTING_STREAM in old clients: their SENDs carry `stream_no` with it."""
+PIECE_BYTES: Final = 64 * 1024
+"""Where only so many packets are wanted at once, they are not to be too large either."""
 _FEWEST_BYTES: Final = 2
 """First byte and one byte of length."""
 
@@ -88,7 +88,8 @@ class PacketReader:
 
         Args:
             data: the next bytes; empty to go on with what is unserved, which is better done before more is read.
-            most: how many packets are returned at the most. When there may be more, `unserved` is set.
+            most: how many packets are returned at the most, and then not many more bytes than PIECE_BYTES. When there
+                may be more, `unserved` is set.
 
         Nothing is raised: `failure` is set when all packets before it have been returned.
         """
@@ -118,11 +119,14 @@ class PacketReader:
     def _take(self, data: bytes, position: int, most: int, packets: list[Packet]) -> None:
         """Takes packets from a chunk and keeps what is left of it."""
         end, version, limit_bytes = len(data), self.version, self.limit_bytes
+        enough = end if most == maxsize else min(end, position + PIECE_BYTES)
         first = 0
         try:
             for _ in repeat(None, most):
-                if position == end:
-                    return
+                if position >= enough:
+                    if position == end:
+                        return
+                    break
                 first = data[position]
                 decode = _DECODERS[first >> 4]
                 if decode is None:
@@ -228,10 +232,10 @@ def _decode_send(data: bytes, position: int, stop: int, first: int, version: int
     end = position + no_size
     client_msg_no = data[position:end].decode()
     stream_no = topic = ""
-    if setting & (SETTING_STREAM | _LEGACY_STREAM) and 2 <= version <= 4:
+    if setting & (SETTING_STREAM | SETTING_LEGACY_STREAM) and 2 <= version <= 4:
         stream_no, end = _string(data, end)
         if not setting & SETTING_STREAM:
-            setting ^= _LEGACY_STREAM
+            setting ^= SETTING_LEGACY_STREAM
     position = end + 2
     id_size = data[end] << 8 | data[end + 1]
     end = position + id_size

@@ -74,7 +74,8 @@ def check_connect(*, uid: str, token: str, device_id: str, device_flag: int, rem
 
 
 Authenticator = Callable[[ConnectInfo], Awaitable[bool]]
-"""Decides instead of the stored tokens who may connect. Reserved uids and bans are checked all the same."""
+"""Decides instead of the stored tokens who may connect. Reserved uids and bans are checked all the same. If it raises,
+or takes too long, the client is refused as by a server in trouble, and may come again."""
 
 
 class Verdict(Struct, frozen=True):
@@ -108,15 +109,20 @@ class Authentication:
             return Verdict(ReasonCode.AUTH_FAIL)
         login = await self._logins.get((info.uid, info.device_flag))
         device = login.device if self._config.token_auth != "off" else None
-        if not await self._may_connect(info, device, registered=login.registered):
-            return Verdict(ReasonCode.AUTH_FAIL)
+        reason = await self._judge(info, device, registered=login.registered)
+        if reason is not ReasonCode.SUCCESS:
+            return Verdict(reason)
         if login.flags is not None and login.flags.ban:
             return Verdict(ReasonCode.BAN)
         return Verdict(ReasonCode.SUCCESS, device.level if device is not None else DeviceLevel.SLAVE)
 
-    async def _may_connect(self, info: ConnectInfo, device: Device | None, *, registered: bool) -> bool:
+    async def _judge(self, info: ConnectInfo, device: Device | None, *, registered: bool) -> ReasonCode:
         if self._hook is not None:
             return await self._ask(self._hook, info)
+        may_connect = self._has_token(info, device, registered=registered)
+        return ReasonCode.SUCCESS if may_connect else ReasonCode.AUTH_FAIL
+
+    def _has_token(self, info: ConnectInfo, device: Device | None, *, registered: bool) -> bool:
         if self._config.token_auth == "off" or info.uid.endswith(VISITOR_UID_SUFFIX):
             return True
         if self._config.token_auth == "auto" and not registered:
@@ -124,12 +130,13 @@ class Authentication:
         stored = device.token if device is not None else ""
         return stored != "" and _same(info.token, stored)
 
-    async def _ask(self, hook: Authenticator, info: ConnectInfo) -> bool:
+    async def _ask(self, hook: Authenticator, info: ConnectInfo) -> ReasonCode:
         try:
-            return bool(await call_hook(hook, info, timeout_s=self._hook_timeout_s))
+            may_connect = await call_hook(hook, info, timeout_s=self._hook_timeout_s)
         except Exception:
             log.exception("the authenticate hook failed; %r was refused", info)
-            return False
+            return ReasonCode.SYSTEM_ERROR  # which says nothing about the client
+        return ReasonCode.SUCCESS if may_connect else ReasonCode.AUTH_FAIL
 
 
 def _same(given: str, wanted: str) -> bool:

@@ -69,27 +69,30 @@ class RetryQueue:
             message_seq: tells which push is meant if the id is wrong in the way in which JavaScript clients get it
                 wrong now and then: by 2**32.
         """
-        push = self._pop(message_id)
+        push = self._fresh.pop(message_id, None)
+        if push is None:
+            push = self._find_and_pop(message_id, message_seq)
+            if push is None:
+                return
+        self._bytes -= len(push.message.payload)
+
+    def _find_and_pop(self, message_id: int, message_seq: int) -> Push | None:
+        push = self._pop_repeated(message_id) if self._repeated else None
         if push is None and message_seq:
             push = self._pop_rounded(message_id + _ROUNDED, message_seq)
             if push is None:
                 push = self._pop_rounded(message_id - _ROUNDED, message_seq)
-        if push is not None:
-            self._bytes -= len(push.message.payload)
-
-    def _pop(self, message_id: int) -> Push | None:
-        push = self._fresh.pop(message_id, None)
-        if push is None and self._repeated:
-            return self._pop_repeated(message_id)
         return push
 
     def _pop_rounded(self, message_id: int, message_seq: int) -> Push | None:
-        """The same, if the sequence number is right as well."""
+        """A push with this id, if the sequence number is right as well."""
         push = self._fresh.get(message_id)
-        for lane in self._lanes if push is None else ():
-            if message_id in lane:
-                push = lane[message_id][1]
-        return self._pop(message_id) if push is not None and push.message.message_seq == message_seq else None
+        if push is not None:
+            return self._fresh.pop(message_id) if push.message.message_seq == message_seq else None
+        for lane in self._lanes:
+            if message_id in lane and lane[message_id][1].message.message_seq == message_seq:
+                return self._pop_repeated(message_id)
+        return None
 
     def _pop_repeated(self, message_id: int) -> Push | None:
         for lane in self._lanes:

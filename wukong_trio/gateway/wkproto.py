@@ -217,12 +217,12 @@ class WkProtoSpeech(Speech):
         reader = self._reader
         packets = reader.receive(message, most=PACKETS_AT_ONCE)
         for packet in packets:
-            kind = type(packet)
-            if kind is Send:
-                self._send(session, packet, errands)  # type: ignore[arg-type]
-            elif kind is Recvack:
-                self._acknowledge(session, packet)  # type: ignore[arg-type]
-            elif kind is Ping:
+            if isinstance(packet, Send):
+                self._send(session, packet, errands)
+            elif isinstance(packet, Recvack):
+                if not packet.flags & NO_PERSIST:
+                    session.acknowledge(packet.message_id, packet.message_seq)
+            elif isinstance(packet, Ping):
                 session.reply(PONG_BYTES, errands)
             else:
                 self._serve_rare(session, packet, errands)
@@ -246,11 +246,6 @@ class WkProtoSpeech(Speech):
         """There is no answer to what is wrong: only the end, after the answers to what came before."""
         session.part(error.close)
         session.reply(None, errands)
-
-    @staticmethod
-    def _acknowledge(session: Conversation, packet: Recvack) -> None:
-        if not packet.flags & NO_PERSIST:
-            session.acknowledge(packet.message_id, packet.message_seq)
 
     def _send(self, session: Conversation, packet: Send, errands: list[Errand]) -> None:
         if session.draining:

@@ -37,6 +37,7 @@ BINARY_FRAMES: Final = Wire(binary_frame, joinable=True)
 BARE: Final = Wire(_as_it_is, joinable=True)
 ONE_BY_ONE: Final = Wire(_as_it_is, joinable=False)
 """Whoever writes makes the frames."""
+WIRES: Final = (TEXT_FRAMES, BINARY_FRAMES, BARE, ONE_BY_ONE)
 
 
 class Framing(Protocol):

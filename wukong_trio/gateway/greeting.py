@@ -7,7 +7,6 @@ What a client speaks is seen from the first thing it says, and holds until the e
 
 from enum import Enum, auto
 from logging import getLogger
-from typing import Final
 
 import trio
 
@@ -18,21 +17,17 @@ from ..protocol.proxy import ProxyHeaderError
 from ..services.auth import ConnectInfo
 from .framing import Wire
 from .gateway import Gateway
-from .jsonrpc import JsonRpcOpening
+from .openings import choose_opening
 from .proxied import ProxyHeader
 from .session import Session
 from .speech import Opening
-from .transport import FRAME_COST_BYTES, Allowance, DisconnectedError, Transport
-from .wkproto import WkProtoOpening
+from .transport import FRAME_COST_BYTES, GREETING_BYTES, Allowance, DisconnectedError, Transport
 
 log = getLogger(__name__)
 
-GREETING_BYTES: Final = 16 * 1024
-"""Of everything before the client has authenticated; frames that are no message count FRAME_COST_BYTES each."""
 LATE_S = 0.25
 """A deadline that is noticed so late says nothing about the client: this process did not run."""
 SECOND_CHANCE_S = 0.5
-_BLANKS: Final = b" \t\r\n"
 
 
 class Stage(Enum):
@@ -138,14 +133,13 @@ class Greeting:
         message, binary = await self._transport.receive(self._allowance)
         opening = self._opening
         if opening is None:
-            opening = self._opening = self._choose(message)
+            opening = self._opening = choose_opening(self._gateway.config, self._transport, self._target, message)
             if opening is None:
-                self._blanks = message[:1] or self._blanks
+                # To some speeches blanks are not nothing; one is as much as many.
+                self._blanks = message[:1]
                 return
             self._wire = self._transport.speak(text=opening.text)
-            if not opening.text:
-                # To the binary protocol blanks are not nothing.
-                message = self._blanks + message
+            message = self._blanks + message
         elif not self._transport.bare and not self._allowance.spend(FRAME_COST_BYTES):
             self._transport.close(CLOSE_TOO_BIG)
             return
@@ -154,21 +148,6 @@ class Greeting:
             if refusal.answer is not None:
                 self._transport.offer(refusal.answer)
             self._transport.close(refusal.why)
-
-    def _choose(self, message: bytes) -> Opening | None:
-        """What a client speaks that begins like this; None if that cannot be said yet."""
-        config, remote_address = self._gateway.config, self._transport.remote_address
-        if not self._transport.bare:
-            begin = message.lstrip(_BLANKS)[:1]
-            if not begin:
-                return None
-            if begin in (b"{", b"["):
-                return JsonRpcOpening(
-                    remote_address, self._target, default=config.notification_profile, node_id=config.node_id
-                )
-        return WkProtoOpening(
-            remote_address, encryption=config.encryption, node_id=config.node_id, limit_bytes=GREETING_BYTES
-        )
 
     async def _admit(self, info: ConnectInfo) -> Session | None:
         gateway, opening = self._gateway, self._opening
@@ -207,7 +186,7 @@ class Greeting:
     def _enter(self, info: ConnectInfo, level: DeviceLevel) -> Session | None:
         opening = self._opening
         assert opening is not None
-        if not opening.may_speak_early and self._transport.has_more():
+        if not opening.may_speak_early and self._transport.take_early():
             self._transport.close(CLOSE_PROTOCOL_ERROR)
             return None
         entered = opening.enter(self._wire)

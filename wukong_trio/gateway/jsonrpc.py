@@ -35,7 +35,7 @@ from ..protocol.requests import (
 from ..services.auth import ConnectInfo, InvalidConnectError, check_connect
 from . import profile
 from .commands import RefusedError, read_command
-from .framing import ONE_BY_ONE, TEXT_FRAMES, Wire
+from .framing import WIRES, Wire
 from .profile import Dialect
 from .speech import ClientSend, Conversation, Entered, Opening, Refusal, Speech
 
@@ -60,7 +60,7 @@ class JsonForm(Form):
         return self._frame(encode_push(push.message, self._bits, push.channel_id, red_dot=push.red_dot, dup=dup))
 
 
-_FORMS: Final = {wire: tuple(JsonForm(bits, wire) for bits in range(4)) for wire in (TEXT_FRAMES, ONE_BY_ONE)}
+_FORMS: Final = {wire: tuple(JsonForm(bits, wire) for bits in range(4)) for wire in WIRES}
 
 
 class JsonRpcSpeech(Speech):

@@ -21,12 +21,10 @@ from .gateway import Gateway
 from .handshake import HandshakeReader, RefusedUpgrade
 from .newcomers import HEAVY_BYTES
 from .pipes import RECEIVE_BYTES, Pipe
-from .transport import FRAME_COST_BYTES, Allowance, DisconnectedError, Served, Transport
+from .transport import FRAME_COST_BYTES, GREETING_BYTES, Allowance, DisconnectedError, Served, Transport
 
 LEFT: Final = "closed by the client"
 GONE: Final = "connection ended"
-GREETING_BYTES: Final = 16 * 1024
-"""Of a message before the client has authenticated."""
 GREETING_CHUNK_BYTES: Final = 4 * 1024
 CHUNK_BYTES: Final = 16 * 1024
 CROWDED_CHUNK_BYTES: Final = 4 * 1024
@@ -123,7 +121,7 @@ class NativeTransport(Transport):
             if not data:
                 self.over = GONE
 
-    def has_more(self) -> bool:
+    def take_early(self) -> bool:
         arrivals = list(self._early)
         data = self._pipe.receive_nowait(GREETING_CHUNK_BYTES)
         if data == b"":
@@ -243,7 +241,8 @@ class NativeTransport(Transport):
         if isinstance(framing, HandshakeReader):
             return
         if framing.failed or (self.bare and self.closing is not None):
-            # RFC 6455, 7.1.7: the connection is failed at once, without waiting for the client's close frame.
+            # RFC 6455, 7.1.7: a failed connection is closed without waiting for the client's close frame. Without
+            # frames there is none to wait for.
             await pipe.read_out()
         elif self.closing is not None:
             await self._wait_for_echo(pipe, framing)

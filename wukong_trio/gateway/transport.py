@@ -21,6 +21,8 @@ BURST: Final = 8
 """So many times the limits may wait for a client until then."""
 
 
+GREETING_BYTES: Final = 16 * 1024
+"""Of a message before the client has authenticated, and of all that is none."""
 FRAME_COST_BYTES: Final = 64
 """As many bytes as a frame costs, whatever is in it."""
 
@@ -140,8 +142,8 @@ class Transport(ABC):
         """Whether something has arrived that was not read yet, as far as that can be told."""
         return False
 
-    def has_more(self) -> bool:
-        """Whether the client has sent more than was received, as far as that can be told."""
+    def take_early(self) -> bool:
+        """Receives what has arrived meanwhile, as far as that can be told; whether there is a message in it."""
         return False
 
     def check_writing(self, now: float) -> float | None:

@@ -55,7 +55,7 @@ from ..protocol.wkproto_reader import PacketReader
 from ..protocol.wkproto_writer import RecvParts, encode, encode_sendack, recv_middle, recv_parts, write_recv
 from ..services.auth import InvalidConnectError, check_connect
 from ..services.commands import check_client_values
-from .framing import BARE, BINARY_FRAMES, ONE_BY_ONE, Wire
+from .framing import WIRES, Wire
 from .speech import ClientSend, Conversation, Entered, Opening, Refusal, Speech
 
 PACKETS_AT_ONCE: Final = 128
@@ -165,9 +165,7 @@ def _parts(push: Push, version: int) -> RecvParts:
 _RECV: Final = PacketType.RECV << 4
 _SEALED: Final = tuple(f"sealed {version}" for version in _VERSIONS)
 """Under which a push keeps what all sealed forms of a version share."""
-_PLAIN: Final = {
-    (version, wire): PlainForm(version, wire) for version in _VERSIONS for wire in (BARE, BINARY_FRAMES, ONE_BY_ONE)
-}
+_PLAIN: Final = {(version, wire): PlainForm(version, wire) for version in _VERSIONS for wire in WIRES}
 
 
 class WkProtoSend(ClientSend, eq=False, gc=False, kw_only=True):

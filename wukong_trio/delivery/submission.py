@@ -38,10 +38,12 @@ class Submission(Errand, eq=False, gc=False):
     mark: int = 0
     """By which its repetition would be recognised; 0 if it has no number and so cannot be repeated."""
     message: Message | None = None
-    """Set once it is accepted; for a repetition, the original."""
+    """Set once it is accepted; for a repetition, the original. While it is being stored, a draft without its number."""
     repeated: bool = False
     """The message was delivered before; only the answer is missing."""
     reason: ReasonCode = ReasonCode.SUCCESS
+    admitted: bool = False
+    """The rate limit has let it pass, and does not count it again."""
 
     trusted: ClassVar[bool] = False
     """Back-ends may write anywhere that is neither banned nor disbanded."""

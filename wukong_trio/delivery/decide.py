@@ -148,8 +148,9 @@ class Decider:
         for submission in submissions:
             if submission.reason is not _SUCCESS:
                 continue
-            assert submission.route is not None
-            reason = submission.route.reason if self._limiter is None else self._check(submission, self._limiter)
+            route = submission.route
+            assert route is not None
+            reason = route.reason if self._limiter is None else self._check(submission, route, self._limiter)
             if reason is not _SUCCESS:
                 submission.refuse(reason)
                 continue
@@ -167,19 +168,18 @@ class Decider:
             messages.append(message)
             if submission.trusted:
                 distinct.append(message.message_id)
-            target = submission.route.target
+            target = route.target
             if target.record_version:
                 versions[target.key] = target.record_version
         return Drafts(messages, versions, distinct)
 
     @staticmethod
-    def _check(submission: Submission, limiter: RateLimiter) -> ReasonCode:
+    def _check(submission: Submission, route: Route, limiter: RateLimiter) -> ReasonCode:
         if not submission.trusted and not submission.admitted:
             if not limiter.allow(submission.command.from_uid):
                 return ReasonCode.RATE_LIMIT
             submission.admitted = True
-        assert submission.route is not None
-        return submission.route.reason
+        return route.reason
 
     def _message(self, submission: Submission, timestamp: int) -> Message:
         command, route = submission.command, submission.route

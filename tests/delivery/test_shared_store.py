@@ -1,9 +1,7 @@
 """A store that other servers write to as well: it refuses what was decided on old knowledge, and the batch is decided
 anew."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
-from contextlib import asynccontextmanager
-from time import time
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -11,200 +9,26 @@ import pytest
 import trio
 import trio.testing
 from common import person
+from shared_store import GROUP, OTHER, Member, Scene, SharedStore, command, nothing, ok, send
 
-from wukong_trio import ChannelKey, Config, DeviceLevel, Limits, Message, ReasonCode, SendCommand, StoreError
-from wukong_trio.delivery.decide import Decider
-from wukong_trio.delivery.dedup import SentMarks
-from wukong_trio.delivery.deliver import Deliverer
-from wukong_trio.delivery.flush import FlushList
-from wukong_trio.delivery.ids import MessageIds, first_id_at
-from wukong_trio.delivery.push import Delivery
-from wukong_trio.delivery.registry import SessionRegistry
-from wukong_trio.delivery.router import MOST_ATTEMPTS, Router
-from wukong_trio.delivery.submission import BackendSend, Submission
+from wukong_trio import (
+    Idempotency,
+    InternalError,
+    Limits,
+    Message,
+    ReasonCode,
+    SendCommand,
+    StoreError,
+)
+from wukong_trio.delivery.router import MOST_ATTEMPTS
+from wukong_trio.delivery.submission import BackendSend
 from wukong_trio.model import NO_PERSIST, ChannelFlags
-from wukong_trio.protocol.codes import Close
-from wukong_trio.services.channels import ChannelService
-from wukong_trio.services.directory import ChannelDirectory
-from wukong_trio.services.users import SystemAccounts
-from wukong_trio.store import MemoryStore
 from wukong_trio.store.base import (
     ChannelChange,
-    ChannelRecord,
-    ChannelsChangedError,
     MemberChange,
     MemberList,
     RepeatedSendsError,
 )
-
-GROUP, OTHER = ChannelKey("g", 2), ChannelKey("h", 2)
-Meanwhile = Callable[[], Awaitable[None]]
-
-
-class SharedStore(MemoryStore):
-    """Counts the versions of channels, and knows what other servers have stored."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._versions: dict[ChannelKey, int] = {}
-        self.batches: list[list[str]] = []
-        """The `client_msg_no`s of each append that was tried."""
-        self.meanwhile: list[Meanwhile] = []
-        """What happens elsewhere just before the next appends, one for each."""
-
-    async def load_channels(self, keys: Sequence[ChannelKey]) -> list[ChannelRecord]:
-        records = await super().load_channels(keys)
-        return [msgspec.structs.replace(record, version=self._versions.get(record.key, 1)) for record in records]
-
-    async def change_channel(self, change: ChannelChange) -> None:
-        self._versions[change.key] = self._versions.get(change.key, 1) + 1
-        await super().change_channel(change)
-
-    async def append_messages(
-        self, drafts: Sequence[Message], *, versions: Mapping[ChannelKey, int] = {}, distinct: Collection[int] = ()
-    ) -> Sequence[int]:
-        assert {ChannelKey(draft.channel_id, draft.channel_type) for draft in drafts} == set(versions)
-        assert not any(draft.message_seq for draft in drafts)
-        self.batches.append([draft.client_msg_no for draft in drafts])
-        if self.meanwhile:
-            await self.meanwhile.pop(0)()
-        changed = [key for key, version in versions.items() if version != self._versions.get(key, 1)]
-        if changed:
-            raise ChannelsChangedError(changed)
-        known = {_said(message): message for message in self._messages.values()}
-        originals = {
-            draft.message_id: known[_said(draft)]
-            for draft in drafts
-            if _said(draft) in known and draft.message_id not in distinct
-        }
-        if originals:
-            raise RepeatedSendsError(originals)
-        return await super().append_messages(drafts)
-
-    async def stored_elsewhere(self, *commands: SendCommand) -> None:
-        """Another server stores messages, a moment before ours."""
-        before = first_id_at(time()) - 1_000_000 + len(self._messages)
-        drafts = [
-            Message(
-                message_id=before + n, message_seq=0, channel_id=c.channel_id, channel_type=c.channel_type,
-                from_uid=c.from_uid, client_msg_no=c.client_msg_no, timestamp=1, payload=c.payload,
-            )
-            for n, c in enumerate(commands, start=1)
-        ]  # fmt: skip
-        newest, self._newest_id = self._newest_id, 0
-        await super().append_messages(drafts)
-        self._newest_id = newest
-
-    @property
-    def ids(self) -> list[int]:
-        """Of all that is stored."""
-        return sorted(self._messages)
-
-    def stored(self, key: ChannelKey = GROUP) -> list[tuple[int, str]]:
-        """The numbers of a channel and what was stored with them."""
-        return [(message.message_seq, message.client_msg_no) for message in self._channels.get(key, [])]
-
-
-def _said(message: Message) -> tuple[object, ...]:
-    return message.channel_id, message.channel_type, message.from_uid, message.client_msg_no, message.payload
-
-
-class Sent(Submission, eq=False, gc=False):
-    """A client's send that remembers how it ended."""
-
-    answers: list[tuple[ReasonCode, int]] = msgspec.field(default_factory=list)
-
-    def finish(self) -> None:
-        self.answers.append((self.reason, self.message.message_seq if self.message is not None else 0))
-
-
-class Member:
-    """A session that remembers what it got."""
-
-    device_flag, level = 0, DeviceLevel.SLAVE
-
-    def __init__(self, uid: str) -> None:
-        self.uid = self.device_id = uid
-        self.session_id = id(self)
-        self.seqs: list[int] = []
-
-    def deliver(self, delivery: Delivery) -> int:
-        self.seqs += [push.message.message_seq for push in delivery.pushes]
-        return 1
-
-    def close(self, why: Close, notice: object = None) -> None:
-        raise AssertionError
-
-
-class Scene:
-    """One of the servers. "ann" and "bob" are members of the groups, and bob is online."""
-
-    def __init__(self, **config: Any) -> None:
-        self.store, self.registry, self.bob = SharedStore(), SessionRegistry(), Member("bob")
-        self.registry.enter(self.bob)
-        self.directory = ChannelDirectory(self.store)
-        self.service = ChannelService(self.store, self.directory, lambda *_args, **_kwargs: 0)
-        self.hook: Callable[[SendCommand], Awaitable[SendCommand | ReasonCode | None]] | None = None
-        self._config = Config(**config)
-
-    @asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
-        config = self._config
-        for key in (GROUP, OTHER):
-            members = MemberChange(list=MemberList.SUBSCRIBERS, add=["ann", "bob"])
-            await self.store.change_channel(ChannelChange(key=key, create=True, members=[members]))
-        decider = Decider(
-            self.store, self.directory, MessageIds(0), SentMarks(config.idempotency), config,
-            system_accounts=SystemAccounts(self.store),
-        )  # fmt: skip
-        deliverer = Deliverer(self.registry, FlushList(), None)
-        self.router = Router(self.store, decider, deliverer, payload_limit_bytes=1000, before_send=self.hook)
-        with trio.fail_after(10):
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(self.router.run)
-                yield
-                nursery.cancel_scope.cancel()
-
-    async def send(self, *submissions: Submission) -> list[tuple[ReasonCode, int]]:
-        """Hands in a batch; returns reason and number of each answer."""
-        await self.router.submit(list(submissions))
-        await trio.testing.wait_all_tasks_blocked()
-        return [answer for s in submissions if isinstance(s, Sent) for answer in s.answers]
-
-    def change(self, **flags: bool) -> Meanwhile:
-        """Another server changes the group."""
-
-        async def change() -> None:
-            await self.store.change_channel(ChannelChange(key=GROUP, flags=ChannelFlags(**flags)))
-
-        return change
-
-    def stored(self, *numbers: str) -> Meanwhile:
-        """Another server stores sends of ann."""
-
-        async def store() -> None:
-            await self.store.stored_elsewhere(*(command(number) for number in numbers))
-
-        return store
-
-
-def command(number: str, *, key: ChannelKey = GROUP, from_uid: str = "ann", flags: int = 0) -> SendCommand:
-    return SendCommand(
-        from_uid=from_uid, channel_id=key.channel_id, channel_type=key.channel_type, payload=b"{}",
-        client_msg_no=number, flags=flags,
-    )  # fmt: skip
-
-
-def send(number: str, sender: Member | None = None, **more: Any) -> Sent:
-    return Sent(sender, command(number, **more))
-
-
-async def nothing() -> None:
-    pass
-
-
-def ok(*seqs: int) -> list[tuple[ReasonCode, int]]:
-    return [(ReasonCode.SUCCESS, seq) for seq in seqs]
 
 
 async def test_what_was_answered_elsewhere_counts_though_it_is_not_known_here() -> None:
@@ -275,7 +99,15 @@ async def test_a_send_that_was_stored_elsewhere_is_answered_with_its_original() 
     assert scene.store.stored() == [(1, "1"), (2, "2"), (3, "new"), (4, "newest")]
 
 
-async def test_a_batch_ofnothing_but_repetitions_storesnothing() -> None:
+async def test_an_original_from_before_our_own_memory_is_an_answer_all_the_same() -> None:
+    scene = Scene(idempotency=Idempotency(window_s=60))
+    async with scene.running():
+        await scene.store.stored_elsewhere(command("1"), seconds_ago=3600)
+        assert await scene.send(send("1"), send("2")) == ok(1, 2)
+        assert scene.store.batches == [["1", "2"], ["2"]]
+
+
+async def test_a_batch_of_nothing_but_repetitions_stores_nothing() -> None:
     scene = Scene()
     async with scene.running():
         await scene.stored("1")()
@@ -284,7 +116,7 @@ async def test_a_batch_ofnothing_but_repetitions_storesnothing() -> None:
         assert scene.router.statistics.commits == 0
 
 
-async def test_sends_of_back_ends_repeatnothing_but_are_repeated() -> None:
+async def test_sends_of_back_ends_repeat_nothing_but_are_repeated() -> None:
     scene = Scene()
     async with scene.running():
         await scene.stored("1")()
@@ -383,7 +215,24 @@ async def test_a_send_that_breaks_the_code_fails_alone_among_refusals() -> None:
     assert scene.bob.seqs == [2, 3, 4, 5]
 
 
-async def test_a_store_that_namesnothing_is_not_asked_for_ever() -> None:
+async def test_what_repeats_a_send_that_was_not_stored_in_the_end_is_a_message_itself() -> None:
+    scene = Scene()
+
+    async def bug() -> None:
+        raise ZeroDivisionError
+
+    async def full() -> None:
+        raise StoreError("the disk is full")
+
+    async with scene.running():
+        scene.store.meanwhile = [bug, full]
+        batch = send("1"), send("2"), send("1"), send("1")
+        refused = (ReasonCode.SYSTEM_ERROR, 0)
+        assert await scene.send(*batch) == [refused, refused, *ok(1, 1)]
+        assert scene.bob.seqs == [1], "it is delivered, once"
+
+
+async def test_a_store_that_names_nothing_is_not_asked_for_ever() -> None:
     scene = Scene()
 
     async def refuse() -> None:
@@ -393,6 +242,34 @@ async def test_a_store_that_namesnothing_is_not_asked_for_ever() -> None:
         scene.store.meanwhile = [refuse] * (MOST_ATTEMPTS + 1)
         assert await scene.send(send("1")) == [(ReasonCode.SYSTEM_ERROR, 0)]
         assert len(scene.store.batches) == MOST_ATTEMPTS
+
+
+async def test_a_store_that_gives_too_few_numbers_ends_the_router_and_nobody_gets_a_draft() -> None:
+    scene = Scene()
+    outcomes: list[BaseException] = []
+
+    class Forgetful(SharedStore):
+        async def append_messages(self, drafts: Sequence[Message], **terms: Any) -> Sequence[int]:
+            return (await super().append_messages(drafts, **terms))[1:]
+
+    async def tell() -> None:
+        try:
+            await scene.router.send(person())
+        except StoreError as error:
+            outcomes.append(error)
+
+    async def serve() -> None:
+        async with scene.running():
+            nursery.start_soon(tell)
+            nursery.start_soon(tell)
+            await trio.sleep_forever()
+
+    scene.store.__class__ = Forgetful
+    async with trio.open_nursery() as nursery:
+        with pytest.raises(ExceptionGroup) as error:
+            await serve()
+    assert error.group_contains(InternalError, match="1 numbers to 2 messages")
+    assert len(outcomes) == 2
 
 
 async def test_a_stop_waits_for_a_batch_that_is_decided_anew() -> None:

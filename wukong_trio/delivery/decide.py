@@ -18,6 +18,7 @@ from msgspec import Struct
 from msgspec.structs import force_setattr
 
 from ..config import Config
+from ..errors import InternalError
 from ..model import DUP, NO_PERSIST, ChannelKey, Message, ReasonCode
 from ..services.directory import ChannelDirectory
 from ..store.base import Store
@@ -202,7 +203,13 @@ class Decider:
         )
 
     def confirm(self, submissions: Iterable[Submission], messages: Sequence[Message], numbers: Sequence[int]) -> None:
-        """The drafts are stored and get their numbers; repetitions of them will be recognised from now on."""
+        """The drafts are stored and get their numbers; repetitions of them will be recognised from now on.
+
+        Raises:
+            InternalError: there are more or fewer numbers; no draft has got one.
+        """
+        if len(numbers) != len(messages):
+            raise InternalError(f"the store has given {len(numbers):,} numbers to {len(messages):,} messages")
         for message, message_seq in zip(messages, numbers, strict=True):
             # Nobody has seen it yet, and another one would have to be made from it.
             force_setattr(message, "message_seq", message_seq)
@@ -229,8 +236,8 @@ class Decider:
         """Nothing of this batch was stored, and it shall be decided anew.
 
         Returns:
-            What is undecided again. The rest keeps its answer: a stored message, or a refusal that no channel is the
-            reason of.
+            What is undecided again. The rest keeps its answer: a stored message, or the refusal of a hook or of what
+            can be no channel.
         """
         undecided: list[Submission] = []
         for submission in submissions:
@@ -245,14 +252,9 @@ class Decider:
         return undecided
 
     def undo(self, submissions: Iterable[Submission]) -> None:
-        """Nothing of this batch was stored: refuses whoever waits for that, or for being decided."""
+        """Nothing of this batch was stored: refuses whoever waits for that."""
         for submission in submissions:
-            message = submission.message
-            if message is None:
-                waits = submission.reason is _SUCCESS
-            else:
-                waits = not message.message_seq and not message.flags & NO_PERSIST
-            if waits:
+            if submission.waits:
                 submission.refuse(ReasonCode.SYSTEM_ERROR)
 
 

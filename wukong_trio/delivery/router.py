@@ -236,9 +236,8 @@ class Router:
     async def _commit_halves(self, submissions: list[Submission]) -> None:
         undecided = self._decider.reopen(submissions)
         middle = len(undecided) // 2
-        for half in (undecided[:middle], undecided[middle:]):
-            if half:
-                await self._commit(half)
+        await self._commit(undecided[:middle])
+        await self._commit(undecided[middle:])
 
     def _count_stored(self, count: int) -> None:
         self.statistics.commits += 1

@@ -1,8 +1,10 @@
 """A server inside a Trio program: hooks, errors, cancellation, TLS, and the client."""
 
 import ssl
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
@@ -255,10 +257,10 @@ async def test_a_store_that_fails_is_an_error_of_the_send() -> None:
     class Broken(MemoryStore):
         broken = True
 
-        async def append_messages(self, messages: list[Message]) -> None:  # type: ignore[override]
+        async def append_messages(self, drafts: Sequence[Message], **terms: Any) -> Sequence[int]:
             if self.broken:
                 raise StoreError("no")
-            await super().append_messages(messages)
+            return await super().append_messages(drafts, **terms)
 
     store = Broken()
     with trio.fail_after(10):

@@ -38,15 +38,15 @@ class SlowStore(MemoryStore):
         self.asked = trio.Event()
         self.error: Exception | None = None
 
-    async def append_messages(self, messages: Sequence[Message]) -> None:
+    async def append_messages(self, drafts: Sequence[Message], **terms: Any) -> Sequence[int]:
         self.asked.set()
         await self.may_store.wait()
-        for message in messages:
+        for message in drafts:
             if message.payload == b"poison":
                 raise OverflowError("a value that the database does not take")
         if self.error is not None:
             raise self.error
-        await super().append_messages(messages)
+        return await super().append_messages(drafts, **terms)
 
 
 # Nobody waits for ever

@@ -155,7 +155,7 @@ async def test_connections_that_have_nothing_under_way_do_not_delay_a_stop(engin
 @pytest.mark.parametrize("engine", ENGINES)
 async def test_clients_are_told_of_a_stop_though_sends_cannot_be_answered(engine: str) -> None:
     class Stuck(MemoryStore):
-        async def append_messages(self, messages: Sequence[Message]) -> None:
+        async def append_messages(self, drafts: Sequence[Message], **terms: Any) -> Sequence[int]:
             await trio.sleep_forever()
 
     with trio.fail_after(10):

@@ -2,7 +2,7 @@
 
 WukongError
 ├── ConfigError         a setting is wrong or a resource it names cannot be had; names key, value and cure
-├── StoreError          the store could not do it now; nothing was changed
+├── StoreError          the store could not do it now; nothing was changed (`store.base` has two kinds more)
 │   └── StoreOpenError  the store cannot be used at all: unreadable, corrupt, or newer than this program
 ├── InternalError       a part of the server has ended by a bug; the server was stopped
 ├── InvalidCommandError a program wants something sent that cannot be sent as it is; also a ValueError

@@ -23,7 +23,7 @@ def messages_for(channels: int) -> Iterator[Message]:
     for n in range(1, MESSAGES + COMMITS):
         yield Message(
             message_id=n,
-            message_seq=(n - 1) // channels + 1,
+            message_seq=0,
             channel_id=f"g{n % channels}",
             channel_type=2,
             from_uid="ann",

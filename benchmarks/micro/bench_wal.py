@@ -25,7 +25,7 @@ async def write(store: Store) -> None:
         batch = [
             Message(
                 message_id=n,
-                message_seq=n,
+                message_seq=0,
                 channel_id="g",
                 channel_type=2,
                 from_uid="ann",

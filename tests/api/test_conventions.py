@@ -1,6 +1,8 @@
 """HTTP statements 1-18, 130: conventions, route, probes."""
 
 import json
+from collections.abc import Sequence
+from typing import Any
 
 import httpx
 import pytest
@@ -164,10 +166,10 @@ class BrokenStore(MemoryStore):
 
     broken = False
 
-    async def append_messages(self, messages: list[Message]) -> None:  # type: ignore[override]
+    async def append_messages(self, drafts: Sequence[Message], **terms: Any) -> Sequence[int]:
         if self.broken:
             raise StoreError("no disk")
-        await super().append_messages(messages)
+        return await super().append_messages(drafts, **terms)
 
     async def load_channels(self, keys):  # type: ignore[no-untyped-def]
         if self.broken:

@@ -64,6 +64,10 @@ class Scene:
         ids = MessageIds(base + len(sent))
         return Decider(self.store, self.directory, ids, marks, Config(), system_accounts=accounts)
 
+    async def commit(self, decider: Decider, batch: Sequence[Submission]) -> None:
+        messages = decider.decide(batch, await decider.look_up(batch), NOW).messages
+        decider.confirm(batch, messages, await self.store.append_messages(messages))
+
 
 def send(number: str, payload: bytes) -> Submission:
     command = SendCommand(from_uid="ann", channel_id="bob", channel_type=1, payload=payload, client_msg_no=number)
@@ -97,8 +101,7 @@ async def test_a_ban_during_the_look_up_holds_for_the_batch(number: str) -> None
     decider = await scene.started([("stored", b"{}")])
     if number == "known":
         first = [send("known", b"{}")]
-        await scene.store.append_messages(decider.decide(first, await decider.look_up(first), NOW))
-        decider.confirm(first)
+        await scene.commit(decider, first)
 
     async def ban() -> None:
         await scene.service.change(ChannelChange(key=ChannelKey("ann", 1), flags=ChannelFlags(send_ban=True)))
@@ -106,9 +109,9 @@ async def test_a_ban_during_the_look_up_holds_for_the_batch(number: str) -> None
     scene.store.meanwhile = ban  # type: ignore[method-assign]
     batch = [send(number, b"{}"), send("other", b"{}")]
     with trio.fail_after(5):
-        messages = decider.decide(batch, await decider.look_up(batch), NOW)
+        drafts = decider.decide(batch, await decider.look_up(batch), NOW)
     assert [submission.reason for submission in batch] == [ReasonCode.SEND_BAN] * 2
-    assert not messages
+    assert not drafts.messages
 
 
 async def test_a_send_without_a_number_repeats_nothing() -> None:
@@ -116,7 +119,6 @@ async def test_a_send_without_a_number_repeats_nothing() -> None:
     decider = await scene.started([])
     for _ in range(2):
         batch = [send("", b"{}"), send("", b"{}")]
-        await scene.store.append_messages(decider.decide(batch, await decider.look_up(batch), NOW))
-        decider.confirm(batch)
+        await scene.commit(decider, batch)
         assert not any(submission.repeated for submission in batch)
     assert not scene.store.reads, "and nothing is looked up for it"

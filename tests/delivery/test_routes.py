@@ -120,11 +120,11 @@ async def test_numbers_stay_right_though_hardly_a_channel_stays_in_memory(monkey
 class FailingStore(MemoryStore):
     broken = False
 
-    async def append_messages(self, messages: Sequence[Message]) -> None:
+    async def append_messages(self, drafts: Sequence[Message], **terms: Any) -> Sequence[int]:
         if self.broken:
             await trio.lowlevel.checkpoint()
             raise StoreError("broken")
-        await super().append_messages(messages)
+        return await super().append_messages(drafts, **terms)
 
 
 async def test_numbers_of_a_failed_commit_are_given_again() -> None:

@@ -50,9 +50,9 @@ class SlowStore(MemoryStore):
         self.may_store = trio.Event()
         self.may_store.set()
 
-    async def append_messages(self, messages: Sequence[Message]) -> None:
+    async def append_messages(self, drafts: Sequence[Message], **terms: Any) -> Sequence[int]:
         await self.may_store.wait()
-        await super().append_messages(messages)
+        return await super().append_messages(drafts, **terms)
 
 
 class Scene:

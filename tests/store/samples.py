@@ -1,8 +1,9 @@
 """Messages for the tests of stores."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import trio
+from msgspec.structs import replace
 
 from wukong_trio import ChannelKey, Message
 from wukong_trio.store.base import Store
@@ -26,6 +27,12 @@ def message(message_id: int, message_seq: int, key: ChannelKey = GROUP, payload:
         topic="t",
         stream_no="s",
     )
+
+
+async def append(store: Store, messages: Sequence[Message]) -> None:
+    """Has messages stored, which must get the numbers that they have here."""
+    numbers = await store.append_messages([replace(message, message_seq=0) for message in messages])
+    assert list(numbers) == [message.message_seq for message in messages]
 
 
 async def between(

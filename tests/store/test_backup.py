@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import trio
-from samples import GROUP, between, message
+from samples import GROUP, append, between, message
 
 from wukong_trio import StoreError, open_store
 from wukong_trio.store import backup
@@ -20,7 +20,7 @@ PAYLOAD = bytes(3000)
 
 
 async def fill(store: Store, first: int, last: int) -> None:
-    await store.append_messages([message(n, n, payload=PAYLOAD) for n in range(first, last + 1)])
+    await append(store, [message(n, n, payload=PAYLOAD) for n in range(first, last + 1)])
 
 
 async def test_a_copy_made_beside_writes_is_the_state_of_its_beginning(

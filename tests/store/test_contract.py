@@ -1,10 +1,12 @@
 """What every store promises."""
 
+from itertools import count
+
 import pytest
 import trio
-from samples import GROUP, between, message
+from samples import GROUP, append, between, message
 
-from wukong_trio import ChannelKey, ConfigError, DeviceLevel, StoreError
+from wukong_trio import ChannelKey, ConfigError, DeviceLevel, Message, StoreError
 from wukong_trio.model import ChannelFlags, Device
 from wukong_trio.store.base import ChannelChange, ChannelRecord, Login, MemberChange, MemberList, SentMark, Store
 
@@ -25,7 +27,7 @@ async def test_an_empty_store(store: Store) -> None:
 async def test_messages_come_back_as_they_were_stored(store: Store) -> None:
     payloads = [b"", b"\x00\xff\x00", "你好 \U0001f600".encode(), b"x" * 100_000]
     messages = [message(2**52 + n, n + 1, payload=payload) for n, payload in enumerate(payloads)]
-    await store.append_messages(messages)
+    await append(store, messages)
     assert await between(store, GROUP, 1, 10, 10, newest=False) == messages
     assert await store.messages_by_id([messages[2].message_id, 5, messages[2].message_id]) == [messages[2]]
     assert await store.last_message_id() == 2**52 + 3
@@ -33,7 +35,7 @@ async def test_messages_come_back_as_they_were_stored(store: Store) -> None:
 
 async def test_channels_do_not_mix(store: Store) -> None:
     keys = [GROUP, OTHER, ChannelKey("g", 4), ChannelKey("G", 2), ChannelKey("频道", 2), ChannelKey("a\x00b", 2)]
-    await store.append_messages([message(n, 1, key) for n, key in enumerate(keys, start=1)])
+    await append(store, [message(n, 1, key) for n, key in enumerate(keys, start=1)])
     for n, key in enumerate(keys, start=1):
         assert [m.message_id for m in await between(store, key, 1, 9, 9, newest=True)] == [n]
     records = await store.load_channels([*reversed(keys), ChannelKey("none", 2), keys[0]])
@@ -43,7 +45,7 @@ async def test_channels_do_not_mix(store: Store) -> None:
 
 @pytest.mark.parametrize("size", [1, 7, 8, 9, 63, 64, 65, 512, 1100])
 async def test_batches_of_any_size_are_stored_whole_and_in_order(store: Store, size: int) -> None:
-    await store.append_messages([message(n, n) for n in range(1, size + 1)])
+    await append(store, [message(n, n) for n in range(1, size + 1)])
     found = await between(store, GROUP, 1, size, size, newest=True)
     assert [m.message_id for m in found] == list(range(1, size + 1))
 
@@ -66,24 +68,69 @@ async def test_batches_of_any_size_are_stored_whole_and_in_order(store: Store, s
 async def test_windows_of_a_channel(
     store: Store, low: int, high: int, limit: int, newest: bool, expected: list[int]
 ) -> None:
-    await store.append_messages([message(n, n) for n in range(1, 11)])
+    await append(store, [message(n, n) for n in range(1, 11)])
     found = await between(store, GROUP, low, high, limit, newest=newest)
     assert [m.message_seq for m in found] == expected
 
 
-async def test_a_batch_that_fails_stores_nothing(store: Store) -> None:
-    await store.append_messages([message(1, 1)])
-    for wrong in (message(1, 2), message(3, 1)):
+async def test_a_batch_that_fails_stores_nothing_and_uses_up_no_number(store: Store) -> None:
+    await append(store, [message(1, 1)])
+    for wrong in (message(1, 2), message(3, 2)):
         with pytest.raises(StoreError):
-            await store.append_messages([message(2, 1, OTHER), wrong])
-    assert [r.last_seq for r in await store.load_channels([GROUP, OTHER])] == [1, 0]
-    await store.append_messages([message(2, 1, OTHER), message(3, 2)])
+            await append(store, [message(2, 2), message(3, 1, OTHER), wrong])
+        assert [r.last_seq for r in await store.load_channels([GROUP, OTHER])] == [1, 0]
+        assert await store.last_message_id() == 1
+    await append(store, [message(2, 1, OTHER), message(3, 2)])
     assert [r.last_seq for r in await store.load_channels([GROUP, OTHER])] == [2, 1]
     assert store.failure == ""
 
 
+async def test_each_channel_is_numbered_by_itself_in_the_order_of_the_drafts(store: Store) -> None:
+    keys = [ChannelKey(f"g{n}", 2) for n in range(5)]
+    numbered: list[Message] = []
+    last, next_id = dict.fromkeys(keys, 0), count(1)
+    for size in (1, 7, 2, 30, 1):
+        batch: list[Message] = []
+        for n in range(size):
+            key = keys[n * n % 5]
+            last[key] += 1
+            batch.append(message(next(next_id), last[key], key))
+        await append(store, batch)
+        numbered += batch
+    for key in keys:
+        expected = [m for m in numbered if m.channel_id == key.channel_id]
+        assert await between(store, key, 1, 100, 100, newest=False) == expected
+
+
+async def test_drafts_stay_as_they_are_whatever_number_they_have(store: Store) -> None:
+    drafts = [message(1, 0), message(2, 7), message(3, 1)]
+    assert list(await store.append_messages(drafts)) == [1, 2, 3]
+    assert [draft.message_seq for draft in drafts] == [0, 7, 1]
+    assert [m.message_seq for m in await store.messages_by_id([1, 2, 3])] == [1, 2, 3]
+
+
+async def test_the_same_call_again_is_refused(store: Store) -> None:
+    batch = [message(1, 1), message(2, 1, OTHER)]
+    await append(store, batch)
+    with pytest.raises(StoreError):
+        await append(store, batch)
+    await append(store, [message(3, 2), message(4, 2, OTHER)])
+
+
+async def test_nothing_to_store(store: Store) -> None:
+    assert list(await store.append_messages([])) == []
+    await append(store, [message(1, 1)])
+
+
+async def test_terms_that_only_a_store_with_several_writers_needs_change_nothing(store: Store) -> None:
+    [record] = await store.load_channels([GROUP])
+    assert record.version == 0, "it does not count"
+    drafts = [message(1, 0), message(2, 0), message(3, 0, OTHER)]
+    assert list(await store.append_messages(drafts, versions={GROUP: 5}, distinct=[1])) == [1, 2, 1]
+
+
 async def test_marks_are_the_newest_messages_oldest_first(store: Store) -> None:
-    await store.append_messages([message(n, n) for n in range(1, 6)])
+    await append(store, [message(n, n) for n in range(1, 6)])
     marks = await store.recent_marks(2, 3)
     assert marks == [SentMark(GROUP, "ann", f"m{n}", n) for n in (3, 4, 5)]
     assert [m.message_id for m in await store.recent_marks(4, 100)] == [4, 5]
@@ -134,7 +181,7 @@ async def test_large_lists_and_many_channels(store: Store) -> None:
         ChannelChange(key=GROUP, members=[MemberChange(list=MemberList.SUBSCRIBERS, remove=uids[1:])])
     )
     keys = [ChannelKey(f"c{n}", 2) for n in range(5_000)]
-    await store.append_messages([message(n, 1, key) for n, key in enumerate(keys, start=1)])
+    await append(store, [message(n, 1, key) for n, key in enumerate(keys, start=1)])
     records = await store.load_channels([*keys, GROUP])
     assert [record.last_seq for record in records] == [1] * 5_000 + [0]
     assert records[-1].subscribers == {"user0"}
@@ -172,39 +219,42 @@ async def test_system_uids(store: Store) -> None:
 async def test_a_write_that_has_begun_is_finished_though_cancelled(store: Store) -> None:
     with trio.CancelScope() as scope:
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(store.append_messages, [message(n, n) for n in range(1, 2001)])
+            nursery.start_soon(append, store, [message(n, n) for n in range(1, 2001)])
             await trio.testing.wait_all_tasks_blocked()
             scope.cancel()
     assert (await store.load_channels([GROUP]))[0].last_seq == 2000
+    await append(store, [message(2001, 2001)])
 
 
 async def test_messages_are_stored_unless_appending_them_raises(store: Store) -> None:
-    async def append(seq: int) -> bool:
+    async def stored(seq: int) -> bool:
         with scope:
-            await store.append_messages([message(seq, seq)])
+            await append(store, [message(seq, seq)])
             return True
         return False
 
     scope = trio.CancelScope()
     scope.cancel()
-    assert await append(1) is ((await store.load_channels([GROUP]))[0].last_seq == 1)
+    assert await stored(1) is ((await store.load_channels([GROUP]))[0].last_seq == 1)
     scope, returned = trio.CancelScope(), []
     async with trio.open_nursery() as nursery:
 
         async def note() -> None:
-            returned.append(await append((await store.load_channels([GROUP]))[0].last_seq + 1))
+            returned.append(await stored((await store.load_channels([GROUP]))[0].last_seq + 1))
 
         nursery.start_soon(note)
         for _ in range(3):
             await trio.lowlevel.checkpoint()
         scope.cancel()
-    assert returned == [(await store.load_channels([GROUP]))[0].last_seq > 0]
+    [record] = await store.load_channels([GROUP])
+    assert returned == [record.last_seq > 0]
+    await append(store, [message(9, record.last_seq + 1)])
 
 
 async def test_reads_during_writes_see_whole_batches(store: Store) -> None:
     async def write() -> None:
         for batch in range(20):
-            await store.append_messages([message(n, n) for n in range(batch * 50 + 1, batch * 50 + 51)])
+            await append(store, [message(n, n) for n in range(batch * 50 + 1, batch * 50 + 51)])
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(write)
@@ -218,11 +268,11 @@ async def test_reads_during_writes_see_whole_batches(store: Store) -> None:
 
 
 async def test_ids_have_to_grow(store: Store) -> None:
-    await store.append_messages([message(10, 1)])
+    await append(store, [message(10, 1)])
     for wrong in ([message(9, 2)], [message(10, 2)], [message(12, 2), message(11, 3)], [message(9, 1, OTHER)]):
         with pytest.raises(StoreError):
-            await store.append_messages(wrong)
-    await store.append_messages([message(11, 2), message(12, 1, OTHER)])
+            await append(store, wrong)
+    await append(store, [message(11, 2), message(12, 1, OTHER)])
     assert await store.last_message_id() == 12
 
 
@@ -242,7 +292,7 @@ async def test_ids_have_to_grow(store: Store) -> None:
 async def test_a_page_is_bounded_in_bytes_and_has_at_least_one_message(
     store: Store, newest: bool, limit: int, max_bytes: int, count: int, more: bool
 ) -> None:
-    await store.append_messages([message(n, n, payload=bytes(1000)) for n in range(1, 11)])
+    await append(store, [message(n, n, payload=bytes(1000)) for n in range(1, 11)])
     page = await store.messages_between(GROUP, 1, 2**62, limit, newest=newest, max_bytes=max_bytes)
     seqs = range(11 - count, 11) if newest else range(1, count + 1)
     assert ([m.message_seq for m in page.messages], page.more) == (list(seqs), more)
@@ -250,7 +300,7 @@ async def test_a_page_is_bounded_in_bytes_and_has_at_least_one_message(
 
 async def test_a_message_larger_than_a_page_neither_hides_nor_draws_in_others(store: Store) -> None:
     sizes = [10, 10, 5000, 10, 10]
-    await store.append_messages([message(n, n, payload=bytes(size)) for n, size in enumerate(sizes, start=1)])
+    await append(store, [message(n, n, payload=bytes(size)) for n, size in enumerate(sizes, start=1)])
     pages, last, more = [], 0, True
     while more:
         page = await store.messages_between(GROUP, last + 1, 2**62, 100, newest=False, max_bytes=100)

@@ -5,7 +5,7 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from samples import GROUP, message
+from samples import GROUP, append, message
 
 from wukong_trio import ChannelKey, StoreOpenError, open_store
 from wukong_trio.store.sqlite import SQLiteStore
@@ -19,7 +19,7 @@ async def test_a_channel_is_read_whole_wherever_its_messages_are(tmp_path: Path)
     team, other = ChannelKey("team", 2), ChannelKey("team", 4)
     async with open_store(tmp_path) as store:
         for n in range(1, 60):
-            await store.append_messages([message(2 * n, n, team), message(2 * n + 1, n, other)])
+            await append(store, [message(2 * n, n, team), message(2 * n + 1, n, other)])
         database = sqlite3.connect(tmp_path / "wukong.db")
         [indexed] = database.execute("SELECT count(*) FROM message_index").fetchone()
         assert 0 < indexed < 118, "some are in the index, others are not"
@@ -40,7 +40,7 @@ async def test_reading_a_channel_uses_indexes_only(tmp_path: Path) -> None:
 async def test_ids_beyond_what_clients_read_are_refused_until_they_are_removed(tmp_path: Path) -> None:
     async with open_store(tmp_path) as store:
         assert isinstance(store, SQLiteStore)
-        await store.append_messages([message(n, n) for n in range(1, 10)])
+        await append(store, [message(n, n) for n in range(1, 10)])
         # As an earlier version would have stored it.
         store._writer.execute(
             "INSERT INTO message SELECT 9007199254740992, channel, 10, from_uid, client_msg_no, timestamp, flags,"
@@ -53,7 +53,7 @@ async def test_ids_beyond_what_clients_read_are_refused_until_they_are_removed(t
     database.executescript(REMOVING)
     database.close()
     async with open_store(tmp_path) as store:
-        await store.append_messages([message(2**53 - 1, 10)])
+        await append(store, [message(2**53 - 1, 10)])
         assert (await store.load_channels([GROUP]))[0].last_seq == 10
     async with open_store(tmp_path):
         pass

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import trio
-from samples import GROUP, message
+from samples import GROUP, append, message
 
 from wukong_trio import ChannelKey, StoreError, open_store
 from wukong_trio.store import channel_rows, members
@@ -65,7 +65,7 @@ async def test_other_writes_get_their_turn_and_the_list_is_never_less_than_what_
         number = 0
         while not done.is_set():
             number += 1
-            await store.append_messages([message(number, number)])
+            await append(store, [message(number, number)])
             seen.append(await subscribers(store))
 
     async with trio.open_nursery() as nursery:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import trio
-from samples import GROUP, between, message
+from samples import GROUP, append, between, message
 
 from wukong_trio import StoreError, open_store
 from wukong_trio.store import sqlite
@@ -27,7 +27,7 @@ async def test_logins_and_channels_do_not_wait_for_history(tmp_path: Path, monke
         proceed.wait(30)
 
     async with open_store(tmp_path) as store:
-        await store.append_messages([message(1, 1)])
+        await append(store, [message(1, 1)])
         monkeypatch.setattr(sqlite, "messages_between", slow)
         try:
             async with trio.open_nursery() as nursery:
@@ -38,7 +38,7 @@ async def test_logins_and_channels_do_not_wait_for_history(tmp_path: Path, monke
                     await store.load_logins([("ann", 0)])
                     assert (await store.load_channels([GROUP]))[0].last_seq == 1
                     assert len(await store.messages_by_id([1])) == 1
-                    await store.append_messages([message(2, 2)])
+                    await append(store, [message(2, 2)])
                 proceed.set()
         finally:
             proceed.set()
@@ -62,7 +62,7 @@ async def test_logins_do_not_wait_for_channels(tmp_path: Path, monkeypatch: pyte
 async def test_closing_while_cancelled_reads_run_closes_everything(tmp_path: Path) -> None:
     async with open_store(tmp_path) as store:
         assert isinstance(store, sqlite.SQLiteStore)
-        await store.append_messages([message(n, n) for n in range(1, 20_001)])
+        await append(store, [message(n, n) for n in range(1, 20_001)])
         for pool in (store._logins, store._look_ups, store._history):
             begun = threading.Event()
 
@@ -87,7 +87,7 @@ async def test_calls_after_the_end_are_refused(tmp_path: Path) -> None:
         pass
     with trio.fail_after(10):
         for call in (
-            lambda: store.append_messages([message(1, 1)]),
+            lambda: append(store, [message(1, 1)]),
             lambda: store.load_logins([("ann", 0)]),
             lambda: store.load_channels([GROUP]),
             lambda: between(store, GROUP, 1, 9, 9, newest=True),

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import trio
-from samples import GROUP, between, message
+from samples import GROUP, append, between, message
 
 from wukong_trio import StoreError, StoreOpenError, open_store
 from wukong_trio.model import ChannelFlags, Device
@@ -17,7 +17,7 @@ from wukong_trio.store.sqlite import SQLiteStore
 
 async def test_everything_is_there_after_reopening(tmp_path: Path) -> None:
     async with open_store(tmp_path) as store:
-        await store.append_messages([message(1, 1), message(2, 2)])
+        await append(store, [message(1, 1), message(2, 2)])
         await store.change_channel(ChannelChange(key=GROUP, flags=ChannelFlags(ban=True)))
         await store.put_device(Device(uid="ann", device_flag=1, token="t"))
         await store.change_system_uids(add=["robot"])
@@ -30,12 +30,12 @@ async def test_everything_is_there_after_reopening(tmp_path: Path) -> None:
             Device(uid="ann", device_flag=1, token="t")
         ]
         assert await store.system_uids() == ["robot"]
-        await store.append_messages([message(3, 3)])
+        await append(store, [message(3, 3)])
 
 
 async def test_only_the_owner_may_read_the_files(tmp_path: Path) -> None:
     async with open_store(tmp_path / "new" / "data") as store:
-        await store.append_messages([message(1, 1)])
+        await append(store, [message(1, 1)])
         directory = tmp_path / "new" / "data"
         assert stat.S_IMODE(directory.stat().st_mode) == 0o700
         assert {stat.S_IMODE(file.stat().st_mode) for file in directory.iterdir()} == {0o600}
@@ -44,29 +44,29 @@ async def test_only_the_owner_may_read_the_files(tmp_path: Path) -> None:
 async def test_a_full_database_refuses_and_recovers(tmp_path: Path) -> None:
     async with open_store(tmp_path) as store:
         assert isinstance(store, SQLiteStore)
-        await store.append_messages([message(1, 1)])
+        await append(store, [message(1, 1)])
         [pages] = store._writer.execute("PRAGMA page_count").fetchone()
         store._writer.execute(f"PRAGMA max_page_count = {pages}")
         big = message(2, 2, payload=bytes(100_000))
         for _ in range(3):
             with pytest.raises(StoreError, match="full"):
-                await store.append_messages([big])
+                await append(store, [big])
             assert "full" in store.failure
             assert (await store.load_channels([GROUP]))[0].last_seq == 1, "reads go on"
         store._writer.execute("PRAGMA max_page_count = 1000000")
-        await store.append_messages([big])
+        await append(store, [big])
         assert store.failure == ""
         assert (await store.load_channels([GROUP]))[0].last_seq == 2
 
 
 async def test_numbers_of_rolled_back_channels_are_not_used_again(tmp_path: Path) -> None:
     async with open_store(tmp_path) as store:
-        await store.append_messages([message(1, 1)])
+        await append(store, [message(1, 1)])
         new = GROUP._replace(channel_id="new")
         with pytest.raises(StoreError):
-            await store.append_messages([message(2, 1, new), message(1, 2)])
-        await store.append_messages([message(2, 1, GROUP._replace(channel_id="another"))])
-        await store.append_messages([message(3, 1, new)])
+            await append(store, [message(2, 1, new), message(1, 2)])
+        await append(store, [message(2, 1, GROUP._replace(channel_id="another"))])
+        await append(store, [message(3, 1, new)])
         assert [m.message_id for m in await between(store, new, 1, 9, 9, newest=True)] == [3]
 
 
@@ -98,7 +98,7 @@ async def test_a_database_of_this_version_is_opened_and_a_newer_one_is_not(tmp_p
 async def test_closing_waits_for_a_running_write(tmp_path: Path) -> None:
     with trio.CancelScope() as scope:
         async with open_store(tmp_path) as store, trio.open_nursery() as nursery:
-            nursery.start_soon(store.append_messages, [message(n, n) for n in range(1, 5001)])
+            nursery.start_soon(append, store, [message(n, n) for n in range(1, 5001)])
             await trio.testing.wait_all_tasks_blocked()
             scope.cancel()
     async with open_store(tmp_path) as store:
@@ -107,8 +107,8 @@ async def test_closing_waits_for_a_running_write(tmp_path: Path) -> None:
 
 async def test_ids_that_clients_cannot_read_are_refused(tmp_path: Path) -> None:
     async with open_store(tmp_path) as store:
-        await store.append_messages([message(2**53 - 2, 1)])
+        await append(store, [message(2**53 - 2, 1)])
         with pytest.raises(StoreError, match="2089"):
-            await store.append_messages([message(2**53 - 1, 2), message(2**53, 3)])
-        await store.append_messages([message(2**53 - 1, 2)])
+            await append(store, [message(2**53 - 1, 2), message(2**53, 3)])
+        await append(store, [message(2**53 - 1, 2)])
         assert await store.last_message_id() == 2**53 - 1

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import trio
-from samples import GROUP, between, message, until
+from samples import GROUP, append, between, message, until
 
 from wukong_trio import StoreError, StoreOpenError, open_store
 from wukong_trio.store import sqlite
@@ -55,7 +55,7 @@ async def refused(store: Store, names: str) -> None:
     last_seq = (await store.load_channels([GROUP]))[0].last_seq
     for _ in range(3):
         with pytest.raises(StoreError, match=names):
-            await store.append_messages([message(last_seq + 1, last_seq + 1)])
+            await append(store, [message(last_seq + 1, last_seq + 1)])
     assert names in store.failure
 
 
@@ -76,11 +76,11 @@ async def test_sends_are_refused_until_the_same_file_is_back(
 ) -> None:
     data = tmp_path / "data"
     async with open_store(data) as store:
-        await store.append_messages([message(1, 1)])
+        await append(store, [message(1, 1)])
         harm(data)
         await refused(store, names)
         mend(data)
-        await store.append_messages([message(2, 2)])
+        await append(store, [message(2, 2)])
         assert store.failure == ""
     async with open_store(data) as store:
         assert len(await between(store, GROUP, 1, 9, 9, newest=True)) == 2
@@ -93,7 +93,7 @@ async def test_a_file_that_has_become_shorter_takes_nothing_more(
 ) -> None:
     monkeypatch.setattr(sqlite, "TEND_INTERVAL_S", 0.01)
     async with open_store(tmp_path) as store:
-        await store.append_messages([message(n, n) for n in range(1, 100)])
+        await append(store, [message(n, n) for n in range(1, 100)])
         size = (tmp_path / name).stat().st_size
         # Seen at the next look; and what was written before has to be seen first.
         await trio.to_thread.run_sync(store._tend)  # type: ignore[attr-defined]
@@ -102,7 +102,7 @@ async def test_a_file_that_has_become_shorter_takes_nothing_more(
             os.truncate(tmp_path / name, length)
             await until(lambda: "has become shorter" in store.failure)
             with pytest.raises(StoreError, match=f"{name}: has become shorter"):
-                await store.append_messages([message(100, 100)])
+                await append(store, [message(100, 100)])
 
 
 async def test_an_idle_store_notices_that_a_file_has_become_shorter(
@@ -123,7 +123,7 @@ async def test_what_sqlite_cuts_off_its_log_is_no_loss(tmp_path: Path, monkeypat
         store._writer.execute("PRAGMA wal_autocheckpoint = 100")
         for n in range(1, 60):
             large = bytes(1_000_000 if n % 20 == 0 else 20_000)
-            await store.append_messages([message(n, n, payload=large)])
+            await append(store, [message(n, n, payload=large)])
             sizes.append((tmp_path / "wukong.db-wal").stat().st_size)
             if n == 50:
                 await trio.to_thread.run_sync(store._tend)
@@ -136,11 +136,11 @@ async def test_what_sqlite_cuts_off_its_log_is_no_loss(tmp_path: Path, monkeypat
 async def test_a_deleted_directory_is_never_acknowledged_into(tmp_path: Path) -> None:
     data = tmp_path / "data"
     async with open_store(data) as store:
-        await store.append_messages([message(1, 1)])
+        await append(store, [message(1, 1)])
         shutil.rmtree(data)
         await refused(store, "/data: deleted or moved")
         async with open_store(data) as another:
-            await another.append_messages([message(1, 1)])
+            await append(another, [message(1, 1)])
         await refused(store, "wukong.db")
     async with open_store(data) as store:
         assert (await store.load_channels([GROUP]))[0].last_seq == 1, "the end of the first harms nothing here"
@@ -148,7 +148,7 @@ async def test_a_deleted_directory_is_never_acknowledged_into(tmp_path: Path) ->
 
 async def test_what_a_deleted_log_held_is_there_after_a_stop(tmp_path: Path) -> None:
     async with open_store(tmp_path) as store:
-        await store.append_messages([message(n, n) for n in range(1, 100)])
+        await append(store, [message(n, n) for n in range(1, 100)])
         (tmp_path / "wukong.db-wal").unlink()
         await refused(store, "wukong.db-wal")
     async with open_store(tmp_path) as store:
@@ -158,7 +158,7 @@ async def test_what_a_deleted_log_held_is_there_after_a_stop(tmp_path: Path) -> 
 async def test_what_another_program_has_changed_meanwhile_is_not_taken_back(tmp_path: Path) -> None:
     data, moved = tmp_path / "data", tmp_path / "moved"
     async with open_store(data) as store:
-        await store.append_messages([message(1, 1)])
+        await append(store, [message(1, 1)])
         data.rename(moved)
         await refused(store, "deleted or moved")
         database = sqlite3.connect(moved / "wukong.db")
@@ -209,7 +209,7 @@ async def test_a_failed_store_recovers_by_itself(tmp_path: Path, monkeypatch: py
         [pages] = store._writer.execute("PRAGMA page_count").fetchone()
         store._writer.execute(f"PRAGMA max_page_count = {pages}")
         with pytest.raises(StoreError, match="full"):
-            await store.append_messages([message(1, 1, payload=bytes(100_000))])
+            await append(store, [message(1, 1, payload=bytes(100_000))])
         await until(lambda: not store.failure)
 
 
@@ -239,6 +239,6 @@ async def test_the_file_behind_a_symbolic_link_is_missed_at_once(tmp_path: Path)
     (elsewhere / "real.db").touch()
     (data / "wukong.db").symlink_to(elsewhere / "real.db")
     async with open_store(data) as store:
-        await store.append_messages([message(1, 1)])
+        await append(store, [message(1, 1)])
         (elsewhere / "real.db").unlink()
         await refused(store, "wukong.db: deleted or moved")

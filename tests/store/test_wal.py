@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import trio
-from samples import message, until
+from samples import append, message, until
 
 from wukong_trio import open_store
 from wukong_trio.store import files, sqlite, wal
@@ -41,7 +41,7 @@ class Writer:
     async def run(self, count: int) -> None:
         for _ in range(count):
             self.stored += 1
-            await self.store.append_messages([message(self.stored, self.stored, payload=PAYLOAD)])
+            await append(self.store, [message(self.stored, self.stored, payload=PAYLOAD)])
             self.sizes.append(os.stat(self.log).st_size)
 
     def summary(self) -> str:

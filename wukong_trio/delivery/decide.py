@@ -1,17 +1,24 @@
 """The decisions of the commit stage: which sends are accepted, and as which messages.
 
     look_up   awaits what is not in memory: cold channels, possible originals of repeated sends
-    decide    gives every send its reason code, and accepted ones a message with id and sequence number
-    confirm / undo   after the commit succeeded or failed
+    decide    gives every send its reason code, and accepted ones a message with an id: a draft
+    confirm   after the commit: enters the sequence numbers that the store has given
+    undo      if nothing could be stored
 
-Between `look_up` and the end of the commit nobody else changes the sequence numbers: there is one commit stage.
+A store that others write to as well may know better: `outdate` and `answer` take in what it says, and `reopen` what is
+to be decided once more.
 """
 
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from time import time
+from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import force_setattr
 
 from ..config import Config
+from ..errors import InternalError
 from ..model import DUP, NO_PERSIST, ChannelKey, Message, ReasonCode
 from ..services.directory import ChannelDirectory
 from ..store.base import Store
@@ -21,9 +28,18 @@ from .ratelimit import RateLimiter
 from .routes import CLIENT, Accounts, Route, Routes
 from .submission import Submission
 
-_SUCCESS = ReasonCode.SUCCESS
-_READ_AT_ONCE = 64
+_SUCCESS: Final = ReasonCode.SUCCESS
+_READ_AT_ONCE: Final = 64
 """Messages from before the start that are held while their payloads are looked at."""
+
+
+class Drafts(Struct, gc=False):
+    """What a batch wants stored, as `Store.append_messages` takes it. Nobody else sees the messages before they have
+    their numbers."""
+
+    messages: list[Message]
+    versions: dict[ChannelKey, int]
+    distinct: list[int]
 
 
 class Decider:
@@ -118,26 +134,29 @@ class Decider:
         for number in set(number_of.values()):
             del unread[number]
 
-    def decide(self, submissions: Iterable[Submission], originals: dict[int, Message], now_s: float) -> list[Message]:
+    def decide(self, submissions: Iterable[Submission], originals: dict[int, Message], now_s: float) -> Drafts:
         """Accepts or refuses each send.
 
         Returns:
-            The messages to store, in order.
+            What is to be stored, in order.
         """
         self._ids.advance(now_s)
         timestamp = int(now_s)
         messages: list[Message] = []
+        versions: dict[ChannelKey, int] = {}
+        distinct: list[int] = []
         pending: dict[int, Message] = {}
         for submission in submissions:
             if submission.reason is not _SUCCESS:
                 continue
-            assert submission.route is not None
-            reason = submission.route.reason if self._limiter is None else self._check(submission, self._limiter)
+            route = submission.route
+            assert route is not None
+            reason = route.reason if self._limiter is None else self._check(submission, route, self._limiter)
             if reason is not _SUCCESS:
                 submission.refuse(reason)
                 continue
             if submission.command.flags & NO_PERSIST:
-                submission.message = self._message(submission, 0, timestamp)
+                submission.message = self._message(submission, timestamp)
                 continue
             if submission.mark and not submission.trusted:
                 original = pending.get(submission.mark) or originals.get(self._marks.find(submission.mark))
@@ -145,27 +164,31 @@ class Decider:
                     submission.message = original
                     submission.repeated = True
                     continue
-            target = submission.route.target
-            target.last_seq += 1
-            submission.message = self._message(submission, target.last_seq, timestamp)
-            pending[submission.mark] = submission.message
-            messages.append(submission.message)
-        return messages
+            submission.message = message = self._message(submission, timestamp)
+            pending[submission.mark] = message
+            messages.append(message)
+            if submission.trusted:
+                distinct.append(message.message_id)
+            target = route.target
+            if target.record_version:
+                versions[target.key] = target.record_version
+        return Drafts(messages, versions, distinct)
 
     @staticmethod
-    def _check(submission: Submission, limiter: RateLimiter) -> ReasonCode:
-        if not submission.trusted and not limiter.allow(submission.command.from_uid):
-            return ReasonCode.RATE_LIMIT
-        assert submission.route is not None
-        return submission.route.reason
+    def _check(submission: Submission, route: Route, limiter: RateLimiter) -> ReasonCode:
+        if not submission.trusted and not submission.admitted:
+            if not limiter.allow(submission.command.from_uid):
+                return ReasonCode.RATE_LIMIT
+            submission.admitted = True
+        return route.reason
 
-    def _message(self, submission: Submission, message_seq: int, timestamp: int) -> Message:
+    def _message(self, submission: Submission, timestamp: int) -> Message:
         command, route = submission.command, submission.route
         assert route is not None
         channel_id, channel_type = route.target.key
         return Message(
             message_id=self._ids.next(),
-            message_seq=message_seq,
+            message_seq=0,
             channel_id=channel_id,
             channel_type=channel_type,
             from_uid=command.from_uid,
@@ -179,28 +202,59 @@ class Decider:
             stream_no=command.stream_no,
         )
 
-    def confirm(self, submissions: Iterable[Submission]) -> None:
-        """What was accepted is stored: repetitions of it will be recognised from now on."""
-        for submission in submissions:
-            message = submission.message
-            if message is not None and message.message_seq and submission.mark and not submission.repeated:
-                self._marks.add(submission.mark, message.message_id)
+    def confirm(self, submissions: Iterable[Submission], messages: Sequence[Message], numbers: Sequence[int]) -> None:
+        """The drafts are stored and get their numbers; repetitions of them will be recognised from now on.
 
-    def forget(self, submissions: Iterable[Submission]) -> None:
-        """Nothing of this batch was stored: takes the sequence numbers back, so that it can be decided again."""
+        Raises:
+            InternalError: there are more or fewer numbers; no draft has got one.
+        """
+        if len(numbers) != len(messages):
+            raise InternalError(f"the store has given {len(numbers):,} numbers to {len(messages):,} messages")
+        for message, message_seq in zip(messages, numbers, strict=True):
+            # Nobody has seen it yet, and another one would have to be made from it.
+            force_setattr(message, "message_seq", message_seq)
         for submission in submissions:
+            accepted = submission.message
+            if accepted is not None and accepted.message_seq and submission.mark and not submission.repeated:
+                self._marks.add(submission.mark, accepted.message_id)
+
+    def outdate(self, keys: Collection[ChannelKey]) -> None:
+        """The store says that these channels have changed: the next look-up reads them."""
+        for key in keys:
+            self._directory.invalidate(key)
+
+    def answer(self, submissions: Iterable[Submission], originals: Mapping[int, Message]) -> None:
+        """The store says which drafts repeat stored messages: those are the answers to their sends."""
+        for submission in submissions:
+            draft = submission.message
+            if draft is not None and (original := originals.get(draft.message_id)) is not None:
+                submission.message = original
+                submission.repeated = True
+                self._marks.add(submission.mark, original.message_id)
+
+    def reopen(self, submissions: Iterable[Submission]) -> list[Submission]:
+        """Nothing of this batch was stored, and it shall be decided anew.
+
+        Returns:
+            What is undecided again. The rest keeps its answer: a stored message, or the refusal of a hook or of what
+            can be no channel.
+        """
+        undecided: list[Submission] = []
+        for submission in submissions:
+            if submission.message is not None and submission.message.message_seq:
+                continue
             if submission.route is not None:
-                self._directory.invalidate(submission.route.target.key)
-            submission.message = submission.route = None
-            submission.repeated = False
+                submission.reason = _SUCCESS
+            if submission.reason is _SUCCESS:
+                submission.message = submission.route = None
+                submission.repeated = False
+                undecided.append(submission)
+        return undecided
 
     def undo(self, submissions: Iterable[Submission]) -> None:
-        """Nothing of this batch was stored: takes the sequence numbers back and refuses whoever waits for one."""
+        """Nothing of this batch was stored: refuses whoever waits for that."""
         for submission in submissions:
-            if submission.route is not None:
-                self._directory.invalidate(submission.route.target.key)
-            undecided = submission.message is None and submission.reason is _SUCCESS
-            if undecided or (submission.message is not None and submission.message.message_seq):
+            if submission.waits:
                 submission.refuse(ReasonCode.SYSTEM_ERROR)
 
 

@@ -1,17 +1,17 @@
 """The path of every message: a batch is decided, stored in one transaction, and delivered while the next is stored.
 
-    inbox ─► commit stage: addresses, permissions, repetitions, ids, sequence ─► store
+    inbox ─► commit stage: addresses, permissions, repetitions, ids ─► store: numbers
                                                               │ after the commit
                                                               ▼
              deliver stage: the answer, then pushes to the receivers, batch by batch in commit order
 
 The commit stage awaits look-ups first and then decides a whole batch without awaiting, so nothing it has looked at
-changes under its hands. Order comes from here alone: what enters the inbox earlier is stored, delivered and answered
-earlier.
+changes under its hands. Where others write to the store too, it says what has changed all the same, and the batch is
+decided anew. Order comes from here alone: what enters the inbox earlier is stored, delivered and answered earlier.
 """
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from enum import Enum, auto
 from functools import partial
 from logging import getLogger
@@ -19,9 +19,9 @@ from logging import getLogger
 import trio
 
 from ..errors import StoreError
-from ..model import SendCommand, SendResult
+from ..model import Message, SendCommand, SendResult
 from ..services.commands import check_command
-from ..store.base import Store
+from ..store.base import ChannelsChangedError, RepeatedSendsError, Store
 from ..supervision import supervise
 from .decide import Decider
 from .deliver import Deliverer
@@ -33,6 +33,8 @@ log = getLogger(__name__)
 MAX_BATCH = 4096
 """Errands that are decided and committed together."""
 INBOX_BATCHES = 256
+MOST_ATTEMPTS = 8
+"""So many times a batch is decided, if each time others were faster."""
 
 
 class RouterState(Enum):
@@ -189,10 +191,7 @@ class Router:
     async def _commit(self, submissions: list[Submission]) -> None:
         """Decides and stores, all or nothing. A send that the code cannot cope with is found and refused alone."""
         try:
-            originals = await self._decider.look_up(submissions)
-            messages = self._decider.decide(submissions, originals, time.time())
-            if messages:
-                await self._store.append_messages(messages)
+            messages, numbers = await self._append(submissions)
         except StoreError as error:
             self._count_refused(len(submissions), error)
             self._decider.undo(submissions)
@@ -208,15 +207,37 @@ class Router:
             self._decider.undo(submissions)
             raise
         else:
-            self._decider.confirm(submissions)
+            self._decider.confirm(submissions, messages, numbers)
             if messages:
                 self._count_stored(len(messages))
 
+    async def _append(self, undecided: list[Submission]) -> tuple[list[Message], Sequence[int]]:
+        """Decides and stores; once more if the store has refused the batch for what others have done.
+
+        Returns:
+            What was stored, and the numbers of these messages, which they do not have yet.
+        """
+        for _ in range(MOST_ATTEMPTS):
+            originals = await self._decider.look_up(undecided)
+            drafts = self._decider.decide(undecided, originals, time.time())
+            if not drafts.messages:
+                return [], []
+            try:
+                return drafts.messages, await self._store.append_messages(
+                    drafts.messages, versions=drafts.versions, distinct=drafts.distinct
+                )
+            except ChannelsChangedError as error:
+                self._decider.outdate(error.keys)
+            except RepeatedSendsError as error:
+                self._decider.answer(undecided, error.originals)
+            undecided = self._decider.reopen(undecided)
+        raise StoreError(f"others were faster {MOST_ATTEMPTS} times: the channels of these sends change all the time")
+
     async def _commit_halves(self, submissions: list[Submission]) -> None:
-        self._decider.forget(submissions)
-        middle = len(submissions) // 2
-        await self._commit(submissions[:middle])
-        await self._commit(submissions[middle:])
+        undecided = self._decider.reopen(submissions)
+        middle = len(undecided) // 2
+        await self._commit(undecided[:middle])
+        await self._commit(undecided[middle:])
 
     def _count_stored(self, count: int) -> None:
         self.statistics.commits += 1

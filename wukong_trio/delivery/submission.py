@@ -9,7 +9,7 @@ import trio
 from msgspec import Struct, field
 
 from ..errors import SendRefusedError, StoreError
-from ..model import SYNC_ONCE, Message, ReasonCode, SendCommand, SendResult
+from ..model import NO_PERSIST, SYNC_ONCE, Message, ReasonCode, SendCommand, SendResult
 from .registry import Receiver
 from .routes import BACKEND, CLIENT, COMMAND, Route
 
@@ -38,10 +38,12 @@ class Submission(Errand, eq=False, gc=False):
     mark: int = 0
     """By which its repetition would be recognised; 0 if it has no number and so cannot be repeated."""
     message: Message | None = None
-    """Set once it is accepted; for a repetition, the original."""
+    """Set once it is accepted; for a repetition, the original. While it is being stored, a draft without its number."""
     repeated: bool = False
     """The message was delivered before; only the answer is missing."""
     reason: ReasonCode = ReasonCode.SUCCESS
+    admitted: bool = False
+    """The rate limit has let it pass, and does not count it again."""
 
     trusted: ClassVar[bool] = False
     """Back-ends may write anywhere that is neither banned nor disbanded."""
@@ -51,13 +53,21 @@ class Submission(Errand, eq=False, gc=False):
         """CLIENT, BACKEND or COMMAND."""
         return CLIENT
 
+    @property
+    def waits(self) -> bool:
+        """Nothing has become of it yet: it is undecided, or accepted but not stored."""
+        message = self.message
+        if message is None:
+            return self.reason is ReasonCode.SUCCESS
+        return not message.message_seq and not message.flags & NO_PERSIST
+
     def refuse(self, reason: ReasonCode) -> None:
         """Ends it without a message."""
         self.message = None
         self.reason = reason
 
     def abandon(self) -> None:
-        if self.message is None and self.reason is ReasonCode.SUCCESS:
+        if self.waits:
             self.refuse(ReasonCode.SYSTEM_ERROR)
         self.finish()
 

@@ -1,8 +1,7 @@
 """The state of channels in memory: what every send needs to know, without asking the store each time.
 
-Only the router's commit stage fills and uses the cache, one batch after another. During a batch each of its channels is
-one object, which makes `Channel.last_seq` safe: what has to go leaves at the beginning of the next batch, when no
-message of it is under way.
+Only the router's commit stage fills and uses the cache, one batch after another. What has to go leaves at the beginning
+of the next batch: until then everything that was found stays found.
 """
 
 from collections.abc import Collection, Iterable, Set
@@ -19,7 +18,7 @@ _SMALL_CHANGE = 1000
 
 
 class Channel:
-    """A channel as sends see it. `last_seq` runs ahead of the store while a commit is on its way.
+    """A channel as sends see it.
 
     Lists and members change in place: whoever lets other tasks run takes a copy of what he needs first.
     """
@@ -33,8 +32,8 @@ class Channel:
         "flags",
         "joined",
         "key",
-        "last_seq",
         "members",
+        "record_version",
         "subscribers",
         "version",
     )
@@ -47,7 +46,8 @@ class Channel:
         self.subscribers: Set[str] = record.subscribers
         self.denied: Set[str] = record.denied
         self.allowed: Set[str] = record.allowed
-        self.last_seq = record.last_seq
+        self.record_version = record.version
+        """That of the record as it was read: if it has changed since, a store that counts takes no message by it."""
         self._named = named = parties(record.key)
         # A union copies, which takes milliseconds for a large group; and most groups have nobody by their id alone.
         self.members: Collection[str] = (
@@ -184,7 +184,7 @@ class ChannelDirectory:
             self._old[key].apply(change)
 
     def invalidate(self, key: ChannelKey) -> None:
-        """A channel's record, lists or sequence are perhaps not what the store has: the next batch reads it again."""
+        """A channel's record or lists are perhaps not what the store has: the next batch reads it again."""
         self.generation += 1
         if key in self._young or key in self._old or key in self._loading:
             self._outdated.add(key)

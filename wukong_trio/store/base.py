@@ -8,11 +8,12 @@ Promises of every implementation:
 * When a write returns, its effect is durable (as far as the store promises durability at all) and seen by every
   read that starts later.
 * A write that has begun is finished even if the caller is cancelled.
+* Writes but `append_messages` say what shall be: repeating one, after a failure too, changes nothing more.
 * What went wrong is raised as `StoreError`; the store stays usable and tries again with the next call.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import Enum
 from itertools import islice
@@ -20,7 +21,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from ..errors import ConfigError
+from ..errors import ConfigError, StoreError
 from ..model import ChannelFlags, ChannelKey, Device, Message
 
 MAX_MESSAGE_ID: Final = 2**53 - 1
@@ -67,6 +68,9 @@ class ChannelRecord(Struct, frozen=True, kw_only=True):
     allowed: frozenset[str] = frozenset()
     last_seq: int = 0
     """The highest `message_seq`, 0 if it has no stored message."""
+    version: int = 0
+    """Grows with every change of flags and lists; an empty record has 1. 0: the store does not count. One that serves a
+    single server need not."""
 
 
 class Login(Struct, frozen=True, gc=False):
@@ -108,6 +112,31 @@ def first_of(messages: Iterable[Message], limit: int, max_bytes: int) -> list[Me
     return taken
 
 
+class ChannelsChangedError(StoreError):
+    """Channels that messages go to are not what they were when these were decided. Nothing was stored.
+
+    Attributes:
+        keys: the channels; they have to be looked up again.
+    """
+
+    def __init__(self, keys: Collection[ChannelKey]) -> None:
+        super().__init__(f"{len(keys):,} channels have changed meanwhile")
+        self.keys = keys
+
+
+class RepeatedSendsError(StoreError):
+    """Drafts say again what stored messages have said: same channel, sender, `client_msg_no` and payload. Nothing was
+    stored; the other drafts can be appended without them.
+
+    Attributes:
+        originals: what is stored, by the message ids of the drafts that repeat it.
+    """
+
+    def __init__(self, originals: Mapping[int, Message]) -> None:
+        super().__init__(f"{len(originals):,} messages are stored already")
+        self.originals = originals
+
+
 class Store(ABC):
     """Durable state. Get one from `open_store`."""
 
@@ -115,8 +144,8 @@ class Store(ABC):
 
     @contextmanager
     def claim(self) -> Iterator[None]:
-        """Makes the caller the one who writes messages, for the length of a `with` block: he alone knows the ids and
-        numbers that come next.
+        """Makes the caller the one who writes messages, for the length of a `with` block: he alone knows the ids that
+        come next.
 
         Raises:
             ConfigError: somebody else has claimed it.
@@ -130,13 +159,29 @@ class Store(ABC):
             self._claimed = False
 
     @abstractmethod
-    async def append_messages(self, messages: Sequence[Message]) -> None:
-        """Stores messages that already have their ids and sequence numbers, in one transaction.
+    async def append_messages(
+        self, drafts: Sequence[Message], *, versions: Mapping[ChannelKey, int] = {}, distinct: Collection[int] = ()
+    ) -> Sequence[int]:
+        """Stores messages in one transaction, and numbers them: in each channel those that come next, without a gap, in
+        the order of the drafts. A call that raises uses up no number.
 
-        Ids must be higher than all stored ones. Per channel the numbers must continue those stored, without a gap.
+        Args:
+            drafts: messages with ids that grow and are higher than all stored ones. Their `message_seq` is not looked
+                at, and they are not changed.
+            versions: with which `ChannelRecord.version` their channels were looked at. What is not named is not
+                compared.
+            distinct: ids of drafts that are messages of their own, whatever they repeat.
+
+        Returns:
+            The `message_seq` of each draft. Once it has returned the same call raises: its ids are taken.
 
         Raises:
+            ChannelsChangedError: a channel has another version by now. None was stored.
+            RepeatedSendsError: somebody else has stored before what drafts say again. None was stored.
             StoreError: none of them was stored.
+
+        A store that serves a single server raises neither of the first two: he knows of every change, and recognises
+        repetitions himself.
 
         If cancelled before it has begun, none of them was stored; after that it cannot be cancelled.
         """
@@ -179,11 +224,11 @@ class Store(ABC):
 
     @abstractmethod
     async def put_device(self, device: Device) -> None:
-        """Inserts or replaces a device record."""
+        """Inserts or replaces a device record, which makes its user one for whom a token was stored."""
 
     @abstractmethod
     async def clear_tokens(self, uid: str, device_flags: Sequence[int]) -> None:
-        """Empties the tokens of these devices; those without a record are left out."""
+        """Empties the tokens of these devices, all at once; those without a record are left out."""
 
     @abstractmethod
     async def system_uids(self) -> list[str]:
@@ -191,7 +236,7 @@ class Store(ABC):
 
     @abstractmethod
     async def change_system_uids(self, *, add: Sequence[str] = (), remove: Sequence[str] = ()) -> None:
-        """Adds and removes system accounts."""
+        """Changes the system accounts, all at once: first `remove`, then `add`."""
 
     @property
     def durability(self) -> str:

@@ -1,8 +1,9 @@
 """A store without durability: for tests and throw-away servers, and the plainest statement of what a store does."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import trio
+from msgspec.structs import replace
 
 from ..errors import StoreError
 from ..model import ChannelFlags, ChannelKey, ChannelType, Device, Message
@@ -32,22 +33,26 @@ class MemoryStore(Store):
         self._registered: set[str] = set()
         self._system_uids: set[str] = set()
 
-    async def append_messages(self, messages: Sequence[Message]) -> None:
+    async def append_messages(
+        self, drafts: Sequence[Message], *, versions: Mapping[ChannelKey, int] = {}, distinct: Collection[int] = ()
+    ) -> Sequence[int]:
         await trio.lowlevel.checkpoint_if_cancelled()
-        heads: dict[ChannelKey, int] = {}
         newest_id = self._newest_id
-        for message in messages:
-            key = ChannelKey(message.channel_id, message.channel_type)
-            head = heads.get(key, len(self._channels.get(key, ())))
-            if message.message_seq != head + 1 or message.message_id <= newest_id:
-                raise StoreError(f"message {message.message_id} does not follow what is stored in {key}")
-            heads[key] = message.message_seq
-            newest_id = message.message_id
+        for draft in drafts:
+            if draft.message_id <= newest_id:
+                raise StoreError(f"message {draft.message_id} is not newer than message {newest_id}")
+            newest_id = draft.message_id
         self._newest_id = newest_id
-        for message in messages:
-            self._messages[message.message_id] = message
-            self._channels.setdefault(ChannelKey(message.channel_id, message.channel_type), []).append(message)
+        numbers = [self._append(draft) for draft in drafts]
         await trio.lowlevel.cancel_shielded_checkpoint()
+        return numbers
+
+    def _append(self, draft: Message) -> int:
+        channel = self._channels.setdefault(ChannelKey(draft.channel_id, draft.channel_type), [])
+        number = len(channel) + 1
+        message = self._messages[draft.message_id] = replace(draft, message_seq=number)
+        channel.append(message)
+        return number
 
     async def last_message_id(self) -> int:
         await trio.lowlevel.checkpoint()

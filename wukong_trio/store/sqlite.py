@@ -5,7 +5,7 @@ own.
 """
 
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from logging import getLogger
 from pathlib import Path
@@ -209,33 +209,36 @@ class SQLiteStore(Store):
 
     # Messages
 
-    async def append_messages(self, messages: Sequence[Message]) -> None:
-        await trio.to_thread.run_sync(self._append, messages, limiter=self._writing)
+    async def append_messages(
+        self, drafts: Sequence[Message], *, versions: Mapping[ChannelKey, int] = {}, distinct: Collection[int] = ()
+    ) -> Sequence[int]:
+        return await trio.to_thread.run_sync(self._append, drafts, limiter=self._writing)
 
-    def _append(self, messages: Sequence[Message]) -> None:
+    def _append(self, drafts: Sequence[Message]) -> list[int]:
         entries: list[tuple[int, int, int]] = []
 
         def write(writer: sqlite3.Connection) -> None:
-            self._insert(writer, messages, entries)
-            self._index.write_slice(writer, len(messages))
+            self._insert(writer, drafts, entries)
+            self._index.write_slice(writer, len(drafts))
 
         self._transact(write)
         self._index.committed(entries)
+        return [message_seq for _, message_seq, _ in entries]
 
     def _insert(
-        self, writer: sqlite3.Connection, messages: Sequence[Message], entries: list[tuple[int, int, int]]
+        self, writer: sqlite3.Connection, drafts: Sequence[Message], entries: list[tuple[int, int, int]]
     ) -> None:
         values: list[Any] = []
         newest_id = self._index.newest_id
-        for m in messages:
-            head = self._head_of(m.channel_id, m.channel_type)
-            if m.message_seq != head.last_seq + 1 or m.message_id <= newest_id:
-                raise StoreError(f"message {m.message_id} does not follow what is stored in {m.channel_id}")
-            head.last_seq = m.message_seq
+        for m in drafts:
+            if m.message_id <= newest_id:
+                raise StoreError(f"message {m.message_id} is not newer than message {newest_id}")
             newest_id = m.message_id
-            entries.append((head.number, m.message_seq, m.message_id))
+            head = self._head_of(m.channel_id, m.channel_type)
+            head.last_seq = message_seq = head.last_seq + 1
+            entries.append((head.number, message_seq, newest_id))
             values += (
-                m.message_id, head.number, m.message_seq, m.from_uid, m.client_msg_no,
+                newest_id, head.number, message_seq, m.from_uid, m.client_msg_no,
                 m.timestamp, m.flags, m.setting, m.expire, m.topic, m.stream_no, m.payload,
             )  # fmt: skip
         if newest_id > MAX_MESSAGE_ID:

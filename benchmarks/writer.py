@@ -11,7 +11,7 @@ import socket
 import time
 from pathlib import Path
 
-from wukong_trio.bench.frames import Masker
+from wukong_trio.bench.frames import TEXT, Masker
 
 SENDERS = 50
 IN_FLIGHT = 32
@@ -35,13 +35,13 @@ class Sender:
         # A number that was used before would be recognised as a repetition, which costs next to nothing.
         self._run = time.time_ns()
         self._tail = b""
-        self._masker = Masker()
+        self._masker = Masker(TEXT)
         self.sock = socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT_S)
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.sock.sendall(_UPGRADE)
         self._receive_until(b"\r\n\r\n")
         connect = b'{"id":"c","method":"connect","params":{"uid":"sender%d","token":"t"}}' % number
-        self.sock.sendall(self._masker.text(connect))
+        self.sock.sendall(self._masker.frame(connect))
         self._receive_until(_SENT)
 
     def _receive_until(self, mark: bytes) -> None:
@@ -62,7 +62,7 @@ class Sender:
             self._made += 1
             peer = (self._number + self._made * SENDERS) % self._channels
             frames.append(
-                self._masker.text(
+                self._masker.frame(
                     b'{"id":"%d","method":"send","params":{"clientMsgNo":"%d-%d","channelId":"p%d","channelType":1,'
                     b'"payload":"eyJ0eXBlIjoxfQ=="}}' % (self._made, self._run, self._made, peer)
                 )

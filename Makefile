@@ -2,7 +2,7 @@
 # make test     the gate: style, types, tests
 # make autobahn the WebSocket test suite of the Autobahn project, against both engines, also over TLS (needs Python 2.7)
 # make test-dependencies  the tests with the oldest and newest dependencies, on each Python there is; half an hour
-# make bench    this server beside its peers, about 12 minutes; less: make bench ARGS="--runs 1 --only send_x8 route"
+# make bench    this server beside its peers, about 20 minutes; less: make bench ARGS="--runs 1 --only send_x8 route"
 # All set up .venv first if need be. Another interpreter: make PYTHON=/path/to/python3 ...
 
 PYTHON ?= python3 python3.14 python3.13 python3.12 python3.11 python

@@ -168,6 +168,13 @@ async def test_a_flood_of_pings(open_on: OpenPlace, carrier: str) -> None:
             await pongs_to(place, FLOOD_BYTES)
 
 
+async def test_an_engine_that_writes_slowly_serves_slowly(open_on: OpenPlace) -> None:
+    """Whoever reads all answers is not taken for somebody who reads none."""
+    with trio.fail_after(FLOOD_S):
+        async with open_on("ws reference") as place:
+            await pongs_to(place, 2**15)
+
+
 @pytest.mark.parametrize("carrier", ["tcp", "ws"])
 async def test_a_flood_of_sends(open_on: OpenPlace, carrier: str) -> None:
     with trio.fail_after(FLOOD_S):

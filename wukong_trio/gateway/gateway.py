@@ -16,6 +16,7 @@ from ..protocol.codes import CLOSE_SHUTDOWN
 from ..services.auth import Authentication
 from .deadlines import DeadlineTable
 from .newcomers import Newcomers
+from .piles import Piles
 from .session_log import SessionLog
 
 log = getLogger(__name__)
@@ -48,6 +49,7 @@ class Gateway:
         self.flushes = flushes
         self.deadlines = DeadlineTable()
         self.newcomers = Newcomers(config.limits)
+        self.piles = Piles()
         origins = config.auth.allowed_origins
         self.allowed_origins: frozenset[str] = frozenset() if ANY in origins else frozenset(origins)
         """Whose pages may connect; empty: all."""

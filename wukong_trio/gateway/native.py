@@ -158,7 +158,7 @@ class NativeTransport(Transport):
             What it cost, in bytes: frames without content are work too.
         """
         if not data:
-            self.end(GONE)
+            self._end_of_stream()
             return 0
         self.last_inbound = now
         framing: Framing = self._framing  # type: ignore[assignment]  # by now
@@ -166,6 +166,10 @@ class NativeTransport(Transport):
         if size >= self._chunk_bytes or not frames or frames > CROWD_FRAMES:
             self._chunk_bytes = _next_chunk_bytes(frames, framing.missing_bytes)
         return size + frames * FRAME_COST_BYTES
+
+    def _end_of_stream(self) -> None:
+        """The client will send nothing more."""
+        self.end(GONE)
 
     def go_on(self, errands: list[Errand]) -> int:
         """Serves on what was received; returns what it cost, in bytes."""

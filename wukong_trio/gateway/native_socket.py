@@ -107,8 +107,18 @@ class SocketTransport(NativeTransport):
         except BlockingIOError:
             return 0
         except OSError:
-            data = b""
+            self.end(GONE)
+            return 0
         return self.feed(data, now, errands)
+
+    def _end_of_stream(self) -> None:
+        session = self._session
+        if self.bare and session is not None and session.part_at_end():
+            # The client has said all it had to say, and waits for the answers.
+            self._paused = True
+            self._shared.update(self)
+        else:
+            super()._end_of_stream()
 
     def resume(self) -> None:
         if self._paused:
@@ -148,8 +158,10 @@ class SocketTransport(NativeTransport):
         """Called by the shared reader when the socket takes more."""
         was_blocked = self._outbox.blocked
         self._outbox.write(self._send, trio.current_time)
-        if was_blocked and not self._outbox.blocked:
-            self._shared.update(self)
+        if was_blocked:
+            self._note_pile()
+            if not self._outbox.blocked:
+                self._shared.update(self)
 
     def _send(self, data: bytes | memoryview) -> int:
         """Writes as much as the socket takes."""
@@ -206,7 +218,7 @@ class TlsTransport(SocketTransport):
     def read(self, now: float, errands: list[Errand]) -> int:
         cost = super().read(now, errands)
         if self._tls.ended and not self.unserved:
-            self.end(GONE)
+            self._end_of_stream()
         self._note_rest()
         return cost
 

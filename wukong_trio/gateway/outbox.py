@@ -99,6 +99,11 @@ class Outbox:
         return self._backlog is not None
 
     @property
+    def refused_bytes(self) -> int:
+        """How much was refused."""
+        return 0 if self._backlog is None else self._backlog.bytes
+
+    @property
     def since(self) -> float | None:
         """When the oldest byte that waits was refused first; None if none was."""
         return None if self._backlog is None else self._backlog.since

@@ -18,7 +18,7 @@ from ..delivery.registry import Notice
 from ..delivery.retry import RetryQueue
 from ..delivery.submission import Errand
 from ..model import DeviceLevel
-from ..protocol.codes import CLOSE_IDLE, CLOSE_TOO_MANY_ERRORS, Close
+from ..protocol.codes import CLOSE_BYE, CLOSE_IDLE, CLOSE_TOO_MANY_ERRORS, Close
 from ..services.auth import ConnectInfo
 from .deadlines import RESOLUTION_S
 from .gateway import Gateway
@@ -137,6 +137,11 @@ class Session:
         """
         return self._speech.receive(self, message, errands) if self.state is _OPEN else 0
 
+    @property
+    def has_own_frames(self) -> bool:
+        """What is pushed to this client is written for nobody else."""
+        return not self.forms[0].shared
+
     # For the speech: what the client wants
 
     @property
@@ -189,6 +194,14 @@ class Session:
         self.state = SessionState.LEAVING
         self.unserved = False
         self._farewell = why
+
+    def part_at_end(self) -> bool:
+        """The client sends nothing more: closes once everything is answered. Returns whether there is anything."""
+        if not self.in_flight:
+            return False
+        if self.state is _OPEN:
+            self.part(CLOSE_BYE)
+        return True
 
     # What goes out
 

@@ -59,8 +59,15 @@ class Served(Protocol):
     unserved: bool
     """More was received than was served: `receive` wants to be called again, with nothing new."""
 
+    @property
+    def has_own_frames(self) -> bool:
+        """What is pushed to it is written for nobody else."""
+
     def receive(self, message: bytes, errands: list[Errand]) -> int:
         """Serves one message, or a good part of it; returns how many requests that were."""
+
+    def part_at_end(self) -> bool:
+        """The client sends nothing more: closes once everything is answered. Returns whether there is anything."""
 
     def check_deadlines(self, now: float) -> float | None:
         """Does what is due; returns when to look again, None if never."""
@@ -161,6 +168,7 @@ class Transport(ABC):
 
     def forget_session(self) -> None:
         """Lets go of a session that is over: the two hold each other, and the garbage collector may come late."""
+        self._gateway.piles.note(self, 0)
         self._session = None
 
     def _wake(self) -> None:
@@ -175,12 +183,21 @@ class Transport(ABC):
     def _is_behind(self, now: float) -> bool:
         """Whether more waits than may, and the client has had its chance to take it."""
         outbox, limits = self._outbox, self.limits
+        if self._note_pile() and self._gateway.piles.is_too_large(self):
+            return True
         if not outbox.exceeds(frames=limits.outbox_frames, size_bytes=limits.outbox_bytes):
             return False
         assert outbox.since is not None
         return now >= outbox.since + CHANCE_S or outbox.exceeds(
             frames=BURST * limits.outbox_frames, size_bytes=BURST * limits.outbox_bytes
         )
+
+    def _note_pile(self) -> bool:
+        """Counts what waits if it is the client's own; whether it is."""
+        if self._session is None or not self._session.has_own_frames:
+            return False
+        self._gateway.piles.note(self, self._outbox.refused_bytes)
+        return True
 
     def _wait_for_room(self) -> None:
         """Something was refused: `check_writing` looks after it from now on."""

@@ -165,7 +165,7 @@ def _parts(push: Push, version: int) -> RecvParts:
 _RECV: Final = PacketType.RECV << 4
 _SEALED: Final = tuple(f"sealed {version}" for version in _VERSIONS)
 """Under which a push keeps what all sealed forms of a version share."""
-_PLAIN: Final = {(version, wire): PlainForm(version, wire) for version in _VERSIONS for wire in WIRES}
+_PLAIN: Final = {(version, wire): (PlainForm(version, wire),) for version in _VERSIONS for wire in WIRES}
 
 
 class WkProtoSend(ClientSend, eq=False, gc=False, kw_only=True):
@@ -196,7 +196,7 @@ class WkProtoSend(ClientSend, eq=False, gc=False, kw_only=True):
 class WkProtoSpeech(Speech):
     """One client's packets."""
 
-    __slots__ = ("_form", "_keys", "_reader", "_version")
+    __slots__ = ("_forms", "_keys", "_reader", "_version")
 
     def __init__(self, reader: PacketReader, wire: Wire, keys: SessionKeys | None) -> None:
         """Args:
@@ -205,11 +205,11 @@ class WkProtoSpeech(Speech):
         self._reader = reader
         self._version = version = reader.version
         self._keys = keys
-        self._form = _PLAIN[version, wire] if keys is None else SealedForm(version, wire, keys)
+        self._forms = _PLAIN[version, wire] if keys is None else (SealedForm(version, wire, keys),)
 
     @property
     def forms(self) -> tuple[Form, ...]:
-        return (self._form,)
+        return self._forms
 
     def receive(self, session: Conversation, message: bytes, errands: list[Errand]) -> int:
         reader = self._reader

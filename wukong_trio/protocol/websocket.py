@@ -59,7 +59,8 @@ _FIN: Final = 0x80
 _MASKED: Final = 0x80
 _CONTROL: Final = 0x08
 _WHOLE_TEXT: Final = 0x81
-"""The first byte of nearly every frame."""
+_WHOLE_BINARY: Final = 0x82
+"""The first bytes of nearly all frames."""
 _MAX_SHORT_BYTES: Final = 125
 """The largest payload whose length fits the second byte; control frames are never larger."""
 _SHORT_TEXT: Final = _WHOLE_TEXT << 8 | _MASKED
@@ -192,6 +193,8 @@ class FrameReader:
             self._check_text(payload, final=True)
             self._decoder = None
             arrivals.append(payload)
+        elif first == _WHOLE_BINARY:
+            arrivals.append(BinaryMessage(payload))
         elif first & _CONTROL:
             arrivals.append(_control(_OPCODES[first & 0x0F], payload))
             if first & 0x0F == Opcode.CLOSE:

@@ -73,7 +73,7 @@ class PacketReader:
         self._chunk = b""
         """What is unserved, from `_position` on."""
         self._position = 0
-        self._held = bytearray()
+        self._held: bytearray | None = None
         """The beginning of a packet that is not complete."""
         self._wanted = 0
         """How much must be held before it is worth looking at it again."""
@@ -81,7 +81,7 @@ class PacketReader:
     @property
     def at_start(self) -> bool:
         """Whether no byte is held back: the next one is the first of a packet."""
-        return not self._held and not self.unserved
+        return self._held is None and not self.unserved
 
     def receive(self, data: bytes, *, most: int = maxsize) -> list[Packet]:
         """The packets that a chunk completes, in order.
@@ -96,12 +96,12 @@ class PacketReader:
         position = 0
         if self.failure is not None:
             return []
-        if self._held:
+        if self._held is not None:
             self._held += data
             if len(self._held) < self._wanted:
                 return []
             data = bytes(self._held)
-            self._held = bytearray()
+            self._held = None
         elif self.unserved:
             self.unserved = False
             if data:
@@ -163,7 +163,7 @@ class PacketReader:
 
     def _hold(self, data: bytes, position: int, wanted: int) -> None:
         """Keeps what is left until there are so many bytes."""
-        self._held += memoryview(data)[position:]
+        self._held = bytearray(memoryview(data)[position:])
         self._wanted = wanted
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import trio
+from msgspec.structs import replace
 
 from wukong_trio import ChannelKey, Message
 from wukong_trio.store.base import Store
@@ -26,6 +27,11 @@ def message(message_id: int, message_seq: int, key: ChannelKey = GROUP, payload:
         topic="t",
         stream_no="s",
     )
+
+
+def with_number(n: int, client_msg_no: str) -> Message:
+    """The n-th message of GROUP, with this client_msg_no."""
+    return replace(message(n, n), client_msg_no=client_msg_no)
 
 
 async def between(

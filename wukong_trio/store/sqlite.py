@@ -16,12 +16,12 @@ import trio
 from ..errors import StoreError, StoreOpenError
 from ..model import ChannelKey, Device, DeviceLevel, Message
 from . import schema
-from .base import MAX_MESSAGE_ID, ChannelChange, ChannelRecord, Login, Page, SentMark, Store
+from .base import MAX_MESSAGE_ID, ChannelChange, ChannelRecord, Login, Page, SentMark, Store, Wanted
 from .channel_rows import flag_bits, flags_of, load_channels
 from .files import DatabaseFiles, Synchronous
 from .members import change_members
 from .message_index import MessageIndex
-from .message_rows import last_message_id, messages_between, messages_by_id, recent_marks
+from .message_rows import find_messages, last_message_id, messages_between, messages_by_id, recent_marks
 from .readers import ReaderPool
 from .rows import chunks, insert_rows, load_json, marks
 from .wal import LogKeeper
@@ -274,6 +274,16 @@ class SQLiteStore(Store):
             return messages_between(reader, self._index, key, low, high, limit, newest=newest, max_bytes=max_bytes)
 
         return await self._history.read(read)
+
+    async def find_messages(self, key: ChannelKey, wanted: Wanted, *, max_bytes: int) -> Page:
+        return await self._history.read(lambda reader: find_messages(reader, self._index, key, wanted, max_bytes))
+
+    async def last_seq(self, key: ChannelKey) -> int:
+        def read(reader: sqlite3.Connection) -> int:
+            row = reader.execute(schema.CHANNEL_NUMBER, key).fetchone()
+            return 0 if row is None else self._last_seq(reader, row[0])
+
+        return await self._look_ups.read(read)
 
     # Channels
 

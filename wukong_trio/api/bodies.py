@@ -9,7 +9,7 @@ large lists are encoded in slices; other tasks get their turn in between.
 
 import re
 from collections.abc import Iterable
-from typing import Any, Final, Generic, TypeVar, cast
+from typing import Any, Final, Generic, TypeVar, cast, get_args, get_origin
 
 import msgspec
 import trio
@@ -125,8 +125,16 @@ def _is_struct(type_: Any) -> bool:
     return isinstance(type_, type) and issubclass(type_, Struct)
 
 
+def _item_type(type_: Any) -> Any:
+    """The Struct that a list is of; None if it is no such list."""
+    items = get_args(type_) if get_origin(type_) is list else ()
+    return items[0] if items and _is_struct(items[0]) else None
+
+
 def _with_nulls(type_: Any) -> Any:
     """The same type with `null` allowed where a value may be missing."""
+    if item := _item_type(type_):
+        type_ = list[_with_nulls(item)]  # type: ignore[misc]  # a type that is made here
     if not _is_struct(type_):
         return type_ | None
     fields = [(field.name, _with_nulls(field.type), None) for field in msgspec.structs.fields(type_)]
@@ -135,6 +143,8 @@ def _with_nulls(type_: Any) -> Any:
 
 def _without_nulls(value: Any, type_: Any) -> Any:
     """A value of `_with_nulls(type_)` as one of `type_`."""
+    if item := _item_type(type_):
+        return [_without_nulls(part, item) for part in value or ()]
     if not _is_struct(type_):
         return [] if value is None else value
     parts = [(field, getattr(value, field.name, None)) for field in msgspec.structs.fields(type_)]

@@ -21,7 +21,17 @@ from .channels import (
     sets,
 )
 from .guard import Head
-from .messages import SendRequest, SyncRequest, send_message, sync_messages
+from .history import SyncBatchRequest, SyncRequest, sync_many, sync_messages
+from .lookups import (
+    FindOneRequest,
+    FindRequest,
+    find_by_number,
+    find_message,
+    find_messages,
+    get_last,
+    get_max_seq,
+)
+from .messages import SendRequest, send_message
 from .route import batch_route, get_health, get_healthz, get_readyz, get_route
 from .table import Endpoint
 from .users import (
@@ -66,6 +76,12 @@ ENDPOINTS: Final[tuple[Endpoint[Any], ...]] = (
     Endpoint("GET", "/channel/whitelist", Head, get_allowed, long_answers=True),
     Endpoint("POST", "/message/send", SendRequest, send_message),
     Endpoint("POST", "/channel/messagesync", SyncRequest, sync_messages, long_answers=True),
+    Endpoint("POST", "/channel/messagesyncbatch", SyncBatchRequest, sync_many, long_answers=True),
+    Endpoint("POST", "/messages", FindRequest, find_messages, long_answers=True),
+    Endpoint("POST", "/message", FindOneRequest, find_message),
+    Endpoint("GET", "/message/byclientmsgno", Head, find_by_number),
+    Endpoint("GET", "/channel/max_message_seq", Head, get_max_seq),
+    Endpoint("GET", "/channel/last_message", Head, get_last),
     Endpoint("GET", "/health", Head, get_health),
     Endpoint("GET", "/healthz", Head, get_healthz),
     Endpoint("GET", "/readyz", Head, get_readyz),

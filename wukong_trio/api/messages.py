@@ -1,8 +1,8 @@
-"""`/message/send` and `/channel/messagesync`."""
+"""`/message/send`: sending on behalf of anybody."""
 
 from typing import Annotated
 
-from msgspec import Meta, Raw, Struct, field
+from msgspec import Meta, Struct, field
 
 from ..errors import InvalidCommandError, SendRefusedError
 from ..model import (
@@ -12,23 +12,16 @@ from ..model import (
     SETTING_TOPIC,
     SYNC_ONCE,
     SYSTEM_UID,
-    ChannelKey,
-    ChannelType,
     ReasonCode,
     SendCommand,
-    person_channel_id,
 )
 from ..protocol.payload import PayloadError, read_base64
-from ..services.history import PullMode
-from .bodies import encode_list
-from .checks import channel_key, plain, required, within_limit
+from .checks import channel_key, plain, required
 from .context import ApiContext
-from .records import record_of
 from .table import BAD_BODY, ApiError, Query
-from .users import Byte, Int64
+from .users import Byte
 
 _BAD_CHANNEL = "频道ID不合法！"
-Seq = Annotated[int, Meta(ge=0, le=2**62)]
 Seconds = Annotated[int, Meta(ge=0, lt=2**32)]
 
 
@@ -66,29 +59,6 @@ class SendRequest(Struct):
             | (RED_DOT if self.header.red_dot == 1 else 0)
             | (SYNC_ONCE if 1 in (self.header.sync_once, self.sync_once) else 0)
         )
-
-
-class SyncRequest(Struct):
-    """Body of `/channel/messagesync`."""
-
-    login_uid: str = ""
-    channel_id: str = ""
-    channel_type: Byte = 0
-    start_message_seq: Seq = 0
-    end_message_seq: Seq = 0
-    limit: Int64 = 0
-    pull_mode: Int64 = 0
-
-
-class SyncAnswer(Struct, frozen=True):
-    """A page of history."""
-
-    start_message_seq: int
-    end_message_seq: int
-    pull_mode: int
-    more: int
-    messages: Raw
-    """Of `MessageRecord`."""
 
 
 async def send_message(context: ApiContext, request: SendRequest, _query: Query) -> object:
@@ -149,27 +119,3 @@ def _check_mode(request: SendRequest) -> None:
     if to_users and not to_channel and request.flags & SYNC_ONCE:
         raise ApiError("commands to a list of subscribers are not supported yet; send to a channel")
     raise ApiError("无法处理发送消息请求！")
-
-
-async def sync_messages(context: ApiContext, request: SyncRequest, _query: Query) -> object:
-    """A page of a channel's history."""
-    required(request.channel_id, "channel_id不能为空！")
-    required(request.login_uid, "login_uid不能为空！")
-    within_limit("channel_id or login_uid", request.channel_id, request.login_uid)
-    key = ChannelKey(request.channel_id, request.channel_type)
-    if key.channel_type == ChannelType.PERSON:
-        key = ChannelKey(person_channel_id(request.login_uid, request.channel_id), key.channel_type)
-    page = await context.history.page(
-        key,
-        start=request.start_message_seq,
-        end=request.end_message_seq,
-        limit=request.limit,
-        mode=PullMode.UP if request.pull_mode == 1 else PullMode.DOWN,
-    )
-    return SyncAnswer(
-        request.start_message_seq,
-        request.end_message_seq,
-        request.pull_mode,
-        int(page.more),
-        await encode_list(map(record_of, page.messages)),
-    )

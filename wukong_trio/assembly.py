@@ -111,7 +111,7 @@ def api_context(parts: Parts, sockets: Sockets, ready: Callable[[], bool]) -> Ap
             ws_port=bound_port(sockets.ws),
             wss_port=bound_port(sockets.wss),
         ),
-        send=parts.router.send,
+        sender=parts.router,
         device_flags_of=parts.registry.device_flags_of,
         ready=ready,
     )

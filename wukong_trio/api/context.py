@@ -1,10 +1,11 @@
 """What the handlers of the API work with."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
 from ..config import Config
+from ..errors import WukongError
 from ..model import SendCommand, SendResult
 from ..services.channels import ChannelService
 from ..services.history import History
@@ -14,10 +15,18 @@ from .addresses import RouteTable
 from .guard import Guard
 
 
-class Send(Protocol):
-    """Sends a message on behalf of a back-end; implemented by the router."""
+class Sender(Protocol):
+    """Sends on behalf of a back-end; implemented by the router."""
 
-    def __call__(self, command: SendCommand, *, command_channel: bool = False) -> Awaitable[SendResult]: ...
+    def send(
+        self, command: SendCommand, *, command_channel: bool = False, direct_to: frozenset[str] | None = None
+    ) -> Awaitable[SendResult]:
+        """Sends a message."""
+
+    def send_all(
+        self, commands: Iterable[SendCommand], *, command_channel: bool = False
+    ) -> Awaitable[list[SendResult | WukongError]]:
+        """Sends several; each has its own result, or error."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +41,7 @@ class ApiContext:
     channels: ChannelService
     history: History
     routes: RouteTable
-    send: Send
+    sender: Sender
     device_flags_of: Callable[[str], list[int]]
     """The device flags with which a user is online."""
     ready: Callable[[], bool]

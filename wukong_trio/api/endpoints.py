@@ -8,6 +8,7 @@ from .channels import (
     ChannelRequest,
     InfoRequest,
     ListRequest,
+    RecipientsRequest,
     SubscribersRequest,
     add_subscribers,
     changes,
@@ -18,6 +19,7 @@ from .channels import (
     put_info,
     remove_all_subscribers,
     remove_subscribers,
+    set_recipients,
     sets,
 )
 from .guard import Head
@@ -31,7 +33,7 @@ from .lookups import (
     get_last,
     get_max_seq,
 )
-from .messages import SendRequest, send_message
+from .messages import BatchRequest, SendRequest, send_batch, send_message
 from .route import batch_route, get_health, get_healthz, get_readyz, get_route
 from .table import Endpoint
 from .users import (
@@ -71,10 +73,12 @@ ENDPOINTS: Final[tuple[Endpoint[Any], ...]] = (
     Endpoint("POST", "/channel/subscriber_add", SubscribersRequest, add_subscribers, changes=True, lists=True),
     Endpoint("POST", "/channel/subscriber_remove", SubscribersRequest, remove_subscribers, changes=True, lists=True),
     Endpoint("POST", "/channel/subscriber_remove_all", ChannelRef, remove_all_subscribers, changes=True),
+    Endpoint("POST", "/tmpchannel/subscriber_set", RecipientsRequest, set_recipients, changes=True, lists=True),
     *_list_endpoints("blacklist", MemberList.DENIED),
     *_list_endpoints("whitelist", MemberList.ALLOWED),
     Endpoint("GET", "/channel/whitelist", Head, get_allowed, long_answers=True),
     Endpoint("POST", "/message/send", SendRequest, send_message),
+    Endpoint("POST", "/message/sendbatch", BatchRequest, send_batch, lists=True, lasting=True),
     Endpoint("POST", "/channel/messagesync", SyncRequest, sync_messages, long_answers=True),
     Endpoint("POST", "/channel/messagesyncbatch", SyncBatchRequest, sync_many, long_answers=True),
     Endpoint("POST", "/messages", FindRequest, find_messages, long_answers=True),

@@ -8,7 +8,9 @@ from typing import NamedTuple
 from .api.addresses import RouteTable
 from .api.context import ApiContext
 from .api.guard import Guard
+from .api.vitals import Vitals
 from .config import Config
+from .delivery.connections import Connections
 from .delivery.decide import Decider
 from .delivery.dedup import SentMarks
 from .delivery.deliver import Deliverer
@@ -113,5 +115,9 @@ def api_context(parts: Parts, sockets: Sockets, ready: Callable[[], bool]) -> Ap
         ),
         sender=parts.router,
         device_flags_of=parts.registry.device_flags_of,
+        connections=Connections(parts.registry, parts.gateway.past_traffic),
+        slow_clients=lambda: parts.gateway.statistics.slow_clients,
+        vitals=Vitals(),
+        api_url=sockets.endpoints().http,
         ready=ready,
     )

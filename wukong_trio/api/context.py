@@ -9,10 +9,12 @@ from ..errors import WukongError
 from ..model import SendCommand, SendResult
 from ..services.channels import ChannelService
 from ..services.history import History
+from ..services.traffic import Snapshot, Traffic
 from ..services.users import SystemAccounts, UserService
 from ..store.base import Store
 from .addresses import RouteTable
 from .guard import Guard
+from .vitals import Vitals
 
 
 class Sender(Protocol):
@@ -27,6 +29,30 @@ class Sender(Protocol):
         self, commands: Iterable[SendCommand], *, command_channel: bool = False
     ) -> Awaitable[list[SendResult | WukongError]]:
         """Sends several; each has its own result, or error."""
+
+
+class Connections(Protocol):
+    """The authenticated connections of clients; implemented by delivery."""
+
+    @property
+    def count(self) -> int:
+        """How many there are."""
+
+    @property
+    def users(self) -> int:
+        """How many uids are online."""
+
+    def kick(self, uid: str, session_id: int) -> None:
+        """Sends one away with a notice."""
+
+    def remove(self, uid: str, session_id: int) -> None:
+        """Sends one away without."""
+
+    def select(self, rank: Callable[[Snapshot], float], *, end: int, uid_part: str) -> Awaitable[list[Snapshot]]:
+        """Those that rank lowest, of users with this in their uids."""
+
+    def totals(self) -> Awaitable[tuple[Traffic, int]]:
+        """What has passed over all since the start, and how many pushes are unacknowledged."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,5 +70,11 @@ class ApiContext:
     sender: Sender
     device_flags_of: Callable[[str], list[int]]
     """The device flags with which a user is online."""
+    connections: Connections
+    slow_clients: Callable[[], int]
+    """How many clients were closed because they did not take what was sent to them."""
+    vitals: Vitals
+    api_url: str
+    """Where this API is; empty if it is not known."""
     ready: Callable[[], bool]
     """Whether the server takes connections."""

@@ -22,6 +22,7 @@ from .channels import (
     set_recipients,
     sets,
 )
+from .connections import ConnectionRef, kick, list_connections, remove
 from .guard import Head
 from .history import SyncBatchRequest, SyncRequest, sync_many, sync_messages
 from .lookups import (
@@ -34,6 +35,7 @@ from .lookups import (
     get_max_seq,
 )
 from .messages import BatchRequest, SendRequest, send_batch, send_message
+from .monitor import get_features, get_vars
 from .route import batch_route, get_health, get_healthz, get_readyz, get_route
 from .table import Endpoint
 from .users import (
@@ -86,6 +88,11 @@ ENDPOINTS: Final[tuple[Endpoint[Any], ...]] = (
     Endpoint("GET", "/message/byclientmsgno", Head, find_by_number),
     Endpoint("GET", "/channel/max_message_seq", Head, get_max_seq),
     Endpoint("GET", "/channel/last_message", Head, get_last),
+    Endpoint("POST", "/conn/kick", ConnectionRef, kick, changes=True),
+    Endpoint("POST", "/conn/remove", ConnectionRef, remove, changes=True),
+    Endpoint("GET", "/connz", Head, list_connections, long_answers=True),
+    Endpoint("GET", "/varz", Head, get_vars, long_answers=True),
+    Endpoint("GET", "/varz/setting", Head, get_features),
     Endpoint("GET", "/health", Head, get_health),
     Endpoint("GET", "/healthz", Head, get_healthz),
     Endpoint("GET", "/readyz", Head, get_readyz),

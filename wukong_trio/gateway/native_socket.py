@@ -13,6 +13,7 @@ import trio
 
 from ..delivery.submission import Errand
 from .gateway import Gateway
+from .kernel_counts import carried_bytes
 from .native import GONE, NativeTransport
 from .pipes import ByteSocket, SocketPipe, TlsPipe
 from .reader import SharedReader
@@ -42,6 +43,9 @@ class SocketTransport(NativeTransport):
     @property
     def _pipe(self) -> SocketPipe:
         return SocketPipe(self.sock)
+
+    def carried_bytes(self) -> tuple[int, int]:
+        return carried_bytes(self.sock)
 
     # Parking
 

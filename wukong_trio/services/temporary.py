@@ -1,4 +1,4 @@
-"""Who receives what is sent to temporary channels. Only in memory: gone with the server, and the longest unused first."""
+"""Who receives what is sent to temporary channels. Only in memory: gone with the server, the longest unused first."""
 
 from collections import OrderedDict
 from typing import Final

@@ -19,6 +19,8 @@ T = TypeVar("T")
 
 LARGE_BYTES: Final = 512 * 1024
 """A longer body is read in slices."""
+REST_BYTES: Final = 1024 * 1024
+"""Of a large body, beside its lists: the payload of a message, for example."""
 SLICE_BYTES: Final = 128 * 1024
 SLICE_ITEMS: Final = 4096
 MAX_ITEMS: Final = 2_000_000
@@ -160,6 +162,8 @@ async def _cut_lists(body: bytes | bytearray) -> tuple[bytes, list[list[str]]]:
     while position < len(body):
         await trio.lowlevel.checkpoint()
         end = _end(_NO_LIST, body, position)
+        if end == position and body[position : position + 1] == b'"':
+            end = _end(_NO_LIST, body, position, REST_BYTES)
         part = body[position:end]
         rest += b" " if part.isspace() else part
         if body[end : end + 1] == b"[":
@@ -172,8 +176,8 @@ async def _cut_lists(body: bytes | bytearray) -> tuple[bytes, list[list[str]]]:
         elif end > position:
             position = end
         else:
-            raise BodyError  # a string without an end, or one that is longer than a slice
-        if len(rest) > LARGE_BYTES or brackets_left < 0:
+            raise BodyError  # a string without an end, or one that is too long
+        if len(rest) > REST_BYTES or brackets_left < 0:
             raise BodyError
     return bytes(rest), lists
 
@@ -199,9 +203,9 @@ async def _read_strings(body: bytes | bytearray, start: int, limit: int) -> tupl
     return strings, end
 
 
-def _end(pattern: re.Pattern[bytes], body: bytes | bytearray, position: int) -> int:
-    """How far a pattern reaches within a slice."""
-    match = pattern.match(body, position, position + SLICE_BYTES)
+def _end(pattern: re.Pattern[bytes], body: bytes | bytearray, position: int, reach_bytes: int = SLICE_BYTES) -> int:
+    """How far a pattern reaches within a slice, or within so much."""
+    match = pattern.match(body, position, position + reach_bytes)
     return match.end() if match is not None else position
 
 

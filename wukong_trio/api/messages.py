@@ -176,6 +176,9 @@ async def send_batch(context: ApiContext, request: BatchRequest, _query: Query) 
     if not request.subscribers:
         raise ApiError("subscribers不能为空！")
     payload, flags = _payload(request.payload), request.header.flags
+    limit_bytes = context.config.limits.payload_bytes
+    if len(payload) > limit_bytes:
+        raise ApiError(f"payload is larger than {limit_bytes} bytes")
     failures: list[tuple[str, str]] = []
     for start in range(0, len(request.subscribers), SENDS_AT_ONCE):
         uids = [uid for uid in request.subscribers[start : start + SENDS_AT_ONCE] if uid.strip()]

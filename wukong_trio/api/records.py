@@ -62,9 +62,9 @@ def record_of(message: Message, viewer: str = "") -> MessageRecord:
     Args:
         viewer: a person channel is shown to him as his peer; if empty, as the receiver of the message.
     """
-    uid, channel_id = message.from_uid, message.channel_id.removesuffix(COMMAND_CHANNEL_SUFFIX)
+    uid, channel_id = message.from_uid, message.channel_id
     if message.channel_type == _PERSON:
-        channel_id = peer_of(viewer or uid, channel_id)
+        channel_id = peer_of(viewer or uid, channel_id.removesuffix(COMMAND_CHANNEL_SUFFIX))
     # Fifty of them are made for a page: names instead of places would take half as long again.
     return MessageRecord(
         _HEADERS[message.flags & _ALL_FLAGS],

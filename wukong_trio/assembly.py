@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from .api.addresses import RouteTable
 from .api.context import ApiContext
+from .api.encoded_pages import EncodedPages
 from .api.guard import Guard
 from .api.vitals import Vitals
 from .config import Config
@@ -107,6 +108,7 @@ def api_context(parts: Parts, sockets: Sockets, ready: Callable[[], bool]) -> Ap
         system_accounts=parts.system_accounts,
         channels=ChannelService(parts.store, parts.directory, kick),
         history=History(parts.store),
+        encoded_pages=EncodedPages(),
         routes=RouteTable(
             parts.config,
             tcp_port=bound_port(sockets.tcp),

@@ -1,14 +1,17 @@
 """HTTP statements 55, 69, 70 and 72-74: temporary channels, commands to a list of users, one payload to many."""
 
+import json
 from base64 import b64encode
 from contextlib import AsyncExitStack
 from typing import Any
 
 import trio
-from api_calls import Api, P
+from api_calls import Api, OpenServer, P
 
-from wukong_trio import Client, open_client
-from wukong_trio.api import messages
+from wukong_trio import ChannelKey, Client, open_client
+from wukong_trio.api import bodies, messages
+from wukong_trio.model import person_channel_id
+from wukong_trio.store.memory import MemoryStore
 
 COMMAND = {"sync_once": 1}
 ONLINE = {"sync_once": 1, "no_persist": 1}
@@ -174,3 +177,36 @@ async def test_h074_what_is_missing(api: Api) -> None:
     assert (await api.post(path, {**full, "payload": b64encode(bytes(limit)).decode()}))["fail_uids"] == []
     too_large = {**full, "payload": b64encode(bytes(limit + 1)).decode()}
     await api.e400(path, f"payload is larger than {limit} bytes", **too_large)
+
+
+class GatedStore(MemoryStore):
+    """Stores messages when it is allowed to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked, self.may_store = trio.Event(), trio.Event()
+
+    async def append_messages(self, *args: Any, **more: Any) -> Any:
+        self.asked.set()
+        await self.may_store.wait()
+        return await super().append_messages(*args, **more)
+
+
+async def test_nobody_waits_for_a_long_batch(open_server: OpenServer) -> None:
+    store = GatedStore()
+    uids = [f"user{n:016}" for n in range(30_000)]
+    assert len(json.dumps(uids)) > bodies.LARGE_BYTES
+    answers: list[Any] = []
+
+    async def send(api: Api) -> None:
+        answers.append(await api.post("/message/sendbatch", {"from_uid": "ann", "subscribers": uids, "payload": P}))
+
+    with trio.fail_after(20):
+        async with open_server(store=store) as server, Api(server) as api, trio.open_nursery() as nursery:
+            nursery.start_soon(send, api)
+            await store.asked.wait()
+            await api.ok("/channel/subscriber_add", channel_id="g", subscribers=uids)
+            assert not answers
+            store.may_store.set()
+    assert answers == [{"fail_uids": [], "reason": [], "status": 200}]
+    assert await store.last_seq(ChannelKey(person_channel_id("ann", uids[-1]), 1)) == 1

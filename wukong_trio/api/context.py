@@ -13,6 +13,7 @@ from ..services.traffic import Snapshot, Traffic
 from ..services.users import SystemAccounts, UserService
 from ..store.base import Store
 from .addresses import RouteTable
+from .encoded_pages import EncodedPages
 from .guard import Guard
 from .vitals import Vitals
 
@@ -66,6 +67,7 @@ class ApiContext:
     system_accounts: SystemAccounts
     channels: ChannelService
     history: History
+    encoded_pages: EncodedPages
     routes: RouteTable
     sender: Sender
     device_flags_of: Callable[[str], list[int]]

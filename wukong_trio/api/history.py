@@ -77,7 +77,7 @@ async def sync_messages(context: ApiContext, request: SyncRequest, _query: Query
         request.end_message_seq,
         request.pull_mode,
         int(page.more),
-        await encode_list(map(record_of, page.messages)),
+        await context.encoded_pages.records(page),
     )
 
 

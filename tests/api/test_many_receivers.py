@@ -51,7 +51,7 @@ async def test_h055_only_those_who_were_set_receive(api: Api) -> None:
         assert {uid: len(messages) for uid, messages in got.items()} == {"u1": 1}
         assert (got["u1"][0].channel_id, got["u1"][0].channel_type) == ("t", 8)
         await api.ok("/tmpchannel/subscriber_set", channel_id="t", uids=["u2"])
-        assert (await api.send("t", 8, from_uid="u2"))["message_seq"] == 2
+        assert (await api.send("t", 8))["message_seq"] == 2
         assert list(await users.received()) == ["u2"]
         assert (await api.send("t", 8, header=COMMAND))["message_seq"] == 1
         assert list(await users.received()) == ["u2"]

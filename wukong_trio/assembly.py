@@ -7,8 +7,11 @@ from typing import NamedTuple
 
 from .api.addresses import RouteTable
 from .api.context import ApiContext
+from .api.encoded_pages import EncodedPages
 from .api.guard import Guard
+from .api.vitals import Vitals
 from .config import Config
+from .delivery.connections import Connections
 from .delivery.decide import Decider
 from .delivery.dedup import SentMarks
 from .delivery.deliver import Deliverer
@@ -105,13 +108,18 @@ def api_context(parts: Parts, sockets: Sockets, ready: Callable[[], bool]) -> Ap
         system_accounts=parts.system_accounts,
         channels=ChannelService(parts.store, parts.directory, kick),
         history=History(parts.store),
+        encoded_pages=EncodedPages(),
         routes=RouteTable(
             parts.config,
             tcp_port=bound_port(sockets.tcp),
             ws_port=bound_port(sockets.ws),
             wss_port=bound_port(sockets.wss),
         ),
-        send=parts.router.send,
+        sender=parts.router,
         device_flags_of=parts.registry.device_flags_of,
+        connections=Connections(parts.registry, parts.gateway.past_traffic),
+        slow_clients=lambda: parts.gateway.statistics.slow_clients,
+        vitals=Vitals(),
+        api_url=sockets.endpoints().http,
         ready=ready,
     )

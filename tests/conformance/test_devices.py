@@ -142,3 +142,4 @@ async def test_j120_the_close_code_of_a_slow_consumer(open_server: OpenServer) -
                 break
         with pytest.raises(SocketClosed, match="4005 slow consumer"):
             await receive_for_ever(deaf)
+        assert server._parts.gateway.statistics.slow_clients == 1

@@ -35,6 +35,11 @@ async def append(store: Store, messages: Sequence[Message]) -> None:
     assert list(numbers) == [message.message_seq for message in messages]
 
 
+def with_number(n: int, client_msg_no: str) -> Message:
+    """The n-th message of GROUP, with this client_msg_no."""
+    return replace(message(n, n), client_msg_no=client_msg_no)
+
+
 async def between(
     store: Store, key: ChannelKey, low: int, high: int, limit: int, *, newest: bool, max_bytes: int = 2**40
 ) -> list[Message]:

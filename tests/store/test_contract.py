@@ -4,11 +4,22 @@ from itertools import count
 
 import pytest
 import trio
-from samples import GROUP, append, between, message
+from samples import GROUP, append, between, message, with_number
 
 from wukong_trio import ChannelKey, ConfigError, DeviceLevel, Message, StoreError
 from wukong_trio.model import ChannelFlags, Device
-from wukong_trio.store.base import ChannelChange, ChannelRecord, Login, MemberChange, MemberList, SentMark, Store
+from wukong_trio.store import memory, message_rows
+from wukong_trio.store.base import (
+    ChannelChange,
+    ChannelRecord,
+    Login,
+    MemberChange,
+    MemberList,
+    Page,
+    SentMark,
+    Store,
+    Wanted,
+)
 
 OTHER = ChannelKey("bob@ann", 1)
 
@@ -316,3 +327,51 @@ async def test_one_owner_at_a_time(store: Store) -> None:
                 pass
             with pytest.raises(ConfigError, match="another server"), store.claim():
                 pass
+
+
+async def test_messages_by_their_names_come_in_the_order_of_the_names(store: Store) -> None:
+    await store.append_messages([message(10 * n, n) for n in range(1, 6)] + [message(100, 1, OTHER)])
+    wanted = Wanted(
+        message_seqs=[3, 99, 1, 0, 3], message_ids=[50, 100, 7, 10], client_msg_nos=["m20", "no", "m100", "m20"]
+    )
+    page = await store.find_messages(GROUP, wanted, max_bytes=2**20)
+    assert [m.message_seq for m in page.messages] == [3, 1, 3, 5, 1, 2, 2]
+    assert page.messages[0] == message(30, 3)
+    assert not page.more
+    assert await store.find_messages(ChannelKey("none", 2), wanted, max_bytes=2**20) == Page([], False)
+    assert await store.find_messages(GROUP, Wanted(), max_bytes=2**20) == Page([], False)
+
+
+async def test_of_several_messages_with_one_number_the_newest_or_the_earliest_is_found(store: Store) -> None:
+    numbers = {1: "same", 2: "same", 3: "other", 30: "same", 31: "last"}
+    await store.append_messages([with_number(n, numbers.get(n, f"m{n}")) for n in range(1, 32)])
+    for earliest, found in ((False, [30, 3, 31]), (True, [1, 3, 31])):
+        wanted = Wanted(client_msg_nos=["same", "other", "last", "no"], earliest=earliest)
+        page = await store.find_messages(GROUP, wanted, max_bytes=2**20)
+        assert [m.message_seq for m in page.messages] == found
+
+
+async def test_named_messages_beyond_the_bytes_of_a_page_are_left_for_the_next(store: Store) -> None:
+    payloads = [b"x" * size for size in (5000, 100, 4096, 4097, 0)]
+    await store.append_messages([message(n, n, payload=payload) for n, payload in enumerate(payloads, start=1)])
+    for max_bytes, found in ((0, 1), (5099, 1), (5100, 2), (9196, 3), (13292, 3), (13293, 5)):
+        page = await store.find_messages(GROUP, Wanted(message_seqs=range(1, 6)), max_bytes=max_bytes)
+        assert [m.payload for m in page.messages] == payloads[:found]
+        assert page.more is (found < 5)
+
+
+async def test_numbers_are_looked_for_among_the_newest_messages(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (memory, message_rows):
+        monkeypatch.setattr(module, "SEARCHED_MESSAGES", 20)
+    await store.append_messages([message(n, n) for n in range(1, 23)])
+    for earliest in (False, True):
+        page = await store.find_messages(GROUP, Wanted(client_msg_nos=["m2", "m3"], earliest=earliest), max_bytes=9)
+        assert [m.message_seq for m in page.messages] == [3]
+
+
+async def test_the_last_number_of_a_channel(store: Store) -> None:
+    assert await store.last_seq(GROUP) == 0
+    await store.append_messages([message(n, n) for n in range(1, 21)] + [message(99, 1, OTHER)])
+    assert (await store.last_seq(GROUP), await store.last_seq(OTHER)) == (20, 1)
+    await store.change_channel(ChannelChange(key=ChannelKey("empty", 2), create=True))
+    assert await store.last_seq(ChannelKey("empty", 2)) == 0

@@ -16,6 +16,7 @@ from samples import GROUP, append, between, message, until
 from wukong_trio import ChannelKey, StoreError
 from wukong_trio.model import Message
 from wukong_trio.store import MemoryStore
+from wukong_trio.store.base import Wanted
 from wukong_trio.store.files import DatabaseFiles
 from wukong_trio.store.sqlite import SQLiteStore
 
@@ -119,6 +120,16 @@ class Twins:
             await between(store, key, low, high, limit, newest=newest) for store in (self.disk, self.model)
         ]
         assert found == expected
+        assert await self.disk.last_seq(key) == await self.model.last_seq(key)
+        ids = [rng.randrange(max(await self.model.last_message_id(), 1)) for _ in range(3)]
+        wanted = Wanted(
+            message_seqs=[rng.randrange(80) for _ in range(3)],
+            message_ids=[message.message_id for message in expected[:2]] + ids,
+            client_msg_nos=[message.client_msg_no for message in expected[-2:]] + ["none"] * rng.randrange(2),
+            earliest=rng.random() < 0.5,
+        )
+        pages = [await store.find_messages(key, wanted, max_bytes=limit * 9) for store in (self.disk, self.model)]
+        assert pages[0] == pages[1]
 
     async def compare(self) -> None:
         for key in KEYS:

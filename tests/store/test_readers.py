@@ -10,6 +10,7 @@ from samples import GROUP, append, between, message
 
 from wukong_trio import StoreError, open_store
 from wukong_trio.store import sqlite
+from wukong_trio.store.base import Page
 
 
 def open_files(directory: Path) -> list[str]:
@@ -22,9 +23,10 @@ async def test_logins_and_channels_do_not_wait_for_history(tmp_path: Path, monke
     proceed = threading.Event()
     started = threading.Semaphore(0)
 
-    def slow(*_args: object, **_options: object) -> None:
+    def slow(*_args: object, **_options: object) -> Page:
         started.release()
         proceed.wait(30)
+        return Page([], False)
 
     async with open_store(tmp_path) as store:
         await append(store, [message(1, 1)])

@@ -156,8 +156,21 @@ OURS: dict[str, dict[int, Any]] = {
     "bad-disconnect-no-params": {3: {"id": "d", "result": {}}, 5: Closed(1000)},
     "bad-disconnect-notification": {3: Closed(1000), 5: Closed(1000)},
 }
+OURS |= {
+    "kick-one": {8: Closed(4003)},
+    "kick-zombie": {**dict.fromkeys((7, 9, 12, 14), Closed(4003)), 11: Nothing()},
+    "remove-one": {4: Closed(4003)},
+    "devices-other-id": {
+        16: {
+            "status": 200,
+            "body": [{"uid": "jd3", "device_flag": 0, "online": 1}, {"uid": "jd3", "device_flag": 1, "online": 1}],
+        }
+    },
+}
+"""Connections that an operator has sent away are closed, and what they still send does not count. Who is online with a
+device flag is said once."""
 EVERYWHERE = re.compile(
-    r"D-(04|06|07|13|14|15|17|40)|http-api.md D-56|2\.3\.9: allowed|: (error|result \{\}|____system)|[,; ]"
+    r"D-(04|06|07|13|14|15|17|40)|http-api.md (D-56|2.4.2)|2\.3\.9: allowed|: (error|result \{\}|____system)|[,; ]"
 )
 """Marks of differences that `adapt` and `adapt_http` take care of."""
 
@@ -179,6 +192,8 @@ def adapt(step: dict[str, Any]) -> Any:
     for name in ("fromUid", "channelId"):
         if params.get(name) == "":
             params[name] = "____system"
+    if params.get("channelType") == 8 and params["channelId"].endswith("____cmd"):
+        params["channelId"] = "<str made of the list>____cmd"
     for name in ("streamId", "streamFlag", "msgKey"):
         params.pop(name, None)
     return message
@@ -189,6 +204,11 @@ def adapt_http(answer: Any) -> Any:
     answer = json.loads(json.dumps(answer))
     if isinstance(answer.get("body"), dict):
         answer["body"].pop("more", None)
+        if "server_id" in answer["body"]:
+            answer["body"] |= {"version": "<str>", "manager_addr": "", "manager_on": 0, "user_handler_count": "<int>"}
+            for connection in answer["body"].get("conns", ()):
+                # The recorded server knows these in its list of connections, but not here.
+                connection |= {"ip": "<str>", "proxy_type_format": "本地连接", "leader_id": "<int>"}
         if answer["body"].get("messages"):
             del answer["body"]["messages"][0]["header"]
     return answer

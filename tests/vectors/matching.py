@@ -72,6 +72,8 @@ class Matcher:
             return self._ids.setdefault(whole[1], int(actual)) == int(actual)
         if expected.startswith("<int") and expected.endswith(">"):
             return type(actual) is int and _near(expected.removeprefix("<int").strip(" >"), actual)
+        if expected == "<float>":
+            return type(actual) is float
         if not isinstance(actual, str):
             return False
         parts = _PLACEHOLDER.split(expected)

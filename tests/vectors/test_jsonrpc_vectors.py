@@ -5,6 +5,7 @@ Where we differ on purpose, a rule of `jsonrpc_rules.py` takes the place of the 
 """
 
 import json
+import re
 from collections import Counter
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
@@ -29,6 +30,7 @@ PROFILES: dict[str, dict[str, Any]] = {
     "retry1s": {"message_retry": {"interval_s": 0.3}},
     "idle4s": {"limits": {"conn_idle_time_s": 0.8}},
 }
+CONNECTION = re.compile(r"<int conn id of (\S+)>")
 QUIET_S = 0.03
 AT_ONCE = 6
 """Exchanges that are played at the same time; most of their time they wait."""
@@ -43,8 +45,6 @@ def awaited_feature(entry: dict[str, Any]) -> str:
             request = step["http"]
             if (request["method"], request["path"]) not in BUILT:
                 return str(request["path"])
-            if "subscribers" in request.get("body", {}) and request["path"] == "/message/send":
-                return "commands to a list of users"
     return ""
 
 
@@ -106,13 +106,20 @@ class Exchange:
                 request["method"],
                 request["path"],
                 params=request.get("query"),
-                json=self._matcher.fill_in(request.get("body")),
+                json=await self._fill_in(request.get("body")),
                 headers=token,
             )
             return
         assert self._answer is not None
         actual = {"status": self._answer.status_code, "body": self._answer.json()}
         self._report(number, self._matcher.differences(adapt_http(self._ours.get(number, step["http"])), actual))
+
+    async def _fill_in(self, body: Any) -> Any:
+        """A body with the ids that were learned, and those of connections."""
+        if isinstance(body, dict) and (whole := CONNECTION.fullmatch(str(body.get("conn_id", "")))):
+            listed = (await self._http.get("/connz", params={"uid": whole[1]})).json()["connections"]
+            body = body | {"conn_id": listed[0]["id"] if listed else 1}
+        return self._matcher.fill_in(body)
 
     async def _expect(self, number: int, step: dict[str, Any]) -> None:
         client = await self._client(step)

@@ -182,9 +182,9 @@ async def test_w050_answers_do_not_overtake_the_store(open_place: OpenPlace) -> 
     class SlowStore(MemoryStore):
         may_store = trio.Event()
 
-        async def append_messages(self, messages: Sequence[Message]) -> None:
+        async def append_messages(self, drafts: Sequence[Message], **terms: Any) -> Sequence[int]:
             await self.may_store.wait()
-            await super().append_messages(messages)
+            return await super().append_messages(drafts, **terms)
 
     async with open_place(store=(store := SlowStore())) as place, place.online("ann") as (ann,):
         await ann.send(ann.seal(message(1)), PING, message(2), ann.seal(message(3)), PING)

@@ -1,6 +1,7 @@
 """Sequence numbers that old versions cannot express (D19)."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 import pytest
@@ -9,7 +10,6 @@ from places import OpenPlace, message, received, sent
 from wukong_trio import ChannelKey, Message
 from wukong_trio.protocol.wkproto import Sendack
 from wukong_trio.store import MemoryStore
-from wukong_trio.store.base import ChannelRecord
 
 HIGHEST = 2**32 - 1
 GROUP = ChannelKey("g", 2)
@@ -22,15 +22,12 @@ class LongStore(MemoryStore):
         super().__init__()
         self.head = head
 
-    async def load_channels(self, keys: Sequence[ChannelKey]) -> list[ChannelRecord]:
-        records = await super().load_channels(keys)
+    async def append_messages(self, drafts: Sequence[Message], **terms: Any) -> Sequence[int]:
+        numbers = await super().append_messages(drafts, **terms)
         return [
-            msgspec.structs.replace(record, last_seq=self.head + record.last_seq) if record.key == GROUP else record
-            for record in records
+            number + (self.head if (draft.channel_id, draft.channel_type) == GROUP else 0)
+            for draft, number in zip(drafts, numbers, strict=True)
         ]
-
-    async def append_messages(self, messages: Sequence[Message]) -> None:
-        await super().append_messages([self._moved(message, -self.head) for message in messages])
 
     async def messages_by_id(self, message_ids: Sequence[int]) -> list[Message]:
         return [self._moved(message, self.head) for message in await super().messages_by_id(message_ids)]

@@ -9,7 +9,7 @@ large lists are encoded in slices; other tasks get their turn in between.
 
 import re
 from collections.abc import Iterable
-from typing import Any, Final, Generic, TypeVar, cast
+from typing import Any, Final, Generic, TypeVar, cast, get_args, get_origin
 
 import msgspec
 import trio
@@ -19,6 +19,8 @@ T = TypeVar("T")
 
 LARGE_BYTES: Final = 512 * 1024
 """A longer body is read in slices."""
+REST_BYTES: Final = 1024 * 1024
+"""Of a large body, beside its lists: the payload of a message, for example."""
 SLICE_BYTES: Final = 128 * 1024
 SLICE_ITEMS: Final = 4096
 MAX_ITEMS: Final = 2_000_000
@@ -125,8 +127,16 @@ def _is_struct(type_: Any) -> bool:
     return isinstance(type_, type) and issubclass(type_, Struct)
 
 
+def _item_type(type_: Any) -> Any:
+    """The Struct that a list is of; None if it is no such list."""
+    items = get_args(type_) if get_origin(type_) is list else ()
+    return items[0] if items and _is_struct(items[0]) else None
+
+
 def _with_nulls(type_: Any) -> Any:
     """The same type with `null` allowed where a value may be missing."""
+    if item := _item_type(type_):
+        type_ = list[_with_nulls(item)]  # type: ignore[misc]  # a type that is made here
     if not _is_struct(type_):
         return type_ | None
     fields = [(field.name, _with_nulls(field.type), None) for field in msgspec.structs.fields(type_)]
@@ -135,6 +145,8 @@ def _with_nulls(type_: Any) -> Any:
 
 def _without_nulls(value: Any, type_: Any) -> Any:
     """A value of `_with_nulls(type_)` as one of `type_`."""
+    if item := _item_type(type_):
+        return [_without_nulls(part, item) for part in value or ()]
     if not _is_struct(type_):
         return [] if value is None else value
     parts = [(field, getattr(value, field.name, None)) for field in msgspec.structs.fields(type_)]
@@ -150,6 +162,8 @@ async def _cut_lists(body: bytes | bytearray) -> tuple[bytes, list[list[str]]]:
     while position < len(body):
         await trio.lowlevel.checkpoint()
         end = _end(_NO_LIST, body, position)
+        if end == position and body[position : position + 1] == b'"':
+            end = _end(_NO_LIST, body, position, REST_BYTES)
         part = body[position:end]
         rest += b" " if part.isspace() else part
         if body[end : end + 1] == b"[":
@@ -162,8 +176,8 @@ async def _cut_lists(body: bytes | bytearray) -> tuple[bytes, list[list[str]]]:
         elif end > position:
             position = end
         else:
-            raise BodyError  # a string without an end, or one that is longer than a slice
-        if len(rest) > LARGE_BYTES or brackets_left < 0:
+            raise BodyError  # a string without an end, or one that is too long
+        if len(rest) > REST_BYTES or brackets_left < 0:
             raise BodyError
     return bytes(rest), lists
 
@@ -189,9 +203,9 @@ async def _read_strings(body: bytes | bytearray, start: int, limit: int) -> tupl
     return strings, end
 
 
-def _end(pattern: re.Pattern[bytes], body: bytes | bytearray, position: int) -> int:
-    """How far a pattern reaches within a slice."""
-    match = pattern.match(body, position, position + SLICE_BYTES)
+def _end(pattern: re.Pattern[bytes], body: bytes | bytearray, position: int, reach_bytes: int = SLICE_BYTES) -> int:
+    """How far a pattern reaches within a slice, or within so much."""
+    match = pattern.match(body, position, position + reach_bytes)
     return match.end() if match is not None else position
 
 

@@ -65,6 +65,25 @@ class ListRequest(ChannelRef):
     uids: list[str] = []
 
 
+class RecipientsRequest(Struct):
+    """Body of `/tmpchannel/subscriber_set`."""
+
+    channel_id: str = ""
+    uids: list[str] = []
+
+
+async def set_recipients(context: ApiContext, request: RecipientsRequest, _query: Query) -> object:
+    """Says who receives what is sent to a temporary channel."""
+    required(request.channel_id, "channel_id不能为空！")
+    plain(request.channel_id, "频道ID不能包含特殊字符！")
+    within_limit("channel_id", request.channel_id)
+    uids = await clean_uids(request.uids)
+    if not uids:
+        raise ApiError("uids不能为空！")
+    context.channels.set_recipients(request.channel_id, frozenset(uids))
+    return STATUS_OK
+
+
 async def put_channel(context: ApiContext, request: ChannelRequest, _query: Query) -> object:
     """Creates or replaces a channel, with members."""
     key = _checked_key(request)

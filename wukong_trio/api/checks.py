@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import trio
 
-from ..model import SPECIAL_CHARACTERS, ChannelKey, fits
+from ..model import SPECIAL_CHARACTERS, ChannelKey, ChannelType, fits, person_channel_id
 from ..services.addressing import MAX_ID_BYTES
 from ..services.permission import CHANNEL_TYPES
 from .bodies import SLICE_ITEMS
@@ -52,4 +52,12 @@ def channel_key(channel_id: str, channel_type: int) -> ChannelKey:
     within_limit("channel_id", channel_id)
     if channel_type not in CHANNEL_TYPES:
         raise ApiError("频道类型错误！")
+    return ChannelKey(channel_id, channel_type)
+
+
+def viewed_key(login_uid: str, channel_id: str, channel_type: int) -> ChannelKey:
+    """The stored channel that a user sees under this id; of a type that there need not be."""
+    within_limit("channel_id or login_uid", channel_id, login_uid)
+    if channel_type == ChannelType.PERSON:
+        channel_id = person_channel_id(login_uid, channel_id)
     return ChannelKey(channel_id, channel_type)

@@ -1,10 +1,10 @@
-"""`/message/send` and `/channel/messagesync`."""
+"""`/message/send` and `/message/sendbatch`: sending on behalf of anybody."""
 
-from typing import Annotated
+from typing import Annotated, Final
 
 from msgspec import Meta, Raw, Struct, field
 
-from ..errors import InvalidCommandError, SendRefusedError
+from ..errors import InvalidCommandError, SendRefusedError, StoreError, WukongError
 from ..model import (
     NO_PERSIST,
     RED_DOT,
@@ -16,19 +16,20 @@ from ..model import (
     ChannelType,
     ReasonCode,
     SendCommand,
-    person_channel_id,
+    SendResult,
 )
 from ..protocol.payload import PayloadError, read_base64
-from ..services.history import PullMode
+from ..services.addressing import direct_key
 from .bodies import encode_list
-from .checks import channel_key, plain, required, within_limit
+from .checks import channel_key, clean_uids, plain, required
 from .context import ApiContext
-from .records import record_of
-from .table import BAD_BODY, ApiError, Query
-from .users import Byte, Int64
+from .table import BAD_BODY, STORE_FAILS, ApiError, Query
+from .users import Byte
 
-_BAD_CHANNEL = "频道ID不合法！"
-Seq = Annotated[int, Meta(ge=0, le=2**62)]
+SENDS_AT_ONCE: Final = 512
+"""Of a batch; between them others get their turn."""
+_BAD_CHANNEL: Final = "频道ID不合法！"
+_NO_MODE: Final = "无法处理发送消息请求！"
 Seconds = Annotated[int, Meta(ge=0, lt=2**32)]
 
 
@@ -38,6 +39,15 @@ class SendHeader(Struct):
     no_persist: int = 0
     red_dot: int = 0
     sync_once: int = 0
+
+    @property
+    def flags(self) -> int:
+        """The same as one number."""
+        return (
+            (NO_PERSIST if self.no_persist == 1 else 0)
+            | (RED_DOT if self.red_dot == 1 else 0)
+            | (SYNC_ONCE if self.sync_once == 1 else 0)
+        )
 
 
 class SendRequest(Struct):
@@ -60,80 +70,99 @@ class SendRequest(Struct):
 
     @property
     def flags(self) -> int:
-        """The header as flags."""
+        """The header as flags, and what stands beside it."""
         return (
-            (NO_PERSIST if 1 in (self.header.no_persist, self.no_persist) else 0)
-            | (RED_DOT if self.header.red_dot == 1 else 0)
-            | (SYNC_ONCE if 1 in (self.header.sync_once, self.sync_once) else 0)
+            self.header.flags | (NO_PERSIST if self.no_persist == 1 else 0) | (SYNC_ONCE if self.sync_once == 1 else 0)
         )
 
 
-class SyncRequest(Struct):
-    """Body of `/channel/messagesync`."""
+class BatchRequest(Struct):
+    """Body of `/message/sendbatch`."""
 
-    login_uid: str = ""
-    channel_id: str = ""
-    channel_type: Byte = 0
-    start_message_seq: Seq = 0
-    end_message_seq: Seq = 0
-    limit: Int64 = 0
-    pull_mode: Int64 = 0
+    header: SendHeader = field(default_factory=SendHeader)
+    from_uid: str = ""
+    subscribers: list[str] = []
+    payload: str = ""
 
 
-class SyncAnswer(Struct, frozen=True):
-    """A page of history."""
+class BatchAnswer(Struct, frozen=True):
+    """Whom a message was not sent to, and why: two lists of the same length."""
 
-    start_message_seq: int
-    end_message_seq: int
-    pull_mode: int
-    more: int
-    messages: Raw
-    """Of `MessageRecord`."""
+    fail_uids: Raw
+    reason: Raw
+    status: int = 200
 
 
 async def send_message(context: ApiContext, request: SendRequest, _query: Query) -> object:
-    """Sends one message to a channel; a command (`sync_once`) goes to its command channel."""
-    command = _command(request)
+    """Sends one message to a channel; a command (`sync_once`) to its command channel, or to a list of users."""
+    payload = _payload(request.payload)
+    direct = _is_direct(request)
+    recipients = await clean_uids(request.subscribers) if direct else []
+    if direct and not recipients:
+        raise ApiError(_NO_MODE)
+    key = direct_key(dict.fromkeys(recipients)) if direct else _channel(request)
+    command = _command(request, key, payload)
     try:
-        result = await context.send(command, command_channel=command.flags & SYNC_ONCE != 0)
-    except InvalidCommandError as wrong:
-        raise ApiError(_BAD_CHANNEL if wrong.reason_code == ReasonCode.CHANNEL_ID_ERROR else str(wrong)) from None
-    except SendRefusedError as refused:
-        if refused.reason_code == ReasonCode.CHANNEL_ID_ERROR:
+        if direct:
+            return _send_answer(await context.sender.send(command, direct_to=frozenset(recipients)))
+        result = await context.sender.send(command, command_channel=command.flags & SYNC_ONCE != 0)
+    except (InvalidCommandError, SendRefusedError) as error:
+        if error.reason_code == ReasonCode.CHANNEL_ID_ERROR:
             raise ApiError(_BAD_CHANNEL) from None
-        return _send_answer(refused.reason_code, client_msg_no=refused.client_msg_no)
-    return _send_answer(
-        result.reason_code,
-        message_id=result.message_id,
-        message_seq=result.message_seq,
-        client_msg_no=result.client_msg_no,
-    )
+        if isinstance(error, InvalidCommandError):
+            raise ApiError(str(error)) from None
+        return _with_data(SendResult(reason_code=error.reason_code, client_msg_no=error.client_msg_no))
+    return _with_data(result)
 
 
-def _send_answer(reason: int, *, client_msg_no: str, message_id: int = 0, message_seq: int = 0) -> object:
-    data = {"message_id": message_id, "message_seq": message_seq, "client_msg_no": client_msg_no}
-    more = {"message_idstr": str(message_id), "reason": reason}
-    return {"status": 200, "data": data, **data, **more}
+def _with_data(result: SendResult) -> object:
+    data = {name: getattr(result, name) for name in ("message_id", "message_seq", "client_msg_no")}
+    return {"data": data, **_send_answer(result)}
 
 
-def _command(request: SendRequest) -> SendCommand:
-    required(request.payload, "payload不能为空！")
+def _send_answer(result: SendResult) -> dict[str, object]:
+    return {
+        "status": 200,
+        "message_id": result.message_id,
+        "message_seq": result.message_seq,
+        "client_msg_no": result.client_msg_no,
+        "message_idstr": str(result.message_id),
+        "reason": result.reason_code,
+    }
+
+
+def _payload(text: str) -> bytes:
+    required(text, "payload不能为空！")
     try:
-        payload = read_base64(request.payload)
+        return read_base64(text)
     except PayloadError:
         raise ApiError(BAD_BODY) from None
-    _check_mode(request)
+
+
+def _is_direct(request: SendRequest) -> bool:
+    """Whether it is a command to a list of users; else it goes to a channel."""
+    to_channel, to_users = bool(request.channel_id.strip()), bool(request.subscribers)
+    if to_channel == to_users or (to_users and not request.flags & SYNC_ONCE):
+        raise ApiError(_NO_MODE)
+    return to_users
+
+
+def _channel(request: SendRequest) -> ChannelKey:
     plain(request.channel_id, _BAD_CHANNEL)
-    key = channel_key(request.channel_id, request.channel_type)
+    return channel_key(request.channel_id, request.channel_type)
+
+
+def _command(request: SendRequest, key: ChannelKey, payload: bytes) -> SendCommand:
     from_uid = request.from_uid if request.from_uid.strip() else request.sender_uid
     stream = SETTING_STREAM if request.is_stream == 1 else 0
     topic = SETTING_TOPIC if request.topic else 0
+    given_number = bool(request.client_msg_no.strip()) and not request.subscribers
     return SendCommand(
         from_uid=from_uid if from_uid.strip() else SYSTEM_UID,
         channel_id=key.channel_id,
         channel_type=key.channel_type,
         payload=payload,
-        client_msg_no=request.client_msg_no if request.client_msg_no.strip() else "",
+        client_msg_no=request.client_msg_no if given_number else "",
         flags=request.flags,
         setting=request.setting & ~SETTING_STREAM | stream | topic,
         expire=request.expire,
@@ -141,35 +170,40 @@ def _command(request: SendRequest) -> SendCommand:
     )
 
 
-def _check_mode(request: SendRequest) -> None:
-    """A message goes to a channel, or as a command to a list of users."""
-    to_channel, to_users = bool(request.channel_id.strip()), bool(request.subscribers)
-    if to_channel and not to_users:
-        return
-    if to_users and not to_channel and request.flags & SYNC_ONCE:
-        raise ApiError("commands to a list of subscribers are not supported yet; send to a channel")
-    raise ApiError("无法处理发送消息请求！")
+async def send_batch(context: ApiContext, request: BatchRequest, _query: Query) -> object:
+    """Sends the same to many users, to each as a message of its own."""
+    required(request.from_uid, "from_uid不能为空！")
+    if not request.subscribers:
+        raise ApiError("subscribers不能为空！")
+    payload, flags = _payload(request.payload), request.header.flags
+    limit_bytes = context.config.limits.payload_bytes
+    if len(payload) > limit_bytes:
+        raise ApiError(f"payload is larger than {limit_bytes} bytes")
+    failures: list[tuple[str, str]] = []
+    for start in range(0, len(request.subscribers), SENDS_AT_ONCE):
+        uids = [uid for uid in request.subscribers[start : start + SENDS_AT_ONCE] if uid.strip()]
+        outcomes = await context.sender.send_all(
+            [_person_message(request.from_uid, uid, payload, flags) for uid in uids],
+            command_channel=flags & SYNC_ONCE != 0,
+        )
+        failures += [
+            (uid, _reason(outcome))
+            for uid, outcome in zip(uids, outcomes, strict=True)
+            if isinstance(outcome, WukongError)
+        ]
+    return BatchAnswer(
+        await encode_list(uid for uid, _ in failures), await encode_list(reason for _, reason in failures)
+    )
 
 
-async def sync_messages(context: ApiContext, request: SyncRequest, _query: Query) -> object:
-    """A page of a channel's history."""
-    required(request.channel_id, "channel_id不能为空！")
-    required(request.login_uid, "login_uid不能为空！")
-    within_limit("channel_id or login_uid", request.channel_id, request.login_uid)
-    key = ChannelKey(request.channel_id, request.channel_type)
-    if key.channel_type == ChannelType.PERSON:
-        key = ChannelKey(person_channel_id(request.login_uid, request.channel_id), key.channel_type)
-    page = await context.history.page(
-        key,
-        start=request.start_message_seq,
-        end=request.end_message_seq,
-        limit=request.limit,
-        mode=PullMode.UP if request.pull_mode == 1 else PullMode.DOWN,
+def _person_message(from_uid: str, uid: str, payload: bytes, flags: int) -> SendCommand:
+    return SendCommand(
+        from_uid=from_uid, channel_id=uid, channel_type=int(ChannelType.PERSON), payload=payload, flags=flags
     )
-    return SyncAnswer(
-        request.start_message_seq,
-        request.end_message_seq,
-        request.pull_mode,
-        int(page.more),
-        await encode_list(map(record_of, page.messages)),
-    )
+
+
+def _reason(error: WukongError) -> str:
+    if isinstance(error, StoreError):
+        return STORE_FAILS
+    code = error.reason_code if isinstance(error, InvalidCommandError | SendRefusedError) else 0
+    return _BAD_CHANNEL if code == ReasonCode.CHANNEL_ID_ERROR else str(error)

@@ -1,5 +1,7 @@
 """A stored message as back-ends read it."""
 
+from typing import Final
+
 from msgspec import Struct
 
 from ..model import (
@@ -13,8 +15,11 @@ from ..model import (
 )
 from ..services.addressing import peer_of
 
+_ALL_FLAGS: Final = NO_PERSIST | RED_DOT | SYNC_ONCE
+_PERSON: Final = int(ChannelType.PERSON)
 
-class RecordHeader(Struct, frozen=True):
+
+class RecordHeader(Struct, frozen=True, gc=False):
     """Flags of a message as 0 or 1."""
 
     no_persist: int
@@ -22,7 +27,7 @@ class RecordHeader(Struct, frozen=True):
     sync_once: int
 
 
-class MessageRecord(Struct, frozen=True, omit_defaults=True):
+class MessageRecord(Struct, frozen=True, omit_defaults=True, gc=False):
     """One message; `payload` is base64 on the wire."""
 
     header: RecordHeader
@@ -40,31 +45,39 @@ class MessageRecord(Struct, frozen=True, omit_defaults=True):
     topic: str = ""
 
 
-def record_of(message: Message) -> MessageRecord:
-    """The record of a message. A person channel is shown as its receiver, the system sender as nobody."""
-    flags = message.flags
-    return MessageRecord(
-        header=RecordHeader(
-            no_persist=int(flags & NO_PERSIST != 0),
-            red_dot=int(flags & RED_DOT != 0),
-            sync_once=int(flags & SYNC_ONCE != 0),
-        ),
-        setting=message.setting,
-        message_id=message.message_id,
-        message_idstr=str(message.message_id),
-        client_msg_no=message.client_msg_no,
-        message_seq=message.message_seq,
-        from_uid="" if message.from_uid == SYSTEM_UID else message.from_uid,
-        channel_id=_shown_channel(message),
-        channel_type=message.channel_type,
-        expire=message.expire,
-        timestamp=message.timestamp,
-        payload=message.payload,
-        topic=message.topic,
+_HEADERS = tuple(
+    RecordHeader(
+        no_persist=int(flags & NO_PERSIST != 0),
+        red_dot=int(flags & RED_DOT != 0),
+        sync_once=int(flags & SYNC_ONCE != 0),
     )
+    for flags in range(_ALL_FLAGS + 1)
+)
+"""By the flags of a message."""
 
 
-def _shown_channel(message: Message) -> str:
-    if message.channel_type != ChannelType.PERSON:
-        return message.channel_id
-    return peer_of(message.from_uid, message.channel_id.removesuffix(COMMAND_CHANNEL_SUFFIX))
+def record_of(message: Message, viewer: str = "") -> MessageRecord:
+    """The record of a message; the system sender is shown as nobody.
+
+    Args:
+        viewer: a person channel is shown to him as his peer; if empty, as the receiver of the message.
+    """
+    uid, channel_id = message.from_uid, message.channel_id
+    if message.channel_type == _PERSON:
+        channel_id = peer_of(viewer or uid, channel_id.removesuffix(COMMAND_CHANNEL_SUFFIX))
+    # Fifty of them are made for a page: names instead of places would take half as long again.
+    return MessageRecord(
+        _HEADERS[message.flags & _ALL_FLAGS],
+        message.setting,
+        message.message_id,
+        str(message.message_id),
+        message.client_msg_no,
+        message.message_seq,
+        "" if uid == SYSTEM_UID else uid,
+        channel_id,
+        message.channel_type,
+        message.expire,
+        message.timestamp,
+        message.payload,
+        message.topic,
+    )

@@ -108,6 +108,7 @@ class Endpoint(Generic[T]):
         changes: bool = False,
         lists: bool = False,
         long_answers: bool = False,
+        lasting: bool = False,
     ) -> None:
         self.method = method
         self.path = path
@@ -118,6 +119,8 @@ class Endpoint(Generic[T]):
         """Whether bodies may be large: with long lists of strings, and little else."""
         self.long_answers = long_answers
         """Whether answers may be so large that all of them together have to be limited."""
+        self.lasting = lasting
+        """Whether the work on a large body takes so long that others must not wait for it."""
         self.changes = changes
         """Whether a success is worth a line in the log."""
         self.handler = handler
@@ -156,7 +159,7 @@ class ApiTable:
         self._guard = context.guard
         self._body_bytes = limits.http_body_bytes
         self._small_body_bytes = min(limits.http_body_bytes, max(SMALL_BODY_BYTES, 2 * limits.payload_bytes))
-        self._large = trio.Lock()
+        self._large, self._large_and_lasting = trio.Lock(), trio.Lock()
         """One large body is worked on at a time, because it becomes many times as large."""
 
     @property
@@ -229,7 +232,7 @@ class ApiTable:
 
     async def _answer_large(self, endpoint: Endpoint[Any], head: Head, body: bytes | bytearray) -> HttpAnswer:
         assert endpoint.reader is not None
-        async with self._large:
+        async with self._large_and_lasting if endpoint.lasting else self._large:
             try:
                 request = await endpoint.reader.read_in_slices(body)
                 answer = self._handle(endpoint, head, request)

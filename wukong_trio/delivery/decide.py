@@ -92,7 +92,7 @@ class Decider:
             route: Route | ReasonCode | None
             route = routes.get((command.from_uid, command.channel_id, command.channel_type, rights))
             if route is None:
-                route = self._routes.find(command, rights, missing)
+                route = self._routes.find(command, rights, missing, submission.recipients)
                 if isinstance(route, ReasonCode):
                     submission.refuse(route)
                     continue

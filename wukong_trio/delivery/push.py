@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Protocol
 from msgspec import Struct
 
 from ..model import Message
+from ..services.traffic import ONE_MESSAGE
 
 
 class Form(ABC):
@@ -40,6 +41,10 @@ class Delivery(Protocol):
     def frame(self, form: Form) -> bytes:
         """All of it in a shared form, which must be joinable if there are several messages."""
 
+    @property
+    def tally(self) -> int:
+        """Its messages and their bytes, see statistics.py."""
+
     def wait_in(self, waiting: "dict[int, Push]") -> int:
         """Enters the stored messages by their ids; returns the bytes of their payloads."""
 
@@ -57,6 +62,10 @@ class Push(Struct, eq=False, gc=False):
     made: dict[object, Any] = {}
     """What was made of it so far: frames by their forms, and what forms keep for each other. Emptied when everybody was
     served: repetitions are rare."""
+    tally: int = 0
+
+    def __post_init__(self) -> None:
+        self.tally = ONE_MESSAGE + len(self.message.payload)
 
     work: ClassVar[int] = 1
 
@@ -81,7 +90,7 @@ class Push(Struct, eq=False, gc=False):
 class PushRun:
     """Several messages of one channel, oldest first, in the same view."""
 
-    __slots__ = ("_frames", "_stored", "_stored_bytes", "pushes")
+    __slots__ = ("_frames", "_stored", "_stored_bytes", "pushes", "tally")
 
     work: ClassVar[int] = 4
 
@@ -90,6 +99,7 @@ class PushRun:
         self._frames: dict[Form, bytes] = {}
         self._stored: dict[int, Push] = {}
         self._stored_bytes = sum([push.wait_in(self._stored) for push in pushes])
+        self.tally = sum([push.tally for push in pushes])
 
     def frame(self, form: Form) -> bytes:
         frame = self._frames.get(form)

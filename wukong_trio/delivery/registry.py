@@ -8,6 +8,7 @@ from typing import NamedTuple, Protocol, TypeAlias
 
 from ..model import DeviceLevel, ReasonCode
 from ..protocol.codes import CLOSE_KICKED, CLOSE_REPLACED, Close
+from ..services.traffic import Snapshot
 from .push import Delivery
 
 
@@ -42,6 +43,9 @@ class Receiver(Protocol):
         Returns:
             How much work that was, in pushes whose bytes were there because others have got the same.
         """
+
+    def snapshot(self) -> Snapshot:
+        """How its connection is doing."""
 
     def close(self, why: Close, notice: Notice | None = None) -> None:
         """Ends the session after what waits was written, the notice last."""
@@ -198,6 +202,19 @@ class SessionRegistry:
         same_uid.remove(expected)
         if not same_uid:
             del self._expected[expected.uid]
+
+    def uids(self) -> list[str]:
+        """Everybody online. Copies."""
+        return list(self._users)
+
+    def dismiss(self, uid: str, session_id: int, notice: Notice | None) -> bool:
+        """Sends one session away, with a notice or without; whether it was there."""
+        for session in self.sessions_of(uid):
+            if session.session_id == session_id:
+                self.leave(session)
+                session.close(CLOSE_KICKED, notice)
+                return True
+        return False
 
     def kick(
         self, uid: str, device_flags: Collection[int] | None = None, *, reason_code: ReasonCode, reason: str

@@ -18,7 +18,7 @@ from logging import getLogger
 
 import trio
 
-from ..errors import StoreError
+from ..errors import InvalidCommandError, StoreError, WukongError
 from ..model import Message, SendCommand, SendResult
 from ..services.commands import check_command
 from ..store.base import ChannelsChangedError, RepeatedSendsError, Store
@@ -111,13 +111,16 @@ class Router:
         else:
             self._pending += count
 
-    async def send(self, command: SendCommand, *, command_channel: bool = False) -> SendResult:
+    async def send(
+        self, command: SendCommand, *, command_channel: bool = False, direct_to: frozenset[str] | None = None
+    ) -> SendResult:
         """Sends on behalf of a back-end, which may write to every channel that is neither banned nor disbanded.
 
         Once it was handed in the message is stored and delivered even if the caller is cancelled.
 
         Args:
             command_channel: a command with SYNC_ONCE goes to the command channel and ignores the channel's state.
+            direct_to: it goes to these users instead of members of its channel, which is a temporary one made for them.
 
         Raises:
             InvalidCommandError: no such message can be sent.
@@ -125,16 +128,50 @@ class Router:
             StoreError: it could not be stored, or the server is stopping.
         """
         check_command(command, payload_limit_bytes=self._payload_limit_bytes)
+        submission = BackendSend(None, command, to_command_channel=command_channel, direct_to=direct_to)
+        await self._send([submission])
+        return submission.result
+
+    async def send_all(
+        self, commands: Iterable[SendCommand], *, command_channel: bool = False
+    ) -> list[SendResult | WukongError]:
+        """Sends several together, each as `send` does.
+
+        Returns:
+            What has become of each: its result, or the error that `send` would have raised.
+        """
+        sends = [BackendSend(None, command, to_command_channel=command_channel) for command in commands]
+        outcomes: dict[BackendSend, SendResult | WukongError] = {}
+        for submission in sends:
+            try:
+                check_command(submission.command, payload_limit_bytes=self._payload_limit_bytes)
+            except InvalidCommandError as error:
+                outcomes[submission] = error
+        good = [submission for submission in sends if submission not in outcomes]
+        try:
+            await self._send(good)
+        except StoreError as error:
+            return [outcomes.get(submission, error) for submission in sends]
+        for submission in good:
+            try:
+                outcomes[submission] = submission.result
+            except WukongError as error:
+                outcomes[submission] = error
+        return [outcomes[submission] for submission in sends]
+
+    async def _send(self, sends: Sequence[BackendSend]) -> None:
+        """Hands in sends of a back-end and waits until all are finished."""
         if self.state is not RouterState.OPEN:
             raise StoreError("the message was not stored: the server is stopping or has stopped")
-        submission = BackendSend(None, command, to_command_channel=command_channel)
-        self._backend_sends.add(submission)
+        if not sends:
+            return
+        self._backend_sends.update(sends)
         try:
-            await self.submit([submission])
-            await submission.finished.wait()
+            await self.submit(list(sends))
+            for submission in sends:
+                await submission.finished.wait()
         finally:
-            self._backend_sends.discard(submission)
-        return submission.result
+            self._backend_sends.difference_update(sends)
 
     async def drain(self) -> None:
         """Takes no more sends of back-ends, and waits until everything handed in so far is answered."""

@@ -3,10 +3,11 @@
 from collections.abc import Container
 from typing import Final, Protocol
 
-from ..model import ChannelKey, ChannelType, ReasonCode, SendCommand
+from ..model import NO_PERSIST, ONLINE_COMMAND_CHANNEL_ID, ChannelKey, ChannelType, ReasonCode, SendCommand
 from ..services.addressing import command_key, peer_of, stored_key
 from ..services.directory import Channel, ChannelDirectory
 from ..services.permission import CHANNEL_TYPES, check_send, check_state
+from ..store.base import ChannelRecord
 from .dedup import sender_mark
 
 CLIENT: Final = 0
@@ -15,6 +16,8 @@ BACKEND: Final = 1
 """A back-end sends: only a banned or disbanded channel refuses it."""
 COMMAND: Final = 2
 """A back-end sends a command, which is stored apart and not even stopped by the channel's state."""
+DIRECT: Final = 3
+"""A back-end sends a command to users whom it names."""
 
 _PERSON: Final = int(ChannelType.PERSON)
 _CAPACITY: Final = 200_000
@@ -72,23 +75,29 @@ class Routes:
         """Whether something has changed since `current` was asked."""
         return (self._directory.generation, self._accounts.generation) != self._generation
 
-    def find(self, command: SendCommand, rights: int, missing: set[ChannelKey]) -> Route | ReasonCode | None:
+    def find(
+        self, command: SendCommand, rights: int, missing: set[ChannelKey], recipients: frozenset[str] | None = None
+    ) -> Route | ReasonCode | None:
         """The route of a send, which `current` will know from now on.
 
         Args:
+            recipients: with DIRECT, who receives it. `current` does not know such a route.
             missing: takes what has to be warmed first; then the answer is None.
 
         Returns:
             A reason code if no such channel can exist.
         """
+        if recipients is not None:
+            return self._direct_route(command, recipients, missing)
         uid, channel_id, kind = command.from_uid, command.channel_id, command.channel_type
         if kind not in CHANNEL_TYPES:
             return ReasonCode.NOT_SUPPORT_CHANNEL_TYPE
         key = stored_key(uid, channel_id, kind)
         if key is None:
             return ReasonCode.CHANNEL_ID_ERROR
-        channel = self._get(key, missing)
-        target = self._get(command_key(key), missing) if rights == COMMAND else channel
+        stored = self._get(key, missing)
+        target = self._get(command_key(key), missing) if rights == COMMAND else stored
+        channel = self._directory.with_recipients(stored) if stored is not None else None
         reason = ReasonCode.SUCCESS
         if rights == CLIENT:
             sender = self._get(ChannelKey(uid, _PERSON), missing)
@@ -110,6 +119,20 @@ class Routes:
         if rights == BACKEND:
             reason = check_state(kind, channel.flags)
         route = self._routes[uid, channel_id, kind, rights] = Route(uid, channel, target, reason)
+        return route
+
+    def _direct_route(self, command: SendCommand, recipients: frozenset[str], missing: set[ChannelKey]) -> Route | None:
+        key = ChannelKey(command.channel_id, command.channel_type)
+        target: Channel | None
+        if command.flags & NO_PERSIST:
+            target = Channel(ChannelRecord(key=ChannelKey(ONLINE_COMMAND_CHANNEL_ID, command.channel_type)))
+        else:
+            target = self._get(command_key(key), missing)
+        if target is None:
+            return None
+        channel = Channel(ChannelRecord(key=key, subscribers=recipients))
+        route = Route(command.from_uid, channel, target, ReasonCode.SUCCESS)
+        route.shown_to_others = route.shown_to_sender = target.key.channel_id
         return route
 
     def _get(self, key: ChannelKey, missing: set[ChannelKey]) -> Channel | None:

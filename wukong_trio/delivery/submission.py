@@ -11,7 +11,7 @@ from msgspec import Struct, field
 from ..errors import SendRefusedError, StoreError
 from ..model import NO_PERSIST, SYNC_ONCE, Message, ReasonCode, SendCommand, SendResult
 from .registry import Receiver
-from .routes import BACKEND, CLIENT, COMMAND, Route
+from .routes import BACKEND, CLIENT, COMMAND, DIRECT, Route
 
 
 class Errand(Struct, eq=False, gc=False):
@@ -49,8 +49,13 @@ class Submission(Errand, eq=False, gc=False):
     """Back-ends may write anywhere that is neither banned nor disbanded."""
 
     @property
+    def recipients(self) -> frozenset[str] | None:
+        """Who receives it, if that is not for the channel to say."""
+        return None
+
+    @property
     def rights(self) -> int:
-        """CLIENT, BACKEND or COMMAND."""
+        """CLIENT, BACKEND, COMMAND or DIRECT."""
         return CLIENT
 
     @property
@@ -76,12 +81,20 @@ class BackendSend(Submission, eq=False, gc=False):
     """A send of a back-end or of the embedding program, which waits for its end."""
 
     to_command_channel: bool = False
+    direct_to: frozenset[str] | None = None
+    """A command to these users; it goes to nobody else."""
     finished: trio.Event = field(default_factory=trio.Event)
 
     trusted: ClassVar[bool] = True
 
     @property
+    def recipients(self) -> frozenset[str] | None:
+        return self.direct_to
+
+    @property
     def rights(self) -> int:
+        if self.direct_to is not None:
+            return DIRECT
         return COMMAND if self.to_command_channel and self.command.flags & SYNC_ONCE else BACKEND
 
     def finish(self) -> None:

@@ -14,6 +14,7 @@ from ..delivery.router import Router
 from ..errors import StoreError
 from ..protocol.codes import CLOSE_SHUTDOWN
 from ..services.auth import Authentication
+from ..services.traffic import Traffic
 from .deadlines import DeadlineTable
 from .newcomers import Newcomers
 from .piles import Piles
@@ -28,6 +29,8 @@ class GatewayStatistics(Struct):
     connections: int = 0
     """That were opened, on WebSockets with their handshake."""
     authenticated: int = 0
+    slow_clients: int = 0
+    """That were closed because they did not take what was sent to them."""
 
 
 class Gateway:
@@ -56,6 +59,8 @@ class Gateway:
         self.draining = False
         """The server is stopping: sends are refused."""
         self.statistics = GatewayStatistics()
+        self.past_traffic = Traffic()
+        """Of sessions that have ended."""
         self.session_ids = count(1)
         self._events = events
         self._logins_fail = False
@@ -78,9 +83,10 @@ class Gateway:
         if self.draining:
             session.close(CLOSE_SHUTDOWN)
 
-    def left(self, session: Receiver, describe: Callable[[], SessionClosed], now: float) -> None:
+    def left(self, session: Receiver, traffic: Traffic, describe: Callable[[], SessionClosed], now: float) -> None:
         """A session has ended."""
         self.registry.leave(session)
+        self.past_traffic.add(traffic)
         self._tell(describe, self._log.has_line_for_closed(now))
 
     def _tell(self, describe: Callable[[], SessionOpened | SessionClosed], has_line: bool) -> None:

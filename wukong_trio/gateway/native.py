@@ -194,6 +194,7 @@ class NativeTransport(Transport):
             else:
                 self._serve_other(arrival)
                 count += 1
+        self.in_packets += count
         return count
 
     def _serve_other(self, arrival: Control | Failure) -> None:

@@ -14,6 +14,7 @@ import trio
 
 from ..delivery.submission import Errand
 from .gateway import Gateway
+from .kernel_counts import carried_bytes
 from .native import GONE, NativeTransport
 from .pipes import TLS_STRANGER_BYTES, ByteSocket, SocketPipe, TlsPipe
 from .reader import SharedReader
@@ -45,6 +46,9 @@ class SocketTransport(NativeTransport):
     @property
     def _pipe(self) -> SocketPipe:
         return SocketPipe(self.sock)
+
+    def carried_bytes(self) -> tuple[int, int]:
+        return carried_bytes(self.sock)
 
     # Parking
 

@@ -26,6 +26,9 @@ class StreamTransport(NativeTransport):
     def _pipe(self) -> Pipe:
         return self._stream_pipe
 
+    def carried_bytes(self) -> tuple[int, int]:
+        return self._stream_pipe.carried_bytes()
+
     async def carry(self, session: Served) -> None:
         errands = self._begin(session)
         while True:

@@ -99,14 +99,14 @@ class Outbox:
         return self._backlog is not None
 
     @property
-    def refused_bytes(self) -> int:
-        """How much was refused."""
-        return 0 if self._backlog is None else self._backlog.bytes
-
-    @property
     def since(self) -> float | None:
         """When the oldest byte that waits was refused first; None if none was."""
         return None if self._backlog is None else self._backlog.since
+
+    @property
+    def refused_bytes(self) -> int:
+        """How much was refused and waits."""
+        return 0 if self._backlog is None else self._backlog.bytes
 
     def exceeds(self, *, frames: int, size_bytes: int) -> bool:
         """Whether more than that was refused."""

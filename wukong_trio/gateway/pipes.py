@@ -10,6 +10,7 @@ from typing import Final, Protocol
 
 import trio
 
+from .kernel_counts import carried_bytes
 from .tls_socket import TlsSocket
 
 RECEIVE_BYTES: Final = 64 * 1024
@@ -67,6 +68,7 @@ class ByteSocket(Protocol):
     def send(self, data: bytes | memoryview, /) -> int: ...
     def shutdown(self, how: int, /) -> None: ...
     def close(self) -> None: ...
+    def getsockopt(self, level: int, name: int, size: int, /) -> bytes: ...
 
 
 class SocketPipe(Pipe):
@@ -200,6 +202,11 @@ class StreamPipe(Pipe):
 
     async def aclose(self) -> None:
         await trio.aclose_forcefully(self._stream)
+
+    def carried_bytes(self) -> tuple[int, int]:
+        """What the kernel has counted for the socket below the stream, if there is one."""
+        sock = socket_of(self._stream)
+        return (0, 0) if sock is None else carried_bytes(sock)
 
     def has_unread(self) -> bool:
         return stream_has_unread(self._stream)

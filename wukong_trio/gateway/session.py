@@ -20,6 +20,7 @@ from ..delivery.submission import Errand
 from ..model import DeviceLevel
 from ..protocol.codes import CLOSE_BYE, CLOSE_IDLE, CLOSE_TOO_MANY_ERRORS, Close
 from ..services.auth import ConnectInfo
+from ..services.traffic import ONE_MESSAGE, Snapshot, Traffic, read_tally
 from .deadlines import RESOLUTION_S
 from .gateway import Gateway
 from .speech import ClientSend, Speech
@@ -69,12 +70,14 @@ class Session:
         "_retry_wanted",
         "_speech",
         "_transport",
+        "delivered",
         "device_flag",
         "device_id",
         "forms",
         "in_flight",
         "level",
         "payload_limit_bytes",
+        "received",
         "session_id",
         "slot",
         "state",
@@ -100,6 +103,10 @@ class Session:
         """How much the payload of a message may be."""
         self.in_flight = 0
         """Errands under way."""
+        self.received = 0
+        """Tally of the messages that the client has sent."""
+        self.delivered = 0
+        """Tally of those that were pushed to it."""
         self.unserved = False
         """More has arrived than was served: `receive` wants to be called again, with nothing new."""
         self.slot: int | None = None
@@ -112,6 +119,7 @@ class Session:
 
     def enter(self, welcome: bytes) -> None:
         """Begins. The answer to `connect` goes first: nothing awaits here, so no push can overtake it."""
+        self._transport.in_packets += 1
         self._transport.offer(welcome)
         self._gateway.deadlines.watch(self, self._idle_at)
         self._gateway.entered(self, self._opened, self._opened_at)
@@ -157,6 +165,7 @@ class Session:
     def submit(self, send: ClientSend, errands: list[Errand]) -> None:
         """Sends a message."""
         self.in_flight += 1
+        self.received += ONE_MESSAGE + len(send.command.payload)
         errands.append(send)
 
     def reply(self, answer: bytes | None, errands: list[Errand]) -> None:
@@ -225,6 +234,7 @@ class Session:
         """
         if self.state is not _OPEN:
             return 1
+        self.delivered += delivery.tally
         forms = self.forms
         form, work = forms[0], delivery.work
         if form.shared and form.joinable and len(forms) == 1:
@@ -275,7 +285,7 @@ class Session:
         self.unserved = False
         self._gateway.deadlines.forget(self)
         now = trio.current_time()
-        self._gateway.left(self, partial(self._closed, code, reason, now - self._opened_at), now)
+        self._gateway.left(self, self._traffic(), partial(self._closed, code, reason, now - self._opened_at), now)
 
     def _closed(self, code: int, reason: str, duration_s: float) -> SessionClosed:
         return SessionClosed(
@@ -287,6 +297,40 @@ class Session:
             close_code=code,
             reason=reason,
             duration_s=round(duration_s, 3),
+        )
+
+    def snapshot(self) -> Snapshot:
+        """How the connection is doing."""
+        transport = self._transport
+        return Snapshot(
+            session_id=self.session_id,
+            uid=self.uid,
+            device_flag=self.device_flag,
+            device_id=self.device_id,
+            level=self.level,
+            remote_address=transport.remote_address,
+            version=self._speech.version,
+            opened_at=self._opened_at,
+            last_inbound=transport.last_inbound,
+            pending_bytes=transport.pending_bytes,
+            unacknowledged=0 if self._retries is None else len(self._retries),
+            traffic=self._traffic(),
+        )
+
+    def _traffic(self) -> Traffic:
+        transport = self._transport
+        in_msgs, in_msg_bytes = read_tally(self.received)
+        out_msgs, out_msg_bytes = read_tally(self.delivered)
+        in_packet_bytes, out_packet_bytes = transport.carried_bytes()
+        return Traffic(
+            in_msgs=in_msgs,
+            out_msgs=out_msgs,
+            in_msg_bytes=in_msg_bytes,
+            out_msg_bytes=out_msg_bytes,
+            in_packets=transport.in_packets,
+            out_packets=transport.out_packets + out_msgs,
+            in_packet_bytes=in_packet_bytes,
+            out_packet_bytes=out_packet_bytes,
         )
 
     # Time limits
@@ -323,6 +367,7 @@ class Session:
             return now + RESOLUTION_S
         size_bytes = 0
         for push in islice(retries.pop_due(now), REPEAT_AT_ONCE):
+            self.delivered += push.tally
             for form in self.forms:
                 self._transport.put(form.encode(push, dup=True))
             size_bytes += len(push.message.payload)

@@ -14,6 +14,7 @@ from ..delivery.push import Form
 from ..delivery.registry import Notice, Receiver
 from ..delivery.submission import Errand, Submission
 from ..model import ReasonCode
+from ..protocol.answers import LATEST_VERSION
 from ..protocol.codes import Close
 from ..services.auth import ConnectInfo
 from .framing import Wire
@@ -77,6 +78,9 @@ class Speech(ABC):
 
     acknowledges = True
     """Its clients acknowledge every push. Of others that is known once one has come."""
+
+    version = LATEST_VERSION
+    """Of the binary protocol, for those who look at sessions."""
 
     @property
     @abstractmethod

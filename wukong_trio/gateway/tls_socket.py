@@ -52,6 +52,10 @@ class TlsSocket:
         self.ended = False
         """The client has said that nothing more comes, or has cut the connection."""
 
+    def getsockopt(self, level: int, name: int, size: int, /) -> bytes:
+        """Of the socket below."""
+        return self._sock.getsockopt(level, name, size)
+
     def fileno(self) -> int:
         """The descriptor, -1 once it is closed."""
         return self._sock.fileno()

@@ -81,7 +81,16 @@ class Transport(ABC):
 
     __slots__ = (
         *("_flushes", "_frame", "_gateway", "_outbox", "_session", "_touched", "_waiting"),
-        *("closing", "last_inbound", "limits", "proxy_header", "remote_address", "resume_at"),
+        *(
+            "closing",
+            "in_packets",
+            "last_inbound",
+            "limits",
+            "out_packets",
+            "proxy_header",
+            "remote_address",
+            "resume_at",
+        ),
     )
 
     bare = False
@@ -105,6 +114,10 @@ class Transport(ABC):
         self._frame: Callable[[bytes], bytes]
         self._outbox = Outbox()
         self._touched = False
+        self.in_packets = 0
+        """What the session has served."""
+        self.out_packets = 0
+        """What was offered besides pushes."""
 
     # For the session
 
@@ -122,6 +135,7 @@ class Transport(ABC):
         """Queues a message, to be written when the turn is over."""
         # `put` written out: every answer comes along here.
         if self.closing is None:
+            self.out_packets += 1
             self._outbox.frames.append(self._frame(message))
             if not self._touched:
                 self._touched = True
@@ -144,6 +158,15 @@ class Transport(ABC):
     @abstractmethod
     def resume(self) -> None:
         """The session has fewer sends under way: the client is read again."""
+
+    @property
+    def pending_bytes(self) -> int:
+        """What waits because the client did not take it."""
+        return self._outbox.refused_bytes
+
+    def carried_bytes(self) -> tuple[int, int]:
+        """How many bytes have come and gone, see kernel_counts.py."""
+        return 0, 0
 
     def has_unread(self) -> bool:
         """Whether something has arrived that was not read yet, as far as that can be told."""
@@ -218,6 +241,7 @@ class Transport(ABC):
     def _cut_off(self) -> None:
         """The client is too slow: what waits is not for it any more."""
         self._outbox.clear()
+        self._gateway.statistics.slow_clients += 1
         self.close(CLOSE_SLOW_CONSUMER)
 
     @abstractmethod

@@ -132,6 +132,9 @@ class TrioWebSocketTransport(Transport):
     def has_unread(self) -> bool:
         return stream_has_unread(self._raw_stream)
 
+    def carried_bytes(self) -> tuple[int, int]:
+        return StreamPipe(self._raw_stream).carried_bytes()
+
     def _wire(self, *, text: bool) -> Wire:
         self._text = text
         return ONE_BY_ONE
@@ -190,7 +193,7 @@ class TrioWebSocketTransport(Transport):
                     message = b""
                 else:
                     message, _ = await self.receive()
-                session.receive(message, errands)
+                self.in_packets += session.receive(message, errands)
             self._gateway.flushes.flush()
             if errands:
                 # Outside the scope: what came before the end counts.

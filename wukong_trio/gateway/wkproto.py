@@ -196,14 +196,14 @@ class WkProtoSend(ClientSend, eq=False, gc=False, kw_only=True):
 class WkProtoSpeech(Speech):
     """One client's packets."""
 
-    __slots__ = ("_forms", "_keys", "_reader", "_version")
+    __slots__ = ("_forms", "_keys", "_reader", "version")
 
     def __init__(self, reader: PacketReader, wire: Wire, keys: SessionKeys | None) -> None:
         """Args:
         keys: None without encryption.
         """
         self._reader = reader
-        self._version = version = reader.version
+        self.version = version = reader.version
         self._keys = keys
         self._forms = _PLAIN[version, wire] if keys is None else (SealedForm(version, wire, keys),)
 
@@ -280,16 +280,16 @@ class WkProtoSpeech(Speech):
                     session=session,
                     client_seq=packet.client_seq,
                     client_msg_no=packet.client_msg_no,
-                    version=self._version,
+                    version=self.version,
                 )
                 session.submit(send, errands)
                 return
-        session.reply(encode_sendack(0, packet.client_seq, 0, reason, packet.client_msg_no, self._version), errands)
+        session.reply(encode_sendack(0, packet.client_seq, 0, reason, packet.client_msg_no, self.version), errands)
 
     def encode_notice(self, notice: Notice) -> bytes:
         # Whatever a program has to say, the client is sent away.
         reason = notice.reason.encode(errors="replace")[:MAX_STRING_BYTES].decode(errors="ignore")
-        return encode(Disconnect(notice.reason_code, reason), self._version)
+        return encode(Disconnect(notice.reason_code, reason), self.version)
 
 
 def _unseal(keys: SessionKeys, packet: Send) -> tuple[bytes, ReasonCode]:

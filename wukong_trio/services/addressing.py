@@ -1,5 +1,8 @@
 """Channel ids: from what clients write to what is stored, and back to what each receiver sees."""
 
+from collections.abc import Iterable
+from hashlib import blake2b
+
 from ..model import (
     COMMAND_CHANNEL_SUFFIX,
     ONLINE_COMMAND_CHANNEL_ID,
@@ -52,6 +55,12 @@ def is_internal(channel_id: str) -> bool:
 def command_key(key: ChannelKey) -> ChannelKey:
     """The channel in which the commands of a channel are stored."""
     return ChannelKey(key.channel_id + COMMAND_CHANNEL_SUFFIX, key.channel_type)
+
+
+def direct_key(uids: Iterable[str]) -> ChannelKey:
+    """The temporary channel of what is sent to a list of users. The same list gives the same channel."""
+    digest = blake2b("\n".join(uids).encode(), digest_size=8).digest()
+    return ChannelKey(str(int.from_bytes(digest, "big")), int(ChannelType.TEMPORARY))
 
 
 def parties(key: ChannelKey) -> tuple[str, ...]:

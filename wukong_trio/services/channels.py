@@ -88,6 +88,10 @@ class ChannelService:
         change = MemberChange(list=members, reset=reset, add=add, remove=remove)
         await self.change(ChannelChange(key=key, members=[change]))
 
+    def set_recipients(self, channel_id: str, uids: frozenset[str]) -> None:
+        """Says who receives what is sent to a temporary channel, in memory only."""
+        self._directory.set_recipients(channel_id, uids)
+
     async def allowed(self, key: ChannelKey) -> Iterator[str]:
         """The allow list, sorted. A long one is sorted in pieces, while others get their turns.
 

@@ -6,11 +6,13 @@ of the next batch: until then everything that was found stays found.
 
 from collections.abc import Collection, Iterable, Set
 
-from ..model import ChannelFlags, ChannelKey
+from ..model import ChannelFlags, ChannelKey, ChannelType
 from ..store.base import ChannelChange, ChannelRecord, MemberChange, MemberList, Store
 from .addressing import parties
+from .temporary import TemporaryChannels
 
 _NO_FLAGS = ChannelFlags()
+_TEMPORARY = int(ChannelType.TEMPORARY)
 _MEMBERS_PER_WEIGHT = 64
 """A channel counts as one towards the capacity, plus one for each so many uids on its lists."""
 _SMALL_CHANGE = 1000
@@ -58,6 +60,18 @@ class Channel:
         """Grows with each change of the members."""
         self.joined: dict[str, int] | None = None
         """Who has come in, and with which version, while somebody wants to know."""
+
+    def with_subscribers(self, uids: frozenset[str]) -> "Channel":
+        """A channel for sends with the same flags and lists, but with other members."""
+        return Channel(
+            ChannelRecord(
+                key=self.key,
+                flags=self.flags,
+                subscribers=uids,
+                denied=frozenset(self.denied),
+                allowed=frozenset(self.allowed),
+            )
+        )
 
     @property
     def weight(self) -> int:
@@ -119,6 +133,7 @@ class ChannelDirectory:
         """What serves the present batch only."""
         self.generation = 1
         """Changes whenever a `Channel` has changed or may have left memory: those at hand must be got again."""
+        self._temporary = TemporaryChannels()
 
     def get(self, key: tuple[str, int]) -> Channel | None:
         """The cached channel, None if it has to be warmed first."""
@@ -188,6 +203,16 @@ class ChannelDirectory:
         self.generation += 1
         if key in self._young or key in self._old or key in self._loading:
             self._outdated.add(key)
+
+    def set_recipients(self, channel_id: str, uids: frozenset[str]) -> None:
+        """Makes these the members of a temporary channel, until the server stops or they were not used for long."""
+        self._temporary.set(channel_id, uids)
+        self.generation += 1
+
+    def with_recipients(self, channel: Channel) -> Channel:
+        """The channel itself or, if its recipients were set, one like it with them as members."""
+        uids = self._temporary.get(channel.key.channel_id) if channel.key.channel_type == _TEMPORARY else None
+        return channel if uids is None else channel.with_subscribers(uids)
 
     def __len__(self) -> int:
         return len(self._young | self._old)

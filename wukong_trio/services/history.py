@@ -1,9 +1,9 @@
-"""Paging through the stored messages of a channel."""
+"""The stored messages of a channel: pages of them, and single ones."""
 
 from enum import IntEnum
 
-from ..model import ChannelKey
-from ..store.base import Page, Store
+from ..model import ChannelKey, Message
+from ..store.base import Page, Store, Wanted
 
 DEFAULT_LIMIT = 100
 MAX_LIMIT = 10_000
@@ -20,27 +20,27 @@ class PullMode(IntEnum):
 
 
 class History:
-    """Reads pages of channels."""
+    """Reads messages of channels. Everything raises StoreError if the store cannot be read."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    async def page(self, key: ChannelKey, *, start: int, end: int, limit: int, mode: PullMode) -> Page:
+    async def page(
+        self, key: ChannelKey, *, start: int, end: int, limit: int, mode: PullMode, max_bytes: int = PAGE_BYTES
+    ) -> Page:
         """One page.
 
         Args:
             start: the first `message_seq` wanted, inclusive, in the direction of `mode`; with `end` 0 too: the newest.
             end: where to stop, exclusive; 0 = no bound.
-            limit: at most so many messages; 0 or less = DEFAULT_LIMIT. A page that would exceed PAGE_BYTES is shorter.
-
-        Raises:
-            StoreError: the store could not be read.
+            limit: at most so many messages; 0 or less = DEFAULT_LIMIT.
+            max_bytes: a page whose payloads would exceed it is shorter, but has a message if there is one.
         """
         limit = min(limit, MAX_LIMIT) if limit > 0 else DEFAULT_LIMIT
         low, high, newest = await self._window(key, start, end, mode)
         if low > high:
             return Page([], False)
-        return await self._store.messages_between(key, low, high, limit, newest=newest, max_bytes=PAGE_BYTES)
+        return await self._store.messages_between(key, low, high, limit, newest=newest, max_bytes=max_bytes)
 
     async def _window(self, key: ChannelKey, start: int, end: int, mode: PullMode) -> tuple[int, int, bool]:
         """The lowest and highest seq wanted, and whether the newest or the oldest of them come first."""
@@ -51,3 +51,21 @@ class History:
         if end > start:
             return 1, 0, True
         return max(end, 0) + 1, start, True
+
+    async def find(self, key: ChannelKey, wanted: Wanted) -> Page:
+        """The messages of a channel that are wanted, as many of them as have PAGE_BYTES together."""
+        return await self._store.find_messages(key, wanted, max_bytes=PAGE_BYTES)
+
+    async def find_one(self, key: ChannelKey, wanted: Wanted) -> Message | None:
+        """The first of them."""
+        messages = (await self._store.find_messages(key, wanted, max_bytes=0)).messages
+        return messages[0] if messages else None
+
+    async def last(self, key: ChannelKey) -> Message | None:
+        """The last message of a channel."""
+        page = await self._store.messages_between(key, 1, _NO_BOUND, 1, newest=True, max_bytes=0)
+        return page.messages[0] if page.messages else None
+
+    async def last_seq(self, key: ChannelKey) -> int:
+        """The sequence number of the last message of a channel, 0 if it has none."""
+        return await self._store.last_seq(key)

@@ -29,6 +29,10 @@ MAX_MESSAGE_ID: Final = 2**53 - 1
 so it would have them for ever."""
 
 
+SEARCHED_MESSAGES: Final = 100_000
+"""So many messages of a channel, the newest, are gone through to find one by its `client_msg_no`."""
+
+
 class MemberList(Enum):
     """The lists of uids that hang on a channel."""
 
@@ -98,6 +102,17 @@ class Page(Struct, frozen=True):
 
     messages: list[Message]
     more: bool
+
+
+class Wanted(Struct, frozen=True, kw_only=True):
+    """Messages of one channel, by their names of three kinds."""
+
+    message_seqs: Sequence[int] = ()
+    message_ids: Sequence[int] = ()
+    client_msg_nos: Sequence[str] = ()
+    """Looked for among the newest SEARCHED_MESSAGES. Of several messages with the same one, the newest."""
+    earliest: bool = False
+    """Or the earliest of them."""
 
 
 def first_of(messages: Iterable[Message], limit: int, max_bytes: int) -> list[Message]:
@@ -204,6 +219,19 @@ class Store(ABC):
     ) -> Page:
         """Messages with low <= message_seq <= high: the newest or the oldest of them, at most `limit`, and no more than
         have `max_bytes` of payload together. The first one counts whatever its size. What is beyond is not read."""
+
+    @abstractmethod
+    async def find_messages(self, key: ChannelKey, wanted: Wanted, *, max_bytes: int) -> Page:
+        """The messages of a channel that are wanted: by sequence number, then by id, then by client_msg_no, each in the
+        order of the names. What is not in the channel is left out; what is named twice is there twice.
+
+        The page has no more than `max_bytes` of payload together, but the first message whatever its size; what is
+        beyond is not read.
+        """
+
+    @abstractmethod
+    async def last_seq(self, key: ChannelKey) -> int:
+        """The highest `message_seq` of a channel, 0 if it has no stored message."""
 
     @abstractmethod
     async def load_channels(self, keys: Sequence[ChannelKey]) -> list[ChannelRecord]:

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 from ..errors import StoreError
 from ..model import ChannelFlags, ChannelKey, ChannelType, Device, Message
 from .base import (
+    SEARCHED_MESSAGES,
     ChannelChange,
     ChannelRecord,
     Login,
@@ -16,6 +17,7 @@ from .base import (
     Page,
     SentMark,
     Store,
+    Wanted,
     first_of,
 )
 
@@ -75,6 +77,24 @@ class MemoryStore(Store):
         messages = first_of(reversed(window) if newest else window, limit, max_bytes)
         more = len(messages) < len(window)
         return Page(messages[::-1] if newest else messages, more)
+
+    async def find_messages(self, key: ChannelKey, wanted: Wanted, *, max_bytes: int) -> Page:
+        await trio.lowlevel.checkpoint()
+        channel = self._channels.get(key, [])
+        by_id = {message.message_id: message for message in channel}
+        searched = channel[-SEARCHED_MESSAGES:]
+        by_number = {message.client_msg_no: message for message in (searched[::-1] if wanted.earliest else searched)}
+        named = [
+            *(channel[seq - 1] for seq in wanted.message_seqs if 0 < seq <= len(channel)),
+            *(by_id[id_] for id_ in wanted.message_ids if id_ in by_id),
+            *(by_number[number] for number in wanted.client_msg_nos if number in by_number),
+        ]
+        messages = first_of(named, len(named), max_bytes)
+        return Page(messages, len(messages) < len(named))
+
+    async def last_seq(self, key: ChannelKey) -> int:
+        await trio.lowlevel.checkpoint()
+        return len(self._channels.get(key, ()))
 
     async def load_channels(self, keys: Sequence[ChannelKey]) -> list[ChannelRecord]:
         await trio.lowlevel.checkpoint()

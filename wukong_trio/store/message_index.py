@@ -117,6 +117,11 @@ class MessageIndex:
         self._frozen_id = self.newest_id
         self._rest = _sorted_entries(self._frozen)
 
+    def version(self, channel: int) -> tuple[int, int]:
+        """Has changed when `committed` returns after a message of this channel was stored. Waits for nobody."""
+        run = self._fresh.get(channel) or self._frozen.get(channel)
+        return (0 if run is None else run.last_seq), self.chunks_moved
+
     def last_seq(self, channel: int) -> int:
         """The highest sequence number of a channel, 0 if only the table can know."""
         with self._lock:

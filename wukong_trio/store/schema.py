@@ -61,17 +61,17 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
 VERSION: Final = len(MIGRATIONS)
 TABLES: Final = ("channel", "message", "message_index", "indexed", "member", "device", "system_uid")
 
+# Python gives the GIL away for every row it fetches, and beside a busy event loop it takes long to get it back. So
+# these give all they find in one row of JSON.
 READ_MESSAGES: Final = """
-    SELECT message_id, message_seq, channel_id, channel_type, from_uid, client_msg_no, timestamp, payload,
-           message.flags, setting, expire, topic, stream_no
+    SELECT json_group_array(json_array(
+        message_id, message_seq, channel_id, channel_type, from_uid, client_msg_no, timestamp, message.flags, setting,
+        expire, topic, stream_no, CASE WHEN length(payload) <= {small} THEN hex(payload) END
+    ))
     FROM json_each(?) AS wanted CROSS JOIN message ON message_id = wanted.value JOIN channel ON number = channel
 """
-"""In the order of the ids in a JSON array, each found when it is fetched: nothing is read that nobody fetches."""
-MESSAGE_FIELDS: Final = (
-    *("message_id", "message_seq", "channel_id", "channel_type", "from_uid", "client_msg_no", "timestamp", "payload"),
-    *("flags", "setting", "expire", "topic", "stream_no"),
-)
-"""The columns of READ_MESSAGES as fields of a `Message`."""
+"""In the order of the ids in a JSON array; payloads that are not small have to be asked for one by one."""
+READ_PAYLOAD: Final = "SELECT payload FROM message WHERE message_id = ?"
 UNINDEXED: Final = """
     SELECT message_id, channel, message_seq FROM message
     WHERE message_id > (SELECT message_id FROM indexed) ORDER BY message_id
@@ -80,10 +80,21 @@ INDEXED_BETWEEN: Final = """
     SELECT message_seq, message_id FROM message_index WHERE channel = ? AND message_seq BETWEEN ? AND ?
     ORDER BY message_seq {order} LIMIT ?
 """
+IDS_OF: Final = """
+    SELECT json_group_array(json_array(message_seq, message_id))
+    FROM json_each(?) AS wanted CROSS JOIN message_index ON channel = ? AND message_seq = wanted.value
+"""
+WITH_NUMBERS: Final = """
+    SELECT json_group_array(json_array(client_msg_no, message_id))
+    FROM json_each(?) AS searched CROSS JOIN message ON message_id = searched.value
+    WHERE client_msg_no IN (SELECT value FROM json_each(?))
+"""
+IN_CHANNEL: Final = """
+    SELECT json_group_array(message_id)
+    FROM json_each(?) AS wanted CROSS JOIN message ON message_id = wanted.value AND channel = ?
+"""
 CHANNEL_NUMBER: Final = "SELECT number FROM channel WHERE channel_id = ? AND channel_type = ?"
 LAST_INDEXED: Final = "SELECT coalesce(max(message_seq), 0) FROM message_index WHERE channel = ?"
-# Python gives the GIL away for every row it fetches, and beside a busy event loop it takes long to get it back. So
-# these give all they find in one row of JSON.
 LOAD_CHANNELS: Final = """
     WITH wanted (place, id, type) AS (VALUES {})
     SELECT json_group_array(json_array(place, number, flags, (

@@ -16,12 +16,13 @@ import trio
 from ..errors import StoreError, StoreOpenError
 from ..model import ChannelKey, Device, DeviceLevel, Message
 from . import schema
-from .base import MAX_MESSAGE_ID, ChannelChange, ChannelRecord, Login, Page, SentMark, Store
+from .base import MAX_MESSAGE_ID, ChannelChange, ChannelRecord, Login, Page, SentMark, Store, Wanted
 from .channel_rows import flag_bits, flags_of, load_channels
 from .files import DatabaseFiles, Synchronous
 from .members import change_members
 from .message_index import MessageIndex
-from .message_rows import last_message_id, messages_between, messages_by_id, recent_marks
+from .message_rows import find_messages, last_message_id, messages_between, messages_by_id, recent_marks
+from .page_cache import CachedPage, PageCache, Wish
 from .readers import ReaderPool
 from .rows import chunks, insert_rows, load_json, marks
 from .wal import LogKeeper
@@ -73,6 +74,7 @@ class SQLiteStore(Store):
                 opened.enter_context(closing(ReaderPool(files, size))) for size in (1, 2, 2)
             )
             self._index = MessageIndex(self._writer)
+            self._pages = PageCache(self._index)
             self._data_version = self._writer.execute(_DATA_VERSION).fetchone()
             self._watch = FileWatch(files.path)
             opened.pop_all()
@@ -273,10 +275,43 @@ class SQLiteStore(Store):
     async def messages_between(
         self, key: ChannelKey, low: int, high: int, limit: int, *, newest: bool, max_bytes: int
     ) -> Page:
-        def read(reader: sqlite3.Connection) -> Page:
-            return messages_between(reader, self._index, key, low, high, limit, newest=newest, max_bytes=max_bytes)
+        wish = Wish(key, low, high, limit, newest, max_bytes)
+        page = None if self._closed else self._pages.get(wish)
+        if page is not None:
+            await trio.lowlevel.checkpoint_if_cancelled()
+            return page
+        cached = await self._history.read(lambda reader: self._read_page(reader, wish))
+        if cached is None:
+            return Page([], False)
+        self._pages.put(wish, cached)
+        return cached.page
 
-        return await self._history.read(read)
+    def _read_page(self, reader: sqlite3.Connection, wish: Wish) -> CachedPage | None:
+        row = reader.execute(schema.CHANNEL_NUMBER, wish.key).fetchone()
+        if row is None:
+            return None
+        version = self._index.version(row[0])
+        page = messages_between(
+            reader,
+            self._index,
+            wish.key,
+            wish.low,
+            wish.high,
+            wish.limit,
+            newest=wish.newest,
+            max_bytes=wish.max_bytes,
+        )
+        return CachedPage(row[0], version, page)
+
+    async def find_messages(self, key: ChannelKey, wanted: Wanted, *, max_bytes: int) -> Page:
+        return await self._history.read(lambda reader: find_messages(reader, self._index, key, wanted, max_bytes))
+
+    async def last_seq(self, key: ChannelKey) -> int:
+        def read(reader: sqlite3.Connection) -> int:
+            row = reader.execute(schema.CHANNEL_NUMBER, key).fetchone()
+            return 0 if row is None else self._last_seq(reader, row[0])
+
+        return await self._look_ups.read(read)
 
     # Channels
 

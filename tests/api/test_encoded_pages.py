@@ -1,0 +1,66 @@
+"""Pages of history whose JSON is made once."""
+
+import json
+
+import pytest
+from api_calls import Api
+
+from wukong_trio.api import encoded_pages
+from wukong_trio.api.encoded_pages import EncodedPages
+from wukong_trio.model import Message
+from wukong_trio.store.base import Page
+
+
+def page(low: int, high: int, channel_id: str = "g", size_bytes: int = 1) -> Page:
+    return Page(
+        [
+            Message(
+                message_id=n,
+                message_seq=n,
+                channel_id=channel_id,
+                channel_type=2,
+                from_uid="ann",
+                client_msg_no=f"c{n}",
+                timestamp=1,
+                payload=b"x" * size_bytes,
+            )
+            for n in range(low, high + 1)
+        ],
+        False,
+    )
+
+
+async def test_the_same_messages_are_encoded_once() -> None:
+    pages = EncodedPages()
+    first = await pages.records(page(1, 3))
+    assert [record["message_seq"] for record in json.loads(bytes(first))] == [1, 2, 3]
+    assert await pages.records(page(1, 3)) is first
+    for other in (page(1, 2), page(2, 3), page(1, 3, "h"), page(1, 4)):
+        records = json.loads(bytes(await pages.records(other)))
+        assert [(r["channel_id"], r["message_seq"]) for r in records] == [
+            (m.channel_id, m.message_seq) for m in other.messages
+        ]
+    assert bytes(await pages.records(Page([], False))) == b"[]"
+
+
+async def test_what_is_kept_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(encoded_pages, "MAX_PAGES", 2)
+    pages = EncodedPages()
+    one, two = await pages.records(page(1, 1)), await pages.records(page(2, 2))
+    assert await pages.records(page(1, 1)) is one
+    await pages.records(page(3, 3))
+    assert await pages.records(page(1, 1)) is one
+    assert await pages.records(page(2, 2)) is not two
+    size_bytes = len(bytes(await pages.records(page(4, 4))))
+    for limit_bytes, kept in ((size_bytes, True), (size_bytes - 1, False)):
+        monkeypatch.setattr(encoded_pages, "MAX_BYTES", limit_bytes)
+        pages = EncodedPages()
+        assert (await pages.records(page(4, 4)) is await pages.records(page(4, 4))) is kept
+
+
+async def test_a_new_message_is_in_the_next_page(api: Api) -> None:
+    for n in range(1, 6):
+        await api.send("g", client_msg_no=f"c{n}")
+        for _ in range(2):
+            records = (await api.history("g", limit=3))["messages"]
+            assert [record["message_seq"] for record in records] == list(range(max(n - 2, 1), n + 1))

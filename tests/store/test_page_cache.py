@@ -1,0 +1,112 @@
+"""Pages that are read once: nobody sees an old one, and large ones are not kept."""
+
+from pathlib import Path
+
+import pytest
+from samples import GROUP, between, message
+
+from wukong_trio import ChannelKey, StoreError
+from wukong_trio.store import message_index, page_cache
+from wukong_trio.store.files import DatabaseFiles
+from wukong_trio.store.sqlite import SQLiteStore
+
+OTHER = ChannelKey("other", 2)
+
+
+class Counted(SQLiteStore):
+    """Counts the pages it reads."""
+
+    reads = 0
+
+    def _read_page(self, *args: object) -> object:  # type: ignore[override]
+        self.reads += 1
+        return super()._read_page(*args)  # type: ignore[arg-type]
+
+
+def opened(directory: Path) -> Counted:
+    return Counted(DatabaseFiles(directory, "normal"))
+
+
+async def newest(store: Counted, key: ChannelKey = GROUP, limit: int = 3) -> list[int]:
+    return [m.message_seq for m in await between(store, key, 1, 2**62, limit, newest=True)]
+
+
+async def test_a_page_is_read_once_until_a_message_comes(tmp_path: Path) -> None:
+    store = opened(tmp_path)
+    await store.append_messages([message(n, n) for n in range(1, 6)])
+    for _ in range(3):
+        assert await newest(store) == [3, 4, 5]
+    assert store.reads == 1
+    await store.append_messages([message(6, 1, OTHER)])
+    assert await newest(store) == [3, 4, 5]
+    assert store.reads == 1, "other channels do not matter"
+    await store.append_messages([message(7, 6)])
+    assert await newest(store) == [4, 5, 6]
+    assert await newest(store, limit=2) == [5, 6]
+    assert await newest(store, OTHER) == [1]
+    assert store.reads == 4
+    await store.aclose()
+    with pytest.raises(StoreError, match="closed"):
+        await newest(store)
+
+
+async def test_an_unknown_channel_is_looked_for_each_time(tmp_path: Path) -> None:
+    store = opened(tmp_path)
+    assert await newest(store) == []
+    await store.append_messages([message(1, 1)])
+    assert await newest(store) == [1]
+    await store.aclose()
+
+
+@pytest.mark.usefixtures("small_chunks")
+async def test_an_old_channel_is_right_after_chunks_have_moved(tmp_path: Path) -> None:
+    store = opened(tmp_path)
+    seq, id_ = 0, 0
+
+    async def others(count: int) -> None:
+        nonlocal id_
+        for _ in range(count):
+            id_ += 1
+            await store.append_messages([message(id_, id_ - seq, OTHER)])
+
+    for look in (True, True, False, True, False, False):
+        seq += 1
+        id_ += 1
+        await store.append_messages([message(id_, seq)])
+        if look:
+            assert (await newest(store))[-1] == seq
+        moved = store._index.chunks_moved
+        while store._index.chunks_moved < moved + 2:
+            await others(1)
+        assert store._index.last_seq(1) == 0, "only the table knows the channel"
+        assert (await newest(store))[-1] == seq
+    assert message_index.CHUNK_MESSAGES == 7
+    await store.aclose()
+
+
+@pytest.mark.parametrize(
+    ("count", "size_bytes", "kept"),
+    [
+        (page_cache.MAX_MESSAGES, 1, True),
+        (page_cache.MAX_MESSAGES + 1, 1, False),
+        (1, page_cache.MAX_BYTES, True),
+        (1, page_cache.MAX_BYTES + 1, False),
+    ],
+)
+async def test_large_pages_are_not_kept(tmp_path: Path, count: int, size_bytes: int, kept: bool) -> None:
+    store = opened(tmp_path)
+    await store.append_messages([message(n, n, payload=b"x" * size_bytes) for n in range(1, count + 1)])
+    for _ in range(2):
+        assert len(await newest(store, limit=1000)) == count
+    assert store.reads == (1 if kept else 2)
+    await store.aclose()
+
+
+async def test_the_page_that_was_longest_unused_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(page_cache, "MAX_PAGES", 2)
+    store = opened(tmp_path)
+    await store.append_messages([message(n, n) for n in range(1, 6)])
+    for limit, reads in ((1, 1), (2, 2), (1, 2), (3, 3), (1, 3), (2, 4)):
+        assert len(await newest(store, limit=limit)) == limit
+        assert store.reads == reads
+    await store.aclose()

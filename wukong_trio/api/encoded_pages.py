@@ -1,0 +1,40 @@
+"""The JSON of pages of history: what many members of a group ask for is made once.
+
+Stored messages do not change and their sequence numbers have no gaps, so channel, first and last number say what is in
+a page.
+"""
+
+from typing import Final
+
+from msgspec import Raw
+
+from ..store.base import Page
+from .bodies import encode_list
+from .records import record_of
+
+MAX_PAGES: Final = 128
+MAX_BYTES: Final = 128 * 1024
+"""Longer ones are not kept."""
+
+
+class EncodedPages:
+    """An LRU cache."""
+
+    def __init__(self) -> None:
+        self._pages: dict[tuple[str, int, int, int], Raw] = {}
+
+    async def records(self, page: Page) -> Raw:
+        """The messages of a page as a JSON list of their records."""
+        if not page.messages:
+            return Raw(b"[]")
+        first, last = page.messages[0], page.messages[-1]
+        name = (first.channel_id, first.channel_type, first.message_seq, last.message_seq)
+        encoded = self._pages.pop(name, None)
+        if encoded is None:
+            encoded = await encode_list(map(record_of, page.messages))
+            if memoryview(encoded).nbytes > MAX_BYTES:
+                return encoded
+        self._pages[name] = encoded
+        if len(self._pages) > MAX_PAGES:
+            del self._pages[next(iter(self._pages))]
+        return encoded

@@ -1,0 +1,60 @@
+"""Pages of history that many ask for: the newest messages of a busy group, when all its members come back at once.
+
+A page stays as long as nothing was stored in its channel. To see that costs a look into a dict, where reading the page
+again costs a thread and a statement.
+"""
+
+from typing import Final, NamedTuple
+
+from ..model import ChannelKey
+from .base import Page
+from .message_index import MessageIndex
+
+MAX_PAGES: Final = 128
+MAX_MESSAGES: Final = 200
+MAX_BYTES: Final = 64 * 1024
+"""Larger pages are not kept."""
+
+
+class Wish(NamedTuple):
+    """The arguments of `Store.messages_between`."""
+
+    key: ChannelKey
+    low: int
+    high: int
+    limit: int
+    newest: bool
+    max_bytes: int
+
+
+class CachedPage(NamedTuple):
+    """What was read, and what its channel was like just before."""
+
+    channel: int
+    version: tuple[int, int]
+    page: Page
+
+
+class PageCache:
+    """An LRU cache. Only the event loop uses it."""
+
+    def __init__(self, index: MessageIndex) -> None:
+        self._index = index
+        self._pages: dict[Wish, CachedPage] = {}
+
+    def get(self, wish: Wish) -> Page | None:
+        """The page, if it was read before and is still the same."""
+        cached = self._pages.pop(wish, None)
+        if cached is None or self._index.version(cached.channel) != cached.version:
+            return None
+        self._pages[wish] = cached
+        return cached.page
+
+    def put(self, wish: Wish, cached: CachedPage) -> None:
+        """Keeps a page, unless it is large."""
+        messages = cached.page.messages
+        if len(messages) > MAX_MESSAGES or sum([len(message.payload) for message in messages]) > MAX_BYTES:
+            return
+        self._pages[wish] = cached
+        if len(self._pages) > MAX_PAGES:
+            del self._pages[next(iter(self._pages))]

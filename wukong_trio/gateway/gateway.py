@@ -56,6 +56,8 @@ class Gateway:
         origins = config.auth.allowed_origins
         self.allowed_origins: frozenset[str] = frozenset() if ANY in origins else frozenset(origins)
         """Whose pages may connect; empty: all."""
+        self.resume_at = config.limits.sends_in_flight // 2
+        """How few sends of a client must be under way before it is read again."""
         self.draining = False
         """The server is stopping: sends are refused."""
         self.statistics = GatewayStatistics()

@@ -217,7 +217,7 @@ class Session:
     def settle(self, answer: bytes | None) -> None:
         """One errand is done, and this is the answer to it."""
         self.in_flight -= 1
-        if self.in_flight == self._transport.resume_at:
+        if self.in_flight == self._gateway.resume_at:
             self._transport.resume()
         if self.state is _CLOSED:
             return

@@ -81,16 +81,7 @@ class Transport(ABC):
 
     __slots__ = (
         *("_flushes", "_frame", "_gateway", "_outbox", "_session", "_touched", "_waiting"),
-        *(
-            "closing",
-            "in_packets",
-            "last_inbound",
-            "limits",
-            "out_packets",
-            "proxy_header",
-            "remote_address",
-            "resume_at",
-        ),
+        *("closing", "in_packets", "last_inbound", "limits", "out_packets", "proxy_header", "remote_address"),
     )
 
     bare = False
@@ -99,8 +90,6 @@ class Transport(ABC):
     def __init__(self, gateway: Gateway, remote_address: str) -> None:
         self._gateway = gateway
         self.limits = gateway.config.limits
-        self.resume_at = self.limits.sends_in_flight // 2
-        """How few sends must be under way before `resume` is called."""
         self.remote_address = remote_address
         self.proxy_header: ProxyHeader | None = None
         """Comes first, and says whose connection it is."""

@@ -42,7 +42,7 @@ def open_engine(trusted_certificate: Path) -> OpenServer:
         engine, _, tls = engine.partition(" over ")
         if tls:
             port, cert, key = Address("127.0.0.1", 0), trusted_certificate / "cert.pem", trusted_certificate / "key.pem"
-            arguments["listeners"] = Listeners(http=port, tcp=None, ws=None, wss=port, cert_file=cert, key_file=key)
+            arguments["listeners"] = Listeners(http=port, tcp=port, ws=None, wss=port, cert_file=cert, key_file=key)
         async with open_test_server(engine=engine, **arguments) as server:
             if tls:
                 server.endpoints = msgspec.structs.replace(server.endpoints, ws=server.endpoints.wss)

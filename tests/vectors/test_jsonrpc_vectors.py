@@ -198,6 +198,9 @@ async def play(entry: dict[str, Any], engine: str, open_engine: OpenServer) -> l
 async def test_recorded_exchanges(engine: str, open_engine: OpenServer, replayed: list[str]) -> None:
     awaiting = Counter(feature for entry in ENTRIES if (feature := awaited_feature(entry)))
     built = [entry for entry in ENTRIES if not awaited_feature(entry)]
+    if "TLS" in engine:
+        # It asks for the addresses of a server without TLS.
+        built = [entry for entry in built if entry["name"] != "devices-other-id"]
     problems: list[str] = []
 
     async def play_some(entries: list[dict[str, Any]]) -> None:

@@ -31,6 +31,8 @@ CROWDED_CHUNK_BYTES: Final = 4 * 1024
 CROWD_FRAMES: Final = 400
 """More than so many frames in a chunk are tiny ones: who sends them is read in smaller chunks."""
 _BARE: Final = BareFraming()
+_NOTHING: Final[Iterator[Arrival]] = iter(())
+"""One for all: an iterator would cost each connection 64 bytes for as long as it lasts."""
 
 
 class NativeTransport(Transport):
@@ -46,7 +48,7 @@ class NativeTransport(Transport):
         self._framing: HandshakeReader | Framing = (
             _BARE if bare else HandshakeReader(allowed_origins=gateway.allowed_origins)
         )
-        self._early: Iterator[Arrival] = iter(())
+        self._early: Iterator[Arrival] = _NOTHING
         """What has arrived and was not served yet."""
         self._chunk_bytes = CHUNK_BYTES
         """How much to receive at once: not so much that its frames keep everybody else waiting."""
@@ -142,7 +144,8 @@ class NativeTransport(Transport):
         self._session = session
         errands: list[Errand] = []
         late = self._frames.raise_limit(self.limits.ws_message_bytes)
-        self._serve(chain(self._early, late), errands)
+        early, self._early = self._early, _NOTHING
+        self._serve(chain(early, late), errands)
         self._flushes.flush()
         return errands
 

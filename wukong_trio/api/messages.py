@@ -20,10 +20,10 @@ from ..model import (
 )
 from ..protocol.payload import PayloadError, read_base64
 from ..services.history import PullMode
+from ..services.records import record_of
 from .bodies import encode_list
 from .checks import channel_key, plain, required, within_limit
 from .context import ApiContext
-from .records import record_of
 from .table import BAD_BODY, ApiError, Query
 from .users import Byte, Int64
 

@@ -11,7 +11,7 @@ from ..model import ChannelKey, Message
 from . import schema
 from .base import Page, SentMark, first_of
 from .message_index import MessageIndex
-from .rows import chunks
+from .rows import chunks, load_json
 
 _SLICE: Final = 256
 """Messages read with one statement. Between two of them no snapshot is held, which would make the WAL grow."""
@@ -22,6 +22,20 @@ def messages_by_id(reader: _Reader, message_ids: Sequence[int]) -> Generator[Mes
     """Messages in the order of their ids as given; unknown ids are left out."""
     for chunk in chunks(message_ids, _SLICE):
         yield from map(_message, reader.execute(schema.READ_MESSAGES, (msgspec.json.encode(chunk).decode(),)))
+
+
+def messages_after(reader: _Reader, message_id: int, limit: int, max_bytes: int) -> list[Message]:
+    """The messages of all channels that come next, as many as fit."""
+    messages = []
+    for row in sorted(load_json(reader, schema.MESSAGES_AFTER, (message_id, limit, max_bytes))):
+        row[schema.PAYLOAD] = bytes.fromhex(row[schema.PAYLOAD])
+        messages.append(_message(row))
+    return messages
+
+
+def message_ids_after(reader: _Reader, message_id: int, limit: int) -> list[int]:
+    """The ids that come next, ascending."""
+    return sorted(load_json(reader, schema.IDS_AFTER, (message_id, limit)))
 
 
 def messages_between(
@@ -68,5 +82,5 @@ def recent_marks(reader: _Reader, since_message_id: int, limit: int) -> list[Sen
     return [SentMark(ChannelKey(id_, type_), uid, no, message_id) for id_, type_, uid, no, message_id in rows[::-1]]
 
 
-def _message(row: tuple[Any, ...]) -> Message:
+def _message(row: Sequence[Any]) -> Message:
     return Message(**dict(zip(schema.MESSAGE_FIELDS, row, strict=True)))

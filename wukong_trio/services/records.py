@@ -11,7 +11,7 @@ from ..model import (
     ChannelType,
     Message,
 )
-from ..services.addressing import peer_of
+from .addressing import peer_of
 
 
 class RecordHeader(Struct, frozen=True):

@@ -40,10 +40,21 @@ LANES_BYTES: Final = 32 * 1024 * 1024
 class Deliverer:
     """Hands answers to senders, and messages to everybody of their channels who is online."""
 
-    def __init__(self, registry: SessionRegistry, flushes: FlushList, events: Events | None) -> None:
+    def __init__(
+        self,
+        registry: SessionRegistry,
+        flushes: FlushList,
+        events: Events | None,
+        on_delivered: Callable[[Submission], None] | None = None,
+    ) -> None:
+        """
+        Args:
+            on_delivered: called for each message that everybody online has got. It must neither wait nor raise.
+        """
         self._registry = registry
         self._flushes = flushes
         self._events = events
+        self._on_delivered = on_delivered
         self.statistics = RouterStatistics()
         self._now = 0.0
         self._looked_up = 0
@@ -93,8 +104,7 @@ class Deliverer:
                         done -= 1
                     else:
                         work += self._push(errand, uids)
-                        if self._events is not None:
-                            self._tell(errand)
+                        self._tell(errand)
             except Exception:
                 log.exception("one message was not delivered to everybody")
             if work >= PUSHES_PER_TURN or self._looked_up >= LOOK_UPS_PER_TURN:
@@ -117,6 +127,8 @@ class Deliverer:
     def _tell(self, submission: Submission) -> None:
         if self._events is not None and submission.message is not None:
             self._events.emit(MessageAccepted(submission.message))
+        if self._on_delivered is not None:
+            self._on_delivered(submission)
 
     # Small channels
 

@@ -28,7 +28,7 @@ AWAITED = {
 }
 ELSEWHERE = {"notify-given-up": "it takes 4 s; test_notify.py has it on a clock that jumps"}
 NOT_TOLD = ("offline-nobody",)
-"""D-35, 4.3 and 3.3: what we tell differently."""
+"""Told by the recorded server, and not by ours."""
 
 
 def expected(name: str) -> Any:

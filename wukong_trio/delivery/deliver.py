@@ -55,6 +55,8 @@ class Deliverer:
         self._flushes = flushes
         self._events = events
         self._on_delivered = on_delivered
+        self._told = events is not None or on_delivered is not None
+        """Somebody wants to know of each message."""
         self.statistics = RouterStatistics()
         self._now = 0.0
         self._looked_up = 0
@@ -104,7 +106,8 @@ class Deliverer:
                         done -= 1
                     else:
                         work += self._push(errand, uids)
-                        self._tell(errand)
+                        if self._told:
+                            self._tell(errand)
             except Exception:
                 log.exception("one message was not delivered to everybody")
             if work >= PUSHES_PER_TURN or self._looked_up >= LOOK_UPS_PER_TURN:

@@ -28,9 +28,10 @@ ALLOWED = {
     "delivery": {"model", "errors", "config", "protocol", "store", "services", "supervision"},
     "gateway": {"model", "errors", "config", "hosts", "net", "protocol", "services", "delivery", "supervision"},
     "api": {"model", "errors", "config", "hosts", "net", "protocol", "store", "services", "supervision", "version"},
+    "webhooks": {"model", "errors", "config", "store", "services", "delivery", "supervision", "version"},
     "client": {"model", "errors", "groups", "protocol"},
     "listening": {"config", "net"},
-    "assembly": {"config", "delivery", "gateway", "api", "listening", "services", "store", "tls"},
+    "assembly": {"config", "delivery", "gateway", "api", "listening", "services", "store", "tls", "webhooks"},
     "lifecycle": {"api", "assembly", "gateway", "listening", "supervision"},
     "server": {
         *("assembly", "config", "delivery", "errors", "groups", "lifecycle", "listening"),
@@ -64,6 +65,7 @@ ONLY_IN = {
     "rich": {"bench/terminal.py", "bench/commands.py"},
     "plotly": {"bench/report.py"},
     "structlog": {"log.py"},
+    "httpx": {"webhooks/hook.py", "webhooks/webhooks.py"},
     "cryptography": {"protocol/wkproto_keys.py"},
     "yaml": {"settings.py", "cli.py"},
 }

@@ -1,4 +1,5 @@
 import re
+from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -402,11 +403,11 @@ def test_limits_hold_on_both_sides(tmp_path: Path) -> None:
 
 
 def test_unsupported_settings_are_listed_in_one_line(tmp_path: Path) -> None:
-    text = "mode: release\nwebhook: {httpAddr: http://x, focusEvents: [a, b]}\ncluster: {nodeId: 5, role: replica}\n"
-    settings, warnings = from_yaml(tmp_path, text, {"WK_WEBHOOK_HTTP_ADDR": "http://x", "WK_MODE": "debug"})
+    text = "mode: release\nwebhook: {grpcAddr: x}\ndatasource: {addr: [a, b]}\ncluster: {nodeId: 5, role: replica}\n"
+    settings, warnings = from_yaml(tmp_path, text, {"WK_DATASOURCE_ADDR": "http://x", "WK_MODE": "debug"})
     assert settings.node_id == 5
     (line,) = warnings
-    for name in ("mode", "webhook.httpAddr", "webhook.focusEvents", "cluster.role", "WK_WEBHOOK_HTTP_ADDR", "WK_MODE"):
+    for name in ("mode", "webhook.grpcAddr", "datasource.addr", "cluster.role", "WK_DATASOURCE_ADDR", "WK_MODE"):
         assert name in line
     assert "nodeId" not in line
 
@@ -564,6 +565,68 @@ def test_secrets_are_masked_everywhere(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         check(bad)
     assert "s3cret" not in str(caught.value)
+
+
+def test_the_secret_of_webhooks_is_masked_too(tmp_path: Path) -> None:
+    secret = "whsec_" + "QUJD" * 8
+    settings = from_yaml(tmp_path, f"webhook: {{secret: {secret}}}\n").settings
+    assert settings.webhook.secret == secret
+    assert to_mapping(settings)["webhook"]["secret"] == "******"
+    assert "QUJD" not in repr(settings)
+
+
+def test_webhook_settings_from_everywhere(tmp_path: Path) -> None:
+    settings, warnings = from_yaml(
+        tmp_path,
+        "webhook:\n  httpAddr: http://127.0.0.1:8090/v1/webhook?k=v\n  focusEvents: [msg.notify, user.onlinestatus]\n"
+        "  msgNotifyEventRetryMaxCount: 5\n  maxAge: 1d\nchannel: {subscriberCompressOfCount: 1000}\n",
+        {"WK_WEBHOOK_MSGNOTIFYEVENTPUSHINTERVAL": "100ms", "WK_WEBHOOK_MAXWAITING": "7"},
+    )
+    assert warnings == []
+    webhook = settings.webhook
+    assert webhook.http_addr == "http://127.0.0.1:8090/v1/webhook?k=v"
+    assert webhook.focus_events == ("msg.notify", "user.onlinestatus")
+    assert (webhook.retry_max_count, webhook.max_age_s, webhook.compress_of_count) == (5, 86400, 1000)
+    assert (webhook.push_interval_s, webhook.max_waiting) == (0.1, 7)
+    assert from_yaml(tmp_path, yaml.safe_dump(to_mapping(settings))).settings == settings
+    environ = {"WK_WEBHOOK_FOCUSEVENTS": "msg.notify  msg.offline", "WK_WEBHOOK_HTTP_ADDR": "https://a"}
+    webhook = load(None, environ, {}).settings.webhook
+    assert (webhook.focus_events, webhook.http_addr) == (("msg.notify", "msg.offline"), "https://a")
+    assert from_yaml(tmp_path, "webhook: {url: http://a}\n").settings.webhook.http_addr == "http://a"
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("httpAddr", "127.0.0.1:8090"),
+        ("httpAddr", "ftp://a"),
+        ("httpAddr", "http://"),
+        ("httpAddr", "http://:80"),
+        ("httpAddr", "http://a:65536"),
+        ("httpAddr", "http://a/#b"),
+        ("httpAddr", "http://a b"),
+        ("secret", "whsec_***"),
+        ("secret", "QUJD" * 8),
+        ("secret", "whsec_" + b64encode(bytes(23)).decode()),
+        ("secret", "whsec_" + b64encode(bytes(65)).decode()),
+        ("focusEvents", "msg.stream"),
+        ("msgNotifyEventCountPerPush", "0"),
+        ("msgNotifyEventCountPerPush", "1001"),
+        ("msgNotifyEventRetryMaxCount", "-1"),
+        ("maxWaiting", "0"),
+        ("maxAge", "0s"),
+    ],
+)
+def test_wrong_webhook_settings(tmp_path: Path, name: str, text: str) -> None:
+    message = refusal(tmp_path, f"webhook: {{{name}: '{text}'}}\n")
+    assert f"webhook.{name} = " in message
+    assert name != "secret" or text not in message
+
+
+@pytest.mark.parametrize("size", [24, 64])
+def test_secrets_of_the_smallest_and_the_largest_size(tmp_path: Path, size: int) -> None:
+    secret = "whsec_" + b64encode(bytes(size)).decode()
+    assert from_yaml(tmp_path, f"webhook: {{secret: {secret}}}\n").settings.webhook.secret == secret
 
 
 def test_a_mask_is_not_a_secret(tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ from .services.history import History
 from .services.users import SystemAccounts, UserService
 from .store.base import Store
 from .tls import Certificate
+from .webhooks.webhooks import Webhooks, open_webhooks
 
 
 class Hooks(NamedTuple):
@@ -50,6 +51,7 @@ class Parts:
     directory: ChannelDirectory
     registry: SessionRegistry
     events: Events | None
+    webhooks: Webhooks | None
     router: Router
     authentication: Authentication
     gateway: Gateway
@@ -66,17 +68,21 @@ async def assemble(config: Config, store: Store, hooks: Hooks, certificate: Cert
     await accounts.load()
     marks = SentMarks(config.idempotency)
     marks.remember(await store.recent_marks(first_id_at(time() - config.idempotency.window_s), config.idempotency.keys))
-    ids = MessageIds(await store.last_message_id())
+    newest_id = await store.last_message_id()
+    ids = MessageIds(newest_id)
     timeout_s = config.hook_timeout_s
     events = Events(hooks.on_event, hook_timeout_s=timeout_s) if hooks.on_event is not None else None
     registry, flushes, directory = SessionRegistry(), FlushList(), ChannelDirectory(store)
+    webhooks = await open_webhooks(config, store, registry, accounts, newest_id)
+    notify, offline, status = webhooks.told if webhooks is not None else (None, None, None)
     router = Router(
         store,
         Decider(store, directory, ids, marks, config, system_accounts=accounts),
-        Deliverer(registry, flushes, events),
+        Deliverer(registry, flushes, events, offline.delivered if offline is not None else None),
         payload_limit_bytes=config.limits.payload_bytes,
         before_send=hooks.before_send,
         hook_timeout_s=timeout_s,
+        on_stored=notify.stored if notify is not None else None,
     )
     authentication = Authentication(store, config.auth, hooks.authenticate, hook_timeout_s=timeout_s)
     return Parts(
@@ -86,9 +92,18 @@ async def assemble(config: Config, store: Store, hooks: Hooks, certificate: Cert
         directory=directory,
         registry=registry,
         events=events,
+        webhooks=webhooks,
         router=router,
         authentication=authentication,
-        gateway=Gateway(config, router, registry, authentication, flushes, events),
+        gateway=Gateway(
+            config,
+            router,
+            registry,
+            authentication,
+            flushes,
+            events,
+            status.changed if status is not None else None,
+        ),
         certificate=certificate,
     )
 

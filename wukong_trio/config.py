@@ -13,6 +13,7 @@ from msgspec.structs import asdict
 TokenAuth = Literal["off", "auto", "on"]
 Engine = Literal["native", "reference"]
 NotificationProfile = Literal["auto", "doc", "sdk", "both"]
+WebhookEvent = Literal["msg.notify", "msg.offline", "user.onlinestatus"]
 
 ANY = "*"
 """In a list of what is allowed: everything."""
@@ -122,6 +123,31 @@ class Idempotency(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     keys: int = 200_000
 
 
+class Webhook(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Telling a back-end over HTTP what happens."""
+
+    http_addr: str = ""
+    """Where to; empty: nobody is told."""
+    secret: str = ""
+    """Signs the requests: `whsec_` and 24 to 64 bytes in base64; empty: they are not signed."""
+    focus_events: tuple[WebhookEvent, ...] = ()
+    """Of what; empty: of everything."""
+    push_interval_s: float = 0.5
+    """How long a stored message waits for others, to be told together."""
+    count_per_push: int = 100
+    retry_max_count: int = 0
+    """After so many attempts messages are given up; 0: never."""
+    max_age_s: float = 72 * 3600.0
+    max_waiting: int = 10_000_000
+    """Stored messages that wait for the receiver; when there are more, or older ones, the oldest are given up."""
+    compress_of_count: int = 0
+    """Lists of more receivers than this are compressed; 0: never."""
+
+    def __repr__(self) -> str:
+        shown = asdict(self) | {"secret": "******" if self.secret else ""}
+        return f"Webhook({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
+
+
 class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """All settings of one server."""
 
@@ -139,6 +165,7 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     limits: Limits = Limits()
     message_retry: MessageRetry = MessageRetry()
     idempotency: Idempotency = Idempotency()
+    webhook: Webhook = Webhook()
     data_dir: Path | None = None
     """Where the database lives; None keeps everything in memory."""
     synchronous: Literal["full", "normal"] = "full"

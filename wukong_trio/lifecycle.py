@@ -59,6 +59,8 @@ async def _run_shielded(parts: Parts, sockets: Sockets, stopping: trio.Event, st
         watch("the clock of sessions", gateway.deadlines.run)
         if parts.events is not None:
             watch("the queue of events", parts.events.run)
+        if parts.webhooks is not None:
+            watch("the webhooks", parts.webhooks.run)
         watch("accepting clients", acceptor.run)
         if sockets.http:
             table = ApiTable(api_context(parts, sockets, lambda: not stopping.is_set()), ENDPOINTS)
@@ -78,9 +80,17 @@ async def _run_shielded(parts: Parts, sockets: Sockets, stopping: trio.Event, st
                 await gateway.drain()
             gateway.send_home()
             await acceptor.done.wait()
-            if parts.events is not None:
-                await parts.events.drain()
+            await _drain_told(parts)
         nursery.cancel_scope.cancel()
+
+
+async def _drain_told(parts: Parts) -> None:
+    """Whoever is told of events hears of the last ones; neither waits for the other."""
+    async with trio.open_nursery() as nursery:
+        if parts.events is not None:
+            nursery.start_soon(parts.events.drain)
+        if parts.webhooks is not None:
+            nursery.start_soon(parts.webhooks.drain)
 
 
 async def _serve_http(engine: HttpEngine, sockets: Sockets, stop: trio.Event, done: trio.Event) -> None:

@@ -54,6 +54,14 @@ class ServerStatistics(Struct, frozen=True, kw_only=True):
     """Pushes handed to sessions."""
     events_dropped: int
     """Events that the `on_event` hook never saw, because it was too slow or a stop cut them off."""
+    webhook_requests: int
+    """Requests that the receiver of webhooks has accepted."""
+    webhook_failures: int
+    """Those that he has not."""
+    webhook_waiting: int
+    """Stored messages that he has not been told of yet (`msg.notify`), now."""
+    webhook_dropped: int
+    """What he will never be told of: messages, and entries of `user.onlinestatus`."""
 
 
 class Server:
@@ -107,7 +115,7 @@ class Server:
     def statistics(self) -> ServerStatistics:
         """How the server is doing."""
         parts = self._parts
-        router, gateway = parts.router.statistics, parts.gateway.statistics
+        router, gateway, webhooks = parts.router.statistics, parts.gateway.statistics, parts.webhooks
         return ServerStatistics(
             sessions=len(parts.registry),
             users=parts.registry.users,
@@ -121,6 +129,10 @@ class Server:
             commits=router.commits,
             delivered=router.delivered,
             events_dropped=parts.events.dropped if parts.events is not None else 0,
+            webhook_requests=webhooks.requests if webhooks is not None else 0,
+            webhook_failures=webhooks.failures if webhooks is not None else 0,
+            webhook_waiting=webhooks.waiting if webhooks is not None else 0,
+            webhook_dropped=webhooks.dropped if webhooks is not None else 0,
         )
 
 

@@ -45,6 +45,7 @@ _COUNT = kinds.integer(1, 2**31 - 1)
 _HTTP_ADDRESS = kinds.address("http", 5001)
 _NODE_ID = kinds.integer(1, 1023)
 _ON_OFF = {"true": "on", "yes": "on", "1": "on", "false": "off", "no": "off", "0": "off"}
+_EVENTS = kinds.choices(("msg.notify", "msg.offline", "user.onlinestatus"))
 _TOKEN_AUTH = kinds.choice(("off", "auto", "on"), _ON_OFF)
 _LOG_LEVELS = {"0": "info", "1": "debug", "2": "info", "3": "warning", "4": "error", "warn": "warning"}
 
@@ -106,6 +107,17 @@ KEYS: tuple[Key, ...] = (
     Key("limits.rateLimit", "limits.rate_limit_per_s", kinds.rate(1_000_000)),
     Key("idempotency.window", "idempotency.window_s", _DURATION),
     Key("idempotency.keys", "idempotency.keys", _COUNT),
+    Key("webhook.httpAddr", "webhook.http_addr", kinds.url()),
+    Key("webhook.url", "webhook.http_addr", kinds.url(), alias=True),
+    Key("webhook.http_addr", "webhook.http_addr", kinds.url(), alias=True),
+    Key("webhook.secret", "webhook.secret", kinds.signing_secret(), secret=True),
+    Key("webhook.focusEvents", "webhook.focus_events", _EVENTS),
+    Key("webhook.msgNotifyEventPushInterval", "webhook.push_interval_s", _DURATION),
+    Key("webhook.msgNotifyEventCountPerPush", "webhook.count_per_push", kinds.integer(1, 1000)),
+    Key("webhook.msgNotifyEventRetryMaxCount", "webhook.retry_max_count", kinds.integer(0, 1_000_000)),
+    Key("webhook.maxAge", "webhook.max_age_s", _DURATION),
+    Key("webhook.maxWaiting", "webhook.max_waiting", _COUNT),
+    Key("channel.subscriberCompressOfCount", "webhook.compress_of_count", kinds.integer(0, 2**31 - 1)),
     Key("synchronous", "synchronous", kinds.choice(("full", "normal"))),
     Key("notificationProfile", "notification_profile", kinds.choice(("auto", "doc", "sdk", "both"))),
     Key("cluster.nodeId", "node_id", _NODE_ID),
@@ -128,7 +140,8 @@ UNSUPPORTED: tuple[str, ...] = (
     *("disableJSONRPC", "disableCMDMessageSync"),
     *("external.managerAddr", "external.apiUrl", "external.autoGetExternalIP", "external.monitorAddr"),
     *("messageRetry.scanInterval", "messageRetry.workerCount"),
-    *("manager", "demo", "channel", "tmpChannel", "webhook", "datasource", "conversation", "streamCache", "auth"),
+    *("manager", "demo", "channel", "tmpChannel", "datasource", "conversation", "streamCache", "auth"),
+    *("webhook.grpcAddr", "webhook.timeout"),
     *("jwt", "logger", "trace", "cluster", "plugin", "agent", "customerService", "tag", "monitor"),
 )
 """Names of the original that have no effect here. A section stands for everything in it."""

@@ -6,17 +6,21 @@ Durations become seconds (float), sizes are bytes (int).
 
 import os
 import re
+from base64 import b64decode
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any, NamedTuple, TypeGuard, TypeVar
+from typing import Any, Final, NamedTuple, TypeGuard, TypeVar
+from urllib.parse import urlsplit
 
 from .config import ANY, Address
 from .hosts import is_address, parse_networks
 
 MAX_SECONDS = 3650 * 86400.0
 SWITCHED_OFF = "off"
+SECRET_PREFIX: Final = "whsec_"
+"""What keys of Standard Webhooks begin with."""
 
 _DURATION_PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h|d)", re.ASCII)
 _PLAIN_NUMBER = re.compile(r"\d+(?:\.\d*)?|\.\d+", re.ASCII)
@@ -34,6 +38,9 @@ _UNITS = {
     "h": Decimal(3600),
     "d": Decimal(86400),
 }
+_SEPARATOR = re.compile(r"[,\s]+")
+_URL = re.compile(r"https?://[!-\"$-~]+", re.IGNORECASE)
+"""Printable ASCII without `#`."""
 _WORDS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 
 T = TypeVar("T")
@@ -183,6 +190,40 @@ def choice(values: Sequence[str], synonyms: Mapping[str, str] | None = None) -> 
     return Kind(f"give {listed}", "|".join(values), lambda word: _look_up(words, word), lambda value: value in values)
 
 
+def choices(values: Sequence[str]) -> Kind:
+    """Several of some words, separated by commas or blanks."""
+    listed = ", ".join(values)
+
+    def parse(given: str) -> tuple[str, ...]:
+        return tuple(_SEPARATOR.sub(" ", given).lower().split())
+
+    def valid(value: object) -> bool:
+        return isinstance(value, tuple) and all(word in values for word in value)
+
+    return Kind(f"give some of {listed}", "WORD,…", parse, valid, list, many=True)
+
+
+def url() -> Kind:
+    """Where an HTTP request goes; empty for nowhere."""
+    return Kind(
+        "give a URL with http:// or https://, a host and no fragment, for example http://127.0.0.1:8090/hook",
+        "URL",
+        _same,
+        lambda value: value == "" or _is_url(value),
+    )
+
+
+def signing_secret() -> Kind:
+    """A key as Standard Webhooks writes it; empty for none."""
+    return Kind(
+        "give whsec_ and 24 to 64 random bytes in base64, for example the output of: "
+        "echo whsec_$(head -c 32 /dev/urandom | base64)",
+        "whsec_…",
+        _same,
+        lambda value: value == "" or _is_signing_secret(value),
+    )
+
+
 def integer(low: int, high: int) -> Kind:
     def parse(digits: str) -> int:
         if not _WHOLE_NUMBER.fullmatch(digits):
@@ -255,6 +296,25 @@ def _is_text(value: object) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def _is_url(value: object) -> bool:
+    if not isinstance(value, str) or not _URL.fullmatch(value):
+        return False
+    try:
+        parts = urlsplit(value)
+        return bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+
+
+def _is_signing_secret(value: object) -> bool:
+    if not isinstance(value, str) or not value.startswith(SECRET_PREFIX):
+        return False
+    try:
+        return 24 <= len(b64decode(value.removeprefix(SECRET_PREFIX), validate=True)) <= 64
+    except ValueError:
+        return False
 
 
 def _is_path(value: object) -> bool:

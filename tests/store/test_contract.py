@@ -32,6 +32,9 @@ async def test_an_empty_store(store: Store) -> None:
     assert await store.load_channels([GROUP]) == [ChannelRecord(key=GROUP)]
     assert await store.load_logins([("ann", 0)]) == [Login()]
     assert await store.system_uids() == []
+    assert await store.messages_after(0, 10, max_bytes=1) == []
+    assert await store.message_ids_after(0, 10) == []
+    assert await store.webhook_cursor() is None
     assert store.failure == ""
 
 
@@ -42,6 +45,48 @@ async def test_messages_come_back_as_they_were_stored(store: Store) -> None:
     assert await between(store, GROUP, 1, 10, 10, newest=False) == messages
     assert await store.messages_by_id([messages[2].message_id, 5, messages[2].message_id]) == [messages[2]]
     assert await store.last_message_id() == 2**52 + 3
+
+
+async def test_messages_of_all_channels_come_in_the_order_of_their_ids(store: Store) -> None:
+    payloads = [b"", b"\x00\xff\x00", "\u4f60\u597d \U0001f600".encode(), b"x" * 1000, b"y"]
+    keys = [
+        ChannelKey("z", 2),
+        OTHER,
+        ChannelKey("a\x00b\"\\'", 2),
+        ChannelKey("\u9891\u9053\u2028", 2),
+        ChannelKey("a", 2),
+    ]
+    messages = [message(2**52 + n, 1, keys[n], payload) for n, payload in enumerate(payloads)]
+    await append(store, messages)
+    first, last = messages[0].message_id, messages[-1].message_id
+    assert await store.messages_after(0, 10, max_bytes=10**6) == messages
+    assert await store.messages_after(first, 10, max_bytes=10**6) == messages[1:]
+    assert await store.messages_after(first, 2, max_bytes=10**6) == messages[1:3]
+    assert await store.messages_after(last, 10, max_bytes=10**6) == []
+    assert await store.message_ids_after(0, 10) == [m.message_id for m in messages]
+    assert await store.message_ids_after(first, 2) == [first + 1, first + 2]
+    assert await store.message_ids_after(last, 10) == []
+
+
+async def test_messages_after_another_are_bounded_in_bytes_but_for_the_first(store: Store) -> None:
+    await append(store, [message(n, n, payload=b"x" * size) for n, size in enumerate([0, 10, 30, 30], start=1)])
+
+    async def ids(message_id: int, max_bytes: int) -> list[int]:
+        return [m.message_id for m in await store.messages_after(message_id, 10, max_bytes=max_bytes)]
+
+    assert await ids(0, 9) == [1]
+    assert await ids(0, 10) == [1, 2]
+    assert await ids(0, 39) == [1, 2]
+    assert await ids(0, 40) == [1, 2, 3]
+    assert await ids(2, 1) == [3]
+    assert await ids(2, 60) == [3, 4]
+
+
+async def test_the_cursor_of_webhooks_stays_where_it_was_moved(store: Store) -> None:
+    assert await store.webhook_cursor() is None
+    for message_id in (0, 2**53 - 1, 7):
+        await store.move_webhook_cursor(message_id)
+        assert await store.webhook_cursor() == message_id
 
 
 async def test_channels_do_not_mix(store: Store) -> None:

@@ -8,9 +8,9 @@ from typing import Final
 
 from msgspec import Raw
 
+from ..services.records import record_of
 from ..store.base import Page
 from .bodies import encode_list
-from .records import record_of
 
 MAX_PAGES: Final = 128
 MAX_BYTES: Final = 128 * 1024

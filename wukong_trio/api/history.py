@@ -5,11 +5,11 @@ from typing import Annotated, Final
 from msgspec import Meta, Raw, Struct
 
 from ..services.history import PAGE_BYTES, PullMode
+from ..services.records import record_of
 from ..store.base import Page
 from .bodies import encode_list
 from .checks import required, viewed_key
 from .context import ApiContext
-from .records import record_of
 from .table import ApiError, Query
 from .users import Byte, Int64
 

@@ -9,13 +9,13 @@ from typing import Final
 from msgspec import Raw, Struct
 
 from ..model import ChannelKey, ChannelType, Message
+from ..services.records import record_of
 from ..store.base import Wanted
 from .bodies import encode_list
 from .checks import given, required, viewed_key
 from .context import ApiContext
 from .guard import Head
 from .history import Seq
-from .records import record_of
 from .table import ApiError, Query
 from .users import Byte, Int64
 

@@ -40,10 +40,23 @@ LANES_BYTES: Final = 32 * 1024 * 1024
 class Deliverer:
     """Hands answers to senders, and messages to everybody of their channels who is online."""
 
-    def __init__(self, registry: SessionRegistry, flushes: FlushList, events: Events | None) -> None:
+    def __init__(
+        self,
+        registry: SessionRegistry,
+        flushes: FlushList,
+        events: Events | None,
+        on_delivered: Callable[[Submission], None] | None = None,
+    ) -> None:
+        """
+        Args:
+            on_delivered: called for each message that everybody online has got. It must neither wait nor raise.
+        """
         self._registry = registry
         self._flushes = flushes
         self._events = events
+        self._on_delivered = on_delivered
+        self._told = events is not None or on_delivered is not None
+        """Somebody wants to know of each message."""
         self.statistics = RouterStatistics()
         self._now = 0.0
         self._looked_up = 0
@@ -93,7 +106,7 @@ class Deliverer:
                         done -= 1
                     else:
                         work += self._push(errand, uids)
-                        if self._events is not None:
+                        if self._told:
                             self._tell(errand)
             except Exception:
                 log.exception("one message was not delivered to everybody")
@@ -117,6 +130,8 @@ class Deliverer:
     def _tell(self, submission: Submission) -> None:
         if self._events is not None and submission.message is not None:
             self._events.emit(MessageAccepted(submission.message))
+        if self._on_delivered is not None:
+            self._on_delivered(submission)
 
     # Small channels
 

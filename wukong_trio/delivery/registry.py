@@ -137,6 +137,20 @@ class SessionRegistry:
         """The device flags with which a user is online, each once."""
         return list(dict.fromkeys(session.device_flag for session in self.sessions_of(uid)))
 
+    def has_master(self, uid: str) -> bool:
+        """Whether a user is online with a master device."""
+        found = self._users.get(uid)
+        if isinstance(found, _Devices):
+            return any(session.level == DeviceLevel.MASTER for session in found)
+        return found is not None and found.level == DeviceLevel.MASTER
+
+    def counts_of(self, uid: str, device_flag: int) -> tuple[int, int]:
+        """How many sessions a user has with a device flag, and how many in all."""
+        found = self._users.get(uid)
+        if isinstance(found, _Devices):
+            return len(found.flags.get(device_flag, ())), sum(map(len, found.flags.values()))
+        return (0, 0) if found is None else (int(found.device_flag == device_flag), 1)
+
     def enter(self, session: Receiver) -> list[tuple[Receiver, bool]]:
         """Makes a session visible, after removing those it drives away.
 

@@ -11,7 +11,7 @@ decided anew. Order comes from here alone: what enters the inbox earlier is stor
 """
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from enum import Enum, auto
 from functools import partial
 from logging import getLogger
@@ -58,12 +58,19 @@ class Router:
         payload_limit_bytes: int,
         before_send: BeforeSend | None = None,
         hook_timeout_s: float = 5.0,
+        on_stored: Callable[[int, int], None] | None = None,
     ) -> None:
+        """
+        Args:
+            on_stored: called after each commit with the number of messages and the id of the last one. It must neither
+                wait nor raise.
+        """
         self.state = RouterState.OPEN
         self._store = store
         self._decider = decider
         self._deliverer = deliverer
         self._payload_limit_bytes = payload_limit_bytes
+        self._on_stored = on_stored
         self._pending = 0
         self._idle = trio.Event()
         self._backend_sends: set[BackendSend] = set()
@@ -247,6 +254,8 @@ class Router:
             self._decider.confirm(submissions, messages, numbers)
             if messages:
                 self._count_stored(len(messages))
+                if self._on_stored is not None:
+                    self._on_stored(len(messages), messages[-1].message_id)
 
     async def _append(self, undecided: list[Submission]) -> tuple[list[Message], Sequence[int]]:
         """Decides and stores; once more if the store has refused the batch for what others have done.

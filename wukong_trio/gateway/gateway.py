@@ -44,7 +44,13 @@ class Gateway:
         authentication: Authentication,
         flushes: FlushList,
         events: Events | None,
+        on_status: Callable[[Receiver, bool], None] | None = None,
     ) -> None:
+        """
+        Args:
+            on_status: called when a session has begun (True) or ended, after the registry has been changed. It must
+                neither wait nor raise.
+        """
         self.config = config
         self.router = router
         self.registry = registry
@@ -65,6 +71,7 @@ class Gateway:
         """Of sessions that have ended."""
         self.session_ids = count(1)
         self._events = events
+        self._on_status = on_status
         self._logins_fail = False
         self._log = SessionLog()
 
@@ -81,6 +88,8 @@ class Gateway:
             log.warning("clients can connect again")
         close_removed(self.registry.enter(session))
         self.statistics.authenticated += 1
+        if self._on_status is not None:
+            self._on_status(session, True)
         self._tell(describe, self._log.has_line_for_opened(now))
         if self.draining:
             session.close(CLOSE_SHUTDOWN)
@@ -89,6 +98,8 @@ class Gateway:
         """A session has ended."""
         self.registry.leave(session)
         self.past_traffic.add(traffic)
+        if self._on_status is not None:
+            self._on_status(session, False)
         self._tell(describe, self._log.has_line_for_closed(now))
 
     def _tell(self, describe: Callable[[], SessionOpened | SessionClosed], has_line: bool) -> None:

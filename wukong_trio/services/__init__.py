@@ -4,5 +4,6 @@ addressing   client channel id -> stored channel id, and who belongs to a channe
 directory    cached state of channels, kept true to the store
 permission   who may send where
 auth         who may connect
+records      a stored message as back-ends read it, over the API and by webhooks
 users, channels, history   what back-ends do over the API
 """

@@ -214,6 +214,15 @@ class Store(ABC):
         """The messages with these ids, in no particular order; unknown ids are left out."""
 
     @abstractmethod
+    async def messages_after(self, message_id: int, limit: int, *, max_bytes: int) -> list[Message]:
+        """The oldest messages of all channels with higher ids, in the order of their ids: at most `limit`, and no more
+        than have `max_bytes` of payload together. The first one counts whatever its size."""
+
+    @abstractmethod
+    async def message_ids_after(self, message_id: int, limit: int) -> list[int]:
+        """The lowest `limit` ids above this one, ascending."""
+
+    @abstractmethod
     async def messages_between(
         self, key: ChannelKey, low: int, high: int, limit: int, *, newest: bool, max_bytes: int
     ) -> Page:
@@ -265,6 +274,14 @@ class Store(ABC):
     @abstractmethod
     async def change_system_uids(self, *, add: Sequence[str] = (), remove: Sequence[str] = ()) -> None:
         """Changes the system accounts, all at once: first `remove`, then `add`."""
+
+    @abstractmethod
+    async def webhook_cursor(self) -> int | None:
+        """Up to which message the receiver of webhooks has been told everything; None if nobody has ever said."""
+
+    @abstractmethod
+    async def move_webhook_cursor(self, message_id: int) -> None:
+        """Says up to which message he has been told."""
 
     @property
     def durability(self) -> str:

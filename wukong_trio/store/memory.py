@@ -1,5 +1,6 @@
 """A store without durability: for tests and throw-away servers, and the plainest statement of what a store does."""
 
+from bisect import bisect_right
 from collections.abc import Collection, Mapping, Sequence
 
 import trio
@@ -27,6 +28,8 @@ class MemoryStore(Store):
 
     def __init__(self) -> None:
         self._messages: dict[int, Message] = {}
+        self._ids: list[int] = []
+        """Of all messages, ascending."""
         self._newest_id = 0
         self._channels: dict[ChannelKey, list[Message]] = {}
         self._flags: dict[ChannelKey, ChannelFlags] = {}
@@ -34,6 +37,7 @@ class MemoryStore(Store):
         self._devices: dict[tuple[str, int], Device] = {}
         self._registered: set[str] = set()
         self._system_uids: set[str] = set()
+        self._webhook_cursor: int | None = None
 
     async def append_messages(
         self, drafts: Sequence[Message], *, versions: Mapping[ChannelKey, int] = {}, distinct: Collection[int] = ()
@@ -54,6 +58,7 @@ class MemoryStore(Store):
         number = len(channel) + 1
         message = self._messages[draft.message_id] = replace(draft, message_seq=number)
         channel.append(message)
+        self._ids.append(draft.message_id)
         return number
 
     async def last_message_id(self) -> int:
@@ -68,6 +73,18 @@ class MemoryStore(Store):
     async def messages_by_id(self, message_ids: Sequence[int]) -> list[Message]:
         await trio.lowlevel.checkpoint()
         return [self._messages[id_] for id_ in dict.fromkeys(message_ids) if id_ in self._messages]
+
+    async def messages_after(self, message_id: int, limit: int, *, max_bytes: int) -> list[Message]:
+        await trio.lowlevel.checkpoint()
+        return first_of(map(self._messages.__getitem__, self._ids_after(message_id, limit)), limit, max_bytes)
+
+    async def message_ids_after(self, message_id: int, limit: int) -> list[int]:
+        await trio.lowlevel.checkpoint()
+        return self._ids_after(message_id, limit)
+
+    def _ids_after(self, message_id: int, limit: int) -> list[int]:
+        start = bisect_right(self._ids, message_id)
+        return self._ids[start : start + limit]
 
     async def messages_between(
         self, key: ChannelKey, low: int, high: int, limit: int, *, newest: bool, max_bytes: int
@@ -154,6 +171,14 @@ class MemoryStore(Store):
     async def change_system_uids(self, *, add: Sequence[str] = (), remove: Sequence[str] = ()) -> None:
         self._system_uids.difference_update(remove)
         self._system_uids.update(add)
+        await trio.lowlevel.checkpoint()
+
+    async def webhook_cursor(self) -> int | None:
+        await trio.lowlevel.checkpoint()
+        return self._webhook_cursor
+
+    async def move_webhook_cursor(self, message_id: int) -> None:
+        self._webhook_cursor = message_id
         await trio.lowlevel.checkpoint()
 
     @property

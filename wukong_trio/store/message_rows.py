@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Iterator, Sequence
+from operator import attrgetter
 from typing import Final
 
 import msgspec
@@ -78,6 +79,17 @@ def messages_by_id(reader: _Reader, message_ids: Sequence[int]) -> Iterator[Mess
 
 def _array(items: Sequence[int]) -> str:
     return msgspec.json.encode(items).decode()
+
+
+def messages_after(reader: _Reader, message_id: int, limit: int, max_bytes: int) -> list[Message]:
+    """The messages of all channels that come next, as many as fit."""
+    [text] = reader.execute(schema.MESSAGES_AFTER, (message_id, limit, max_bytes)).fetchone()
+    return [row.message(reader) for row in sorted(_decode_rows(text), key=attrgetter("message_id"))]
+
+
+def message_ids_after(reader: _Reader, message_id: int, limit: int) -> list[int]:
+    """The ids that come next, ascending."""
+    return sorted(load_json(reader, schema.IDS_AFTER, (message_id, limit)))
 
 
 def messages_between(

@@ -55,11 +55,15 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         ) WITHOUT ROWID""",
         "CREATE TABLE system_uid (uid TEXT PRIMARY KEY) WITHOUT ROWID",
     ),
+    (
+        # One row from the first use of webhooks on: up to which message their receiver has been told.
+        "CREATE TABLE webhook_cursor (one INTEGER PRIMARY KEY CHECK (one = 1), message_id INTEGER NOT NULL)",
+    ),
 )
 """Step n takes a database from version n to n + 1. Steps are never changed, only added."""
 
 VERSION: Final = len(MIGRATIONS)
-TABLES: Final = ("channel", "message", "message_index", "indexed", "member", "device", "system_uid")
+TABLES: Final = ("channel", "message", "message_index", "indexed", "member", "device", "system_uid", "webhook_cursor")
 
 # Python gives the GIL away for every row it fetches, and beside a busy event loop it takes long to get it back. So
 # these give all they find in one row of JSON.
@@ -124,6 +128,28 @@ LOAD_LOGINS: Final = """
     LEFT JOIN channel ON channel_id = wanted.uid AND channel_type = 1
     WHERE registered OR flags IS NOT NULL
 """
+MESSAGES_AFTER: Final = """
+    SELECT json_group_array(json_array(
+        message_id, message_seq, channel_id, channel_type, from_uid, client_msg_no, timestamp, message.flags, setting,
+        expire, topic, stream_no, hex(payload)
+    ))
+    FROM (
+        SELECT id, row_number() OVER so_far AS place, sum(size_bytes) OVER so_far AS all_bytes
+        FROM (
+            SELECT message_id AS id, length(payload) AS size_bytes FROM message
+            WHERE message_id > ? ORDER BY message_id LIMIT ?
+        )
+        WINDOW so_far AS (ORDER BY id)
+    ) CROSS JOIN message ON message_id = id JOIN channel ON number = channel
+    WHERE all_bytes <= ? OR place = 1
+"""
+"""In no particular order."""
+IDS_AFTER: Final = """
+    SELECT json_group_array(message_id) FROM (
+        SELECT message_id FROM message WHERE message_id > ? ORDER BY message_id LIMIT ?
+    )
+"""
+MOVE_WEBHOOK_CURSOR: Final = "INSERT OR REPLACE INTO webhook_cursor VALUES (1, ?)"
 RECENT_MARKS: Final = """
     SELECT channel_id, channel_type, from_uid, client_msg_no, message_id
     FROM message JOIN channel ON number = channel

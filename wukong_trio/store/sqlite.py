@@ -21,7 +21,15 @@ from .channel_rows import flag_bits, flags_of, load_channels
 from .files import DatabaseFiles, Synchronous
 from .members import change_members
 from .message_index import MessageIndex
-from .message_rows import find_messages, last_message_id, messages_between, messages_by_id, recent_marks
+from .message_rows import (
+    find_messages,
+    last_message_id,
+    message_ids_after,
+    messages_after,
+    messages_between,
+    messages_by_id,
+    recent_marks,
+)
 from .page_cache import CachedPage, PageCache, Wish
 from .readers import ReaderPool
 from .rows import chunks, insert_rows, load_json, marks
@@ -272,6 +280,12 @@ class SQLiteStore(Store):
         ids = list(dict.fromkeys(message_ids))
         return await self._look_ups.read(lambda reader: list(messages_by_id(reader, ids)))
 
+    async def messages_after(self, message_id: int, limit: int, *, max_bytes: int) -> list[Message]:
+        return await self._history.read(lambda reader: messages_after(reader, message_id, limit, max_bytes))
+
+    async def message_ids_after(self, message_id: int, limit: int) -> list[int]:
+        return await self._history.read(lambda reader: message_ids_after(reader, message_id, limit))
+
     async def messages_between(
         self, key: ChannelKey, low: int, high: int, limit: int, *, newest: bool, max_bytes: int
     ) -> Page:
@@ -380,6 +394,18 @@ class SQLiteStore(Store):
                 writer.execute("INSERT OR IGNORE INTO system_uid VALUES (?)", (uid,))
 
         await self._write(write)
+
+    # Webhooks
+
+    async def webhook_cursor(self) -> int | None:
+        def read(reader: sqlite3.Connection) -> int | None:
+            row = reader.execute("SELECT message_id FROM webhook_cursor").fetchone()
+            return None if row is None else int(row[0])
+
+        return await self._look_ups.read(read)
+
+    async def move_webhook_cursor(self, message_id: int) -> None:
+        await self._write(lambda writer: writer.execute(schema.MOVE_WEBHOOK_CURSOR, (message_id,)))
 
 
 def _login(uid: str, device_flag: int, token: str | None, level: int, flags: int | None, registered: int) -> Login:

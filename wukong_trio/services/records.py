@@ -13,7 +13,7 @@ from ..model import (
     ChannelType,
     Message,
 )
-from ..services.addressing import peer_of
+from .addressing import peer_of
 
 _ALL_FLAGS: Final = NO_PERSIST | RED_DOT | SYNC_ONCE
 _PERSON: Final = int(ChannelType.PERSON)

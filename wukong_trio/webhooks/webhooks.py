@@ -1,0 +1,105 @@
+"""All webhooks of a server, and what they share."""
+
+from collections.abc import Container
+from typing import TYPE_CHECKING
+
+import trio
+
+from ..config import Config, WebhookEvent
+from ..delivery.registry import SessionRegistry
+from ..store.base import Store
+from ..supervision import supervise
+from .hook import Hook, open_transport
+from .notify import Notifications
+from .offline import OfflineMessages
+from .status import OnlineStatus
+
+if TYPE_CHECKING:
+    import httpx
+
+
+class Webhooks:
+    """The events that the receiver wants. Get one from `open_webhooks`."""
+
+    def __init__(
+        self,
+        transport: "httpx.AsyncBaseTransport",
+        notify: Notifications | None,
+        offline: OfflineMessages | None,
+        status: OnlineStatus | None,
+    ) -> None:
+        self._transport = transport
+        self.told = notify, offline, status
+        self._wanted = [event for event in self.told if event is not None]
+
+    @property
+    def requests(self) -> int:
+        """How many requests the receiver has accepted."""
+        return sum(event.hook.requests for event in self._wanted)
+
+    @property
+    def failures(self) -> int:
+        """How many he has not."""
+        return sum(event.hook.failures for event in self._wanted)
+
+    @property
+    def dropped(self) -> int:
+        """How many messages and entries he was not told of."""
+        return sum(event.dropped for event in self._wanted)
+
+    @property
+    def waiting(self) -> int:
+        """How many stored messages he has not been told of yet."""
+        notify = self.told[0]
+        return max(notify.waiting, 0) if notify is not None else 0
+
+    async def run(self) -> None:
+        """Tells until cancelled."""
+        async with self._transport, trio.open_nursery() as nursery:
+            for event in self._wanted:
+                nursery.start_soon(supervise, f"the webhook {event.hook.event}", event.run)
+
+    async def drain(self) -> None:
+        """Tells what is left, as long as the receiver accepts it. The caller bounds it."""
+        async with trio.open_nursery() as nursery:
+            for event in self._wanted:
+                nursery.start_soon(event.drain)
+
+
+async def open_webhooks(
+    config: Config, store: Store, registry: SessionRegistry, system_accounts: Container[str], newest_id: int
+) -> Webhooks | None:
+    """What `config.webhook` asks for; None if that is nothing.
+
+    Args:
+        newest_id: of all stored messages.
+
+    Raises:
+        StoreError: the store could not be read.
+    """
+    settings = config.webhook
+    if not settings.http_addr:
+        return None
+    transport = open_transport(settings.http_addr)
+
+    def hook(event: WebhookEvent) -> Hook | None:
+        if settings.focus_events and event not in settings.focus_events:
+            return None
+        return Hook(event, transport, settings.http_addr, settings.secret)
+
+    notify, offline, status = hook("msg.notify"), hook("msg.offline"), hook("user.onlinestatus")
+    cursor = await store.webhook_cursor() if notify else None
+    return Webhooks(
+        transport,
+        Notifications(notify, store, settings, cursor, newest_id) if notify else None,
+        OfflineMessages(
+            offline,
+            registry,
+            system_accounts,
+            node_id=config.node_id,
+            compress_of_count=settings.compress_of_count,
+        )
+        if offline
+        else None,
+        OnlineStatus(status, registry, retry_max_count=settings.retry_max_count) if status else None,
+    )

@@ -7,7 +7,6 @@
     journal     what the operator is told: changes, refusals, failures
     addresses   what `/route` gives out (machine: the addresses of this one)
     users, channels, messages, history, lookups, connections, monitor, route   the handlers, one file per family
-    records     a message as back-ends read it
     vitals      how the process is doing
     serving     how an engine begins and ends; which one it is
     native      the native engine: a task per connection on a raw socket (http_parser, http_answers)

@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 from .api.addresses import RouteTable
 from .api.context import ApiContext
+from .api.documents import ServerDocuments
+from .api.endpoints import ENDPOINTS
 from .api.guard import Guard
 from .config import Config
 from .delivery.decide import Decider
@@ -97,6 +99,13 @@ def api_context(parts: Parts, sockets: Sockets, ready: Callable[[], bool]) -> Ap
         ready: whether the server takes connections.
     """
     kick = parts.registry.kick
+    routes = RouteTable(
+        parts.config,
+        tcp_port=bound_port(sockets.tcp),
+        ws_port=bound_port(sockets.ws),
+        wss_port=bound_port(sockets.wss),
+    )
+    needs_token = parts.config.auth.manager_token != ""
     return ApiContext(
         config=parts.config,
         guard=Guard(parts.config),
@@ -105,13 +114,9 @@ def api_context(parts: Parts, sockets: Sockets, ready: Callable[[], bool]) -> Ap
         system_accounts=parts.system_accounts,
         channels=ChannelService(parts.store, parts.directory, kick),
         history=History(parts.store),
-        routes=RouteTable(
-            parts.config,
-            tcp_port=bound_port(sockets.tcp),
-            ws_port=bound_port(sockets.ws),
-            wss_port=bound_port(sockets.wss),
-        ),
+        routes=routes,
         send=parts.router.send,
         device_flags_of=parts.registry.device_flags_of,
+        documents=ServerDocuments(ENDPOINTS, routes.external, needs_token=needs_token),
         ready=ready,
     )

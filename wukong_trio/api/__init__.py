@@ -6,7 +6,9 @@
     bodies      JSON bodies and lists, read and written so that large ones let others have their turn
     journal     what the operator is told: changes, refusals, failures
     addresses   what `/route` gives out (machine: the addresses of this one)
-    users, channels, messages, route, health   the handlers, one file per family
+    users, channels, messages, route   the handlers, one file per family
+    documents   `/openapi.json`, `/openrpc.json`, `/docs`; made by openapi, openrpc and docs_page
+    glossary    what the members of bodies mean, once for all of these (schemas)
     serving     how an engine begins and ends; which one it is
     native      the native engine: a task per connection on a raw socket (http_parser, http_answers)
     quart_app   the reference engine: Quart-Trio on Hypercorn, mounting the whole table (strict_h11)

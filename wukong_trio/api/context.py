@@ -20,6 +20,19 @@ class Send(Protocol):
     def __call__(self, command: SendCommand, *, command_channel: bool = False) -> Awaitable[SendResult]: ...
 
 
+class Documents(Protocol):
+    """What machines and people read about this server. Each is put together when it is asked for first."""
+
+    @property
+    def openapi(self) -> bytes: ...
+    @property
+    def openrpc(self) -> bytes: ...
+    @property
+    def page(self) -> tuple[bytes, str]:
+        """HTML, and what browsers may load for it."""
+        ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class ApiContext:
     """The parts of a server that handlers may use."""
@@ -35,5 +48,6 @@ class ApiContext:
     send: Send
     device_flags_of: Callable[[str], list[int]]
     """The device flags with which a user is online."""
+    documents: Documents
     ready: Callable[[], bool]
     """Whether the server takes connections."""

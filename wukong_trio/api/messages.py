@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from msgspec import Meta, Raw, Struct, field
+from msgspec import Meta, Struct, field
 
 from ..errors import InvalidCommandError, SendRefusedError
 from ..model import (
@@ -23,7 +23,7 @@ from ..services.history import PullMode
 from .bodies import encode_list
 from .checks import channel_key, plain, required, within_limit
 from .context import ApiContext
-from .records import record_of
+from .records import Records, record_of
 from .table import BAD_BODY, ApiError, Query
 from .users import Byte, Int64
 
@@ -87,12 +87,15 @@ class SyncAnswer(Struct, frozen=True):
     end_message_seq: int
     pull_mode: int
     more: int
-    messages: Raw
-    """Of `MessageRecord`."""
+    messages: Records
 
 
 async def send_message(context: ApiContext, request: SendRequest, _query: Query) -> object:
-    """Sends one message to a channel; a command (`sync_once`) goes to its command channel."""
+    """Sends one message to a channel.
+
+    A command (`sync_once`) goes to the command channel, which is apart from the history. A banned (19) or disbanded
+    (24) channel refuses with `reason`; then there is no message.
+    """
     command = _command(request)
     try:
         result = await context.send(command, command_channel=command.flags & SYNC_ONCE != 0)
@@ -152,7 +155,10 @@ def _check_mode(request: SendRequest) -> None:
 
 
 async def sync_messages(context: ApiContext, request: SyncRequest, _query: Query) -> object:
-    """A page of a channel's history."""
+    """A page of a channel's history.
+
+    Ascending. Without `start_message_seq` and `end_message_seq` it is the newest page.
+    """
     required(request.channel_id, "channel_id不能为空！")
     required(request.login_uid, "login_uid不能为空！")
     within_limit("channel_id or login_uid", request.channel_id, request.login_uid)

@@ -1,6 +1,8 @@
 """A stored message as back-ends read it."""
 
-from msgspec import Struct
+from typing import Annotated, TypeAlias
+
+from msgspec import Raw, Struct
 
 from ..model import (
     COMMAND_CHANNEL_SUFFIX,
@@ -38,6 +40,10 @@ class MessageRecord(Struct, frozen=True, omit_defaults=True):
     timestamp: int
     payload: bytes
     topic: str = ""
+
+
+Records: TypeAlias = Annotated[Raw, list[MessageRecord]]
+"""Encoded already."""
 
 
 def record_of(message: Message) -> MessageRecord:

@@ -50,11 +50,14 @@ def test_every_parameter_is_in_it() -> None:
 
 
 def test_everything_has_a_meaning() -> None:
-    texts = [method["summary"] for method in (*METHODS.values(), *NOTIFICATIONS.values())]
-    texts += [p["description"] for m in (*METHODS.values(), *NOTIFICATIONS.values()) for p in m["params"]]
-    for schema in OPENRPC["components"]["schemas"].values():
-        texts += [schema["description"], *(member["description"] for member in schema["properties"].values())]
-    assert all(texts)
+    described = {}
+    for method in (*METHODS.values(), *NOTIFICATIONS.values()):
+        described[method["name"]] = method["summary"]
+        described |= {f"{method['name']}.{param['name']}": param["description"] for param in method["params"]}
+    for name, schema in OPENRPC["components"]["schemas"].items():
+        described[name] = schema["description"]
+        described |= {f"{name}.{member}": part["description"] for member, part in schema["properties"].items()}
+    assert [name for name, text in described.items() if not text] == []
 
 
 def test_all_codes_are_in_it() -> None:

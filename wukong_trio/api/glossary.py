@@ -118,13 +118,10 @@ WORDS: Final[dict[str, Word]] = {
 
 
 def word(owner: str, name: str) -> Word:
-    """The meaning of a member.
+    """The meaning of a member; without a text if nobody has written it down.
 
     Args:
         owner: the name of its Struct.
         name: in snake_case.
-
-    Raises:
-        KeyError: nobody has written it down.
     """
-    return WORDS.get(f"{owner}.{name}") or WORDS[name]
+    return WORDS.get(f"{owner}.{name}") or WORDS.get(name) or Word("")

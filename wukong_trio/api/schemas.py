@@ -12,7 +12,7 @@ from .glossary import WORDS, word
 
 Schema: TypeAlias = dict[str, Any]
 REF: Final = "#/components/schemas/{name}"
-_EMPTY: Final[dict[Any, Any]] = {int: 0, str: "", bool: False, bytes: "", dict: {}}
+_EMPTY: Final[dict[Any, Any]] = {int: 0, float: 0.0, str: "", bool: False, bytes: "", dict: {}}
 
 
 class Schemas:
@@ -20,7 +20,7 @@ class Schemas:
 
     def __init__(self, types: Iterable[Any]) -> None:
         wanted = list(dict.fromkeys(held for type_ in types for held in (type_, *_encoded_in(type_))))
-        schemas, self.components = msgspec.json.schema_components(wanted, ref_template=REF)
+        schemas, self.components = msgspec.json.schema_components(wanted, schema_hook=_anything, ref_template=REF)
         self._schemas: dict[Any, Schema] = dict(zip(wanted, schemas, strict=True))
         for struct in {struct for type_ in wanted for struct in structs_in(type_)}:
             self._explain(self.components[struct.__name__], struct)
@@ -35,9 +35,15 @@ class Schemas:
         schema["description"] = cleandoc(struct.__doc__ or "")
         for field in msgspec.structs.fields(struct):
             member = schema["properties"][field.encode_name]
-            if encoded := list(_held(field.type)):
-                member.update(self[encoded[0]])
+            for held in _held(field.type):
+                member.clear()
+                member.update(self[held])
             member |= described(struct, field.name)
+
+
+def _anything(_type: type) -> Schema:
+    """The schema of a type that is none of JSON's."""
+    return {}
 
 
 def described(struct: type[Struct], name: str) -> Schema:
@@ -68,9 +74,13 @@ def _encoded_in(type_: Any) -> Iterator[Any]:
 
 
 def _held(type_: Any) -> Iterator[Any]:
-    """The T of `Annotated[Raw, T]`."""
-    if get_origin(type_) is Annotated and get_args(type_)[0] is Raw:
-        yield from get_args(type_)[1:]
+    """The T of `Annotated[Raw, T]`, also where the member may be missing."""
+    parts = get_args(type_)
+    if get_origin(type_) is Annotated and parts[0] is Raw:
+        yield from parts[1:]
+    elif get_origin(type_) in (Union, UnionType):
+        for part in parts:
+            yield from _held(part)
 
 
 def example_of(type_: Any) -> Any:
@@ -95,7 +105,7 @@ def example_of(type_: Any) -> Any:
         return parts[0]
     if origin in (Union, UnionType):
         return example_of(parts[0])
-    return _EMPTY[type_]
+    return _EMPTY.get(type_)
 
 
 def example_of_member(struct: type[Struct], field: msgspec.structs.FieldInfo) -> Any:

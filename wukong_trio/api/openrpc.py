@@ -100,7 +100,7 @@ METHODS: Final = (
         "send",
         SendParams,
         SendResult,
-        "Sends a message. The same `clientMsgNo` with the same payload has no effect, and the first answer again.",
+        "Sends a message. The same `clientMsgNo` with the same payload sends nothing more and gets the first answer.",
         needs=("client_msg_no", "channel_id", "channel_type", "payload"),
         errors=tuple(code for code in ErrorCode if code is not ErrorCode.METHOD_NOT_FOUND),
     ),

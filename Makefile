@@ -1,5 +1,6 @@
 # make serve    start the server; more options: make serve ARGS="--ws 127.0.0.1:0"
 # make test     the gate: style, types, tests
+# make fuzz-api the HTTP API asked whatever its description allows, and more, for some minutes
 # make autobahn the WebSocket test suite of the Autobahn project, against both engines, also over TLS (needs Python 2.7)
 # make test-dependencies  the tests with the oldest and newest dependencies, on each Python there is; half an hour
 # make bench    this server beside its peers, about 20 minutes; less: make bench ARGS="--runs 1 --only send_x8 route"
@@ -9,22 +10,26 @@ PYTHON ?= python3 python3.14 python3.13 python3.12 python3.11 python
 ARGS ?=
 BIN := .venv/bin
 
-.PHONY: help serve test test-dependencies autobahn bench
+.PHONY: help serve test test-dependencies fuzz-api autobahn bench
 
 help:
-	@sed -n '1,6s/^# //p' Makefile
+	@sed -n '1,7s/^# //p' Makefile
 
 serve: .venv/.installed
 	@exec $(BIN)/python -m wukong_trio serve --data-dir wukong-data $(ARGS)
 
-test: .venv/.installed-dev
+test: .venv/.installed-dev .venv-fuzz/.installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy --strict
+	$(BIN)/python tests/fuzz/fuzz_api.py --cases 5 --limit 120
 	$(BIN)/pytest
 
 test-dependencies: .venv/bin/python
 	@$(BIN)/python tests/dependencies.py $(ARGS)
+
+fuzz-api: .venv/.installed-dev .venv-fuzz/.installed
+	@$(BIN)/python tests/fuzz/fuzz_api.py $(ARGS)
 
 autobahn: .venv/.installed-dev
 	@$(BIN)/python tests/autobahn/run.py
@@ -40,6 +45,11 @@ bench: .venv/.installed-bench
 .venv/.installed-dev: pyproject.toml | .venv/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch .venv/.installed $@
+
+.venv-fuzz/.installed: tests/fuzz/requirements.txt | .venv/bin/python
+	.venv/bin/python -m venv --clear .venv-fuzz
+	.venv-fuzz/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
+	@touch $@
 
 .venv/.installed-bench: pyproject.toml | .venv/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,peers]'

@@ -7,7 +7,9 @@ from typing import NamedTuple
 
 from .api.addresses import RouteTable
 from .api.context import ApiContext
+from .api.documents import ServerDocuments
 from .api.encoded_pages import EncodedPages
+from .api.endpoints import ENDPOINTS
 from .api.guard import Guard
 from .api.vitals import Vitals
 from .config import Config
@@ -115,6 +117,13 @@ def api_context(parts: Parts, sockets: Sockets, ready: Callable[[], bool]) -> Ap
         ready: whether the server takes connections.
     """
     kick = parts.registry.kick
+    routes = RouteTable(
+        parts.config,
+        tcp_port=bound_port(sockets.tcp),
+        ws_port=bound_port(sockets.ws),
+        wss_port=bound_port(sockets.wss),
+    )
+    needs_token = parts.config.auth.manager_token != ""
     return ApiContext(
         config=parts.config,
         guard=Guard(parts.config),
@@ -124,17 +133,13 @@ def api_context(parts: Parts, sockets: Sockets, ready: Callable[[], bool]) -> Ap
         channels=ChannelService(parts.store, parts.directory, kick),
         history=History(parts.store),
         encoded_pages=EncodedPages(),
-        routes=RouteTable(
-            parts.config,
-            tcp_port=bound_port(sockets.tcp),
-            ws_port=bound_port(sockets.ws),
-            wss_port=bound_port(sockets.wss),
-        ),
+        routes=routes,
         sender=parts.router,
         device_flags_of=parts.registry.device_flags_of,
         connections=Connections(parts.registry, parts.gateway.past_traffic),
         slow_clients=lambda: parts.gateway.statistics.slow_clients,
         vitals=Vitals(),
         api_url=sockets.endpoints().http,
+        documents=ServerDocuments(ENDPOINTS, routes.external, needs_token=needs_token),
         ready=ready,
     )

@@ -8,6 +8,8 @@
     addresses   what `/route` gives out (machine: the addresses of this one)
     users, channels, messages, history, lookups, connections, monitor, route   the handlers, one file per family
     vitals      how the process is doing
+    documents   `/openapi.json`, `/openrpc.json`, `/docs`; made by openapi, openrpc and docs_page
+    glossary    what the members of bodies mean, once for all of these (schemas)
     serving     how an engine begins and ends; which one it is
     native      the native engine: a task per connection on a raw socket (http_parser, http_answers)
     quart_app   the reference engine: Quart-Trio on Hypercorn, mounting the whole table (strict_h11)

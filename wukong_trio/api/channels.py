@@ -1,11 +1,12 @@
 """`/channel/*`: records, members, deny and allow lists."""
 
-from typing import Literal
+from typing import Final, Literal
 
 from msgspec import Struct
 
 from ..model import ChannelFlags, ChannelKey, ChannelType
 from ..store.base import ChannelChange, MemberChange, MemberList
+from .answers import Listed
 from .bodies import encode_list
 from .checks import channel_key, clean_uids, plain, required, within_limit
 from .context import ApiContext
@@ -13,6 +14,7 @@ from .guard import Head
 from .table import STATUS_OK, ApiError, Handler, Query
 from .users import Byte
 
+_NAMES: Final = {MemberList.DENIED: "deny list", MemberList.ALLOWED: "allow list"}
 NO_PERSON_MEMBERS = "个人频道不支持添加订阅者！"
 
 
@@ -59,6 +61,13 @@ class SubscribersRequest(ChannelRef):
     temp_subscriber: int = 0
 
 
+class AllowedQuery(Struct):
+    """Parameters of `GET /channel/whitelist`."""
+
+    channel_id: str = ""
+    channel_type: int = 0
+
+
 class ListRequest(ChannelRef):
     """Body of the calls on deny and allow lists."""
 
@@ -85,7 +94,10 @@ async def set_recipients(context: ApiContext, request: RecipientsRequest, _query
 
 
 async def put_channel(context: ApiContext, request: ChannelRequest, _query: Query) -> object:
-    """Creates or replaces a channel, with members."""
+    """Creates or replaces a channel, with members.
+
+    Flags that are left out become 0.
+    """
     key = _checked_key(request)
     plain(request.channel_id, "频道ID不能包含特殊字符！")
     subscribers = await clean_uids(request.subscribers)
@@ -97,7 +109,10 @@ async def put_channel(context: ApiContext, request: ChannelRequest, _query: Quer
 
 
 async def put_info(context: ApiContext, request: InfoRequest, _query: Query) -> object:
-    """Creates or replaces the flags of a channel, or of a user (type 1)."""
+    """Creates or replaces the flags of a channel, or of a user.
+
+    The record of a user has the uid and type 1: `ban` keeps him out, `send_ban` silences him.
+    """
     await context.channels.change(ChannelChange(key=_checked_key(request), flags=request.flags))
     return STATUS_OK
 
@@ -128,7 +143,10 @@ async def _subscribers(request: SubscribersRequest) -> tuple[ChannelKey, list[st
 
 
 async def add_subscribers(context: ApiContext, request: SubscribersRequest, _query: Query) -> object:
-    """Adds members."""
+    """Adds members.
+
+    The channel comes into being if there is none.
+    """
     key, uids = await _subscribers(request)
     if request.temp_subscriber == 1:
         raise ApiError("新版本临时订阅者已不支持！")
@@ -172,6 +190,8 @@ def changes(members: MemberList, kind: Literal["add", "remove"]) -> Handler[List
             await context.channels.change_list(key, members, remove=uids)
         return STATUS_OK
 
+    change = "Puts users on" if kind == "add" else "Takes users off"
+    handler.__doc__ = f"{change} the {_NAMES[members]} of a channel."
     return handler
 
 
@@ -194,6 +214,7 @@ def sets(members: MemberList) -> Handler[ListRequest]:
         await context.channels.change_list(key, members, reset=True, add=await clean_uids(request.uids))
         return STATUS_OK
 
+    handler.__doc__ = f"Replaces the {_NAMES[members]} of a channel, which need not exist."
     return handler
 
 
@@ -204,6 +225,7 @@ def clears(members: MemberList) -> Handler[ChannelRef]:
         await context.channels.change_list(_list_key(request), members, reset=True)
         return STATUS_OK
 
+    handler.__doc__ = f"Empties the {_NAMES[members]} of a channel."
     return handler
 
 
@@ -211,4 +233,4 @@ async def get_allowed(context: ApiContext, _head: Head, query: Query) -> object:
     """The allow list of a channel."""
     key = ChannelKey(query.get("channel_id", ""), query.integer("channel_type"))
     allowed = await context.channels.allowed(key)
-    return await encode_list({"id": n, "uid": uid} for n, uid in enumerate(allowed, start=1))
+    return await encode_list(Listed(n, uid) for n, uid in enumerate(allowed, start=1))

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
-from typing import Final
+from typing import Annotated, Final, TypeAlias
 
 import trio
 from msgspec import Raw, Struct
@@ -76,11 +76,24 @@ class ConnectionRecord(Struct, frozen=True):
     node_id: int
 
 
+ConnectionRecords: TypeAlias = Annotated[Raw, list[ConnectionRecord]]
+"""Encoded already."""
+
+
+class ConnectionsQuery(Struct):
+    """Parameters of `/connz`."""
+
+    sort: str = ""
+    offset: int = 0
+    limit: int = 0
+    uid: str = ""
+    node_id: int = 0
+
+
 class ConnectionList(Struct, frozen=True):
     """Answer of `/connz`."""
 
-    connections: Raw
-    """Of `ConnectionRecord`."""
+    connections: ConnectionRecords
     now: str
     total: int
     offset: int

@@ -56,6 +56,19 @@ class Connections(Protocol):
         """What has passed over all since the start, and how many pushes are unacknowledged."""
 
 
+class Documents(Protocol):
+    """What machines and people read about this server. Each is put together when it is asked for first."""
+
+    @property
+    def openapi(self) -> bytes: ...
+    @property
+    def openrpc(self) -> bytes: ...
+    @property
+    def page(self) -> tuple[bytes, str]:
+        """HTML, and what browsers may load for it."""
+        ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class ApiContext:
     """The parts of a server that handlers may use."""
@@ -78,5 +91,6 @@ class ApiContext:
     vitals: Vitals
     api_url: str
     """Where this API is; empty if it is not known."""
+    documents: Documents
     ready: Callable[[], bool]
     """Whether the server takes connections."""

@@ -2,10 +2,10 @@
 
 from typing import Annotated, Final
 
-from msgspec import Meta, Raw, Struct
+from msgspec import Meta, Struct
 
 from ..services.history import PAGE_BYTES, PullMode
-from ..services.records import record_of
+from ..services.records import Records, record_of
 from ..store.base import Page
 from .bodies import encode_list
 from .checks import required, viewed_key
@@ -50,8 +50,7 @@ class SyncAnswer(Struct, frozen=True):
     end_message_seq: int
     pull_mode: int
     more: int
-    messages: Raw
-    """Of `MessageRecord`."""
+    messages: Records
 
 
 class SyncItem(Struct, frozen=True, omit_defaults=True):
@@ -62,13 +61,22 @@ class SyncItem(Struct, frozen=True, omit_defaults=True):
     start_message_seq: int
     end_message_seq: int
     more: int
-    messages: Raw
+    messages: Records
     error: str = ""
     """Why there are no messages, if something went wrong with this item."""
 
 
+class SyncItems(Struct, frozen=True):
+    """A page of each channel, in the order of the request."""
+
+    items: list[SyncItem]
+
+
 async def sync_messages(context: ApiContext, request: SyncRequest, _query: Query) -> object:
-    """A page of a channel's history."""
+    """A page of a channel's history.
+
+    Ascending. Without `start_message_seq` and `end_message_seq` it is the newest page.
+    """
     required(request.channel_id, "channel_id不能为空！")
     required(request.login_uid, "login_uid不能为空！")
     page = await _page(context, request.login_uid, request, PAGE_BYTES)
@@ -110,7 +118,7 @@ async def sync_many(context: ApiContext, request: SyncBatchRequest, _query: Quer
             error = wrong.message
         left_bytes -= sum([len(message.payload) for message in page.messages])
         items.append(await _item(request.login_uid, wanted, page, error))
-    return {"items": items}
+    return SyncItems(items)
 
 
 async def _item(login_uid: str, wanted: PageRequest, page: Page, error: str) -> SyncItem:

@@ -4,12 +4,12 @@
 Who is a member, and what is banned or disbanded, does not matter here.
 """
 
-from typing import Final
+from typing import Final, Literal
 
-from msgspec import Raw, Struct
+from msgspec import Struct
 
 from ..model import ChannelKey, ChannelType, Message
-from ..services.records import record_of
+from ..services.records import Records, record_of
 from ..store.base import Wanted
 from .bodies import encode_list
 from .checks import given, required, viewed_key
@@ -21,8 +21,6 @@ from .users import Byte, Int64
 
 MAX_NAMED: Final = 10_000
 """Messages that one call may ask for."""
-NOT_FOUND: Final = {"status": 404}
-"""In an answer with HTTP status 200."""
 
 
 class FindRequest(Struct):
@@ -52,8 +50,33 @@ class FoundMessages(Struct, frozen=True):
     start_message_seq: int
     end_message_seq: int
     more: int
-    messages: Raw
-    """Of `MessageRecord`."""
+    messages: Records
+
+
+class NotFound(Struct, frozen=True):
+    """There is no such message; the HTTP status is 200."""
+
+    status: Literal[404] = 404
+
+
+class LastSeq(Struct, frozen=True):
+    """Where a channel ends."""
+
+    message_seq: int
+
+
+class ChannelQuery(Struct):
+    """Parameters of `/channel/max_message_seq` and `/channel/last_message`."""
+
+    channel_id: str
+    channel_type: int = 0
+    login_uid: str = ""
+
+
+class NumberQuery(ChannelQuery):
+    """Parameters of `/message/byclientmsgno`."""
+
+    client_msg_no: str = ""
 
 
 async def find_messages(context: ApiContext, request: FindRequest, _query: Query) -> object:
@@ -82,7 +105,7 @@ async def find_message(context: ApiContext, request: FindOneRequest, _query: Que
     elif request.client_msg_no:
         wanted = Wanted(client_msg_nos=[request.client_msg_no])
     else:
-        return NOT_FOUND
+        return NotFound()
     key = viewed_key(request.login_uid, request.channel_id, request.channel_type)
     return _shown(await context.history.find_one(key, wanted))
 
@@ -102,7 +125,7 @@ async def find_by_number(context: ApiContext, _head: Head, query: Query) -> obje
 async def get_max_seq(context: ApiContext, _head: Head, query: Query) -> object:
     """The sequence number of the last message of a channel."""
     channel_id = query.get("channel_id", "")
-    return {"message_seq": await context.history.last_seq(_asked_key(query, need_login="@" not in channel_id))}
+    return LastSeq(await context.history.last_seq(_asked_key(query, need_login="@" not in channel_id)))
 
 
 async def get_last(context: ApiContext, _head: Head, query: Query) -> object:
@@ -127,4 +150,4 @@ def _stored_or_viewed_key(login_uid: str, channel_id: str, channel_type: int) ->
 
 
 def _shown(message: Message | None) -> object:
-    return NOT_FOUND if message is None else record_of(message)
+    return NotFound() if message is None else record_of(message)

@@ -88,13 +88,17 @@ class BatchRequest(Struct):
 class BatchAnswer(Struct, frozen=True):
     """Whom a message was not sent to, and why: two lists of the same length."""
 
-    fail_uids: Raw
-    reason: Raw
+    fail_uids: Annotated[Raw, list[str]]
+    reason: Annotated[Raw, list[str]]
     status: int = 200
 
 
 async def send_message(context: ApiContext, request: SendRequest, _query: Query) -> object:
-    """Sends one message to a channel; a command (`sync_once`) to its command channel, or to a list of users."""
+    """Sends one message to a channel, or a command to a list of users.
+
+    A command (`sync_once`) to a channel goes to its command channel, which is apart from the history. A banned (19) or
+    disbanded (24) channel refuses with `reason`; then there is no message.
+    """
     payload = _payload(request.payload)
     direct = _is_direct(request)
     recipients = await clean_uids(request.subscribers) if direct else []

@@ -2,18 +2,43 @@
 
 from typing import Final
 
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from ..version import __version__
 from .bodies import encode_list
-from .connections import BUSIEST, DEFAULT_LIMIT, MAX_LIMIT, records
+from .connections import BUSIEST, DEFAULT_LIMIT, MAX_LIMIT, ConnectionRecords, records
 from .context import ApiContext
 from .guard import Head
 from .table import ApiError, Query
 from .vitals import duration
 
 SERVER_NAME: Final = "WuKongIM"
-FEATURES: Final = {"logger": {"trace_on": 0, "loki_on": 0}, "prometheus_on": 0, "stress_on": 0}
+
+
+class VarsQuery(Struct):
+    """Parameters of `/varz`."""
+
+    show: str = ""
+    conn_limit: int = 0
+    node_id: int = 0
+
+
+class LoggerFeatures(Struct, frozen=True):
+    """Where the original can send its log."""
+
+    trace_on: int
+    loki_on: int
+
+
+class Features(Struct, frozen=True):
+    """Which of the original's features are on."""
+
+    logger: LoggerFeatures
+    prometheus_on: int
+    stress_on: int
+
+
+FEATURES: Final = Features(LoggerFeatures(trace_on=0, loki_on=0), prometheus_on=0, stress_on=0)
 
 
 class Vars(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -47,8 +72,8 @@ class Vars(Struct, frozen=True, kw_only=True, omit_defaults=True):
     manager_uid: str
     manager_token_on: int
     conversation_cache_count: int
-    conns: object = None
-    """A list of `ConnectionRecord`, if it was asked for."""
+    conns: ConnectionRecords | UnsetType = UNSET
+    """If it was asked for."""
 
 
 async def get_vars(context: ApiContext, _head: Head, query: Query) -> object:
@@ -56,7 +81,7 @@ async def get_vars(context: ApiContext, _head: Head, query: Query) -> object:
     config, connections, vitals = context.config, context.connections, context.vitals
     if query.integer("node_id") not in (0, config.node_id):
         raise ApiError("node not found")
-    conns = None
+    conns: ConnectionRecords | UnsetType = UNSET
     if query.get("show") == "conn":
         limit = min(query.integer("conn_limit") or DEFAULT_LIMIT, MAX_LIMIT)
         conns = await encode_list(await records(context, BUSIEST, offset=0, limit=limit))

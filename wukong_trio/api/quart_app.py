@@ -123,6 +123,8 @@ def _response(answer: HttpAnswer) -> Response:
     response = Response(answer.body, answer.status, dict(CORS_HEADERS), content_type=answer.content_type or None)
     if not answer.content_type:
         del response.headers["Content-Type"]
+    if answer.security_policy:
+        response.headers["Content-Security-Policy"] = answer.security_policy
     if answer.close:
         response.headers["Connection"] = "close"
     return response

@@ -1,12 +1,21 @@
 """`/route`: where clients connect. And the probes."""
 
+from msgspec import Struct
+
 from ..model import ChannelKey, ChannelType
 from ..version import __version__
 from .addresses import Route
+from .answers import Group, Health, NotReady, Ready, Unhealthy
 from .bodies import encode_list
 from .context import ApiContext
 from .guard import Head
 from .table import STORE_FAILS, Query, Reply
+
+
+class RouteQuery(Struct):
+    """Parameters of `/route` and `/route/batch`."""
+
+    intranet: int = 0
 
 
 def _route(context: ApiContext, query: Query) -> Route:
@@ -14,15 +23,17 @@ def _route(context: ApiContext, query: Query) -> Route:
 
 
 def get_route(context: ApiContext, _head: Head, query: Query) -> object:
-    """The addresses for one client; `intranet=1` gives the internal ones."""
+    """The addresses to which a client connects."""
     return _route(context, query)
 
 
 async def batch_route(context: ApiContext, uids: list[str], query: Query) -> object:
-    """The addresses for many uids, which on a single server are one group."""
+    """The addresses for many uids.
+
+    They are in groups of the same addresses; a single server has one.
+    """
     route = _route(context, query)
-    listed = await encode_list(uids)
-    return [{"tcp_addr": route.tcp_addr, "ws_addr": route.ws_addr, "wss_addr": route.wss_addr, "uids": listed}]
+    return [Group(route.tcp_addr, route.ws_addr, route.wss_addr, await encode_list(uids))]
 
 
 def get_health(context: ApiContext, head: Head, _query: Query) -> object:
@@ -30,8 +41,8 @@ def get_health(context: ApiContext, head: Head, _query: Query) -> object:
     identity = _identity(context) if context.guard.has_token(head) else {}
     if context.store.failure:
         # The reason is in the log, not here: probes need no token, and it may name paths.
-        return Reply(500, {"status": "error", "message": STORE_FAILS, **identity})
-    return {"status": "ok", **identity}
+        return Reply(500, Unhealthy(status="error", message=STORE_FAILS, **identity))
+    return Health(status="ok", **identity)
 
 
 def _identity(context: ApiContext) -> dict[str, str]:
@@ -40,14 +51,14 @@ def _identity(context: ApiContext) -> dict[str, str]:
 
 def get_healthz(_context: ApiContext, _head: Head, _query: Query) -> object:
     """Whether the process answers."""
-    return {"status": "ok"}
+    return Health(status="ok")
 
 
 async def get_readyz(context: ApiContext, _head: Head, _query: Query) -> object:
     """Whether clients should be sent here: not while stopping, nor without storage."""
     if not context.ready():
-        return Reply(503, {"ready": False, "message": "stopping"})
+        return Reply(503, NotReady(False, "stopping"))
     if context.store.failure:
-        return Reply(503, {"ready": False, "message": STORE_FAILS})
+        return Reply(503, NotReady(False, STORE_FAILS))
     await context.store.load_channels([ChannelKey("readyz", ChannelType.GROUP)])
-    return {"ready": True}
+    return Ready(True)

@@ -4,11 +4,11 @@ What all endpoints share is here: who may call, how large a body may be, CORS, t
 the head before it reads the body (`admit`), then both (`answer`), and writes the answer down.
 """
 
-from collections.abc import AsyncIterable, Awaitable, Callable, Coroutine, Iterable
+from collections.abc import AsyncIterable, Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import closing
 from inspect import iscoroutinefunction
 from logging import getLogger
-from types import CoroutineType
+from types import CoroutineType, MappingProxyType
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 from urllib.parse import parse_qsl
 
@@ -18,6 +18,7 @@ from msgspec import Struct
 
 from ..errors import StoreError
 from .answer_budget import AnswerBudget
+from .answers import Done
 from .bodies import LARGE_BYTES, MAX_ITEMS, BodyError, BodyReader, TooManyItemsError
 from .context import ApiContext
 from .guard import Head
@@ -38,6 +39,7 @@ BODIES_AT_ONCE: Final = 2
 """So many of the largest bodies may be collected at the same time, or more of smaller ones. Without a manager token it
 is one, because anybody may send it."""
 JSON: Final = "application/json; charset=utf-8"
+NOTHING: Final[Mapping[int, Any]] = MappingProxyType({})
 CORS_HEADERS: Final = (
     ("Access-Control-Allow-Origin", "*"),
     ("Access-Control-Allow-Credentials", "true"),
@@ -73,6 +75,8 @@ class HttpAnswer(NamedTuple):
     """The connection ends with it, because the rest of the request is not read."""
     held_bytes: int = 0
     """What the budget of answers counts for it, to be given back when it is written, or never will be."""
+    security_policy: str = ""
+    """For browsers that show it, as `Content-Security-Policy`; empty: no such header."""
 
 
 class Reply(Struct, frozen=True):
@@ -80,6 +84,14 @@ class Reply(Struct, frozen=True):
 
     http_status: int
     data: object
+
+
+class Document(Struct, frozen=True):
+    """An answer that a handler has put together as bytes."""
+
+    body: bytes
+    content_type: str
+    security_policy: str = ""
 
 
 class Query(dict[str, str]):
@@ -96,7 +108,11 @@ Handler = Callable[[ApiContext, T, Query], object]
 
 
 class Endpoint(Generic[T]):
-    """One operation of the API. `request` is the type of the body; a GET has none, its handler gets the `Head`."""
+    """One operation of the API. `request` is the type of the body; a GET has none, its handler gets the `Head`.
+
+    What is only for the description of the API has defaults that fit most changes: the handler's docstring says what
+    the operation does.
+    """
 
     def __init__(
         self,
@@ -109,6 +125,12 @@ class Endpoint(Generic[T]):
         lists: bool = False,
         long_answers: bool = False,
         lasting: bool = False,
+        query: type[Struct] | None = None,
+        needs: Sequence[str] = (),
+        example: object = None,
+        answer: Any = Done,
+        also: Mapping[int, Any] = NOTHING,
+        content_type: str = JSON,
     ) -> None:
         self.method = method
         self.path = path
@@ -123,6 +145,18 @@ class Endpoint(Generic[T]):
         """Whether the work on a large body takes so long that others must not wait for it."""
         self.changes = changes
         """Whether a success is worth a line in the log."""
+        self.query = query
+        """The parameters that the handler looks for."""
+        self.needs = needs
+        """Members of the body, or parameters, without which it answers 400."""
+        self.example = example
+        """A body, where one cannot be made up of examples of all its members."""
+        self.answer = answer
+        """The type of a success; several are a tuple."""
+        self.also = also
+        """Statuses that only this endpoint answers with, and their types."""
+        self.content_type = content_type
+        """Of a success."""
         self.handler = handler
         self.reader = BodyReader(request) if method != "GET" else None
 
@@ -299,6 +333,8 @@ class ApiTable:
 def _success(result: object) -> HttpAnswer:
     if isinstance(result, Reply):
         return HttpAnswer(result.http_status, _encode(result.data), JSON)
+    if isinstance(result, Document):
+        return HttpAnswer(200, result.body, result.content_type, security_policy=result.security_policy)
     return HttpAnswer(200, _encode(result), JSON)
 
 

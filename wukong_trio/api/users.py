@@ -6,6 +6,7 @@ import trio
 from msgspec import Meta, Struct
 
 from ..model import SYSTEM_UID, Device, DeviceLevel, ReasonCode
+from .answers import Online
 from .bodies import SLICE_ITEMS, encode_list
 from .checks import clean_uids, given, plain, within_limit
 from .context import ApiContext
@@ -39,7 +40,11 @@ class UidsRequest(Struct):
 
 
 async def set_token(context: ApiContext, request: TokenRequest, _query: Query) -> object:
-    """Registers a user's device and its token."""
+    """Registers a user's device and its token.
+
+    From then on the user needs the token to connect from this device flag. A master device is alone on its flag, so
+    who is connected there is sent away.
+    """
     given(request.uid, "uid不能为空！")
     given(request.token, "token不能为空！")
     plain(request.uid, "uid不能包含特殊字符！")
@@ -57,7 +62,10 @@ async def set_token(context: ApiContext, request: TokenRequest, _query: Query) -
 
 
 async def quit_device(context: ApiContext, request: QuitRequest, _query: Query) -> object:
-    """Invalidates tokens and sends the devices away."""
+    """Invalidates tokens and sends the devices away.
+
+    `device_flag` -1 means app, web and PC.
+    """
     given(request.uid, "uid不能为空！")
     within_limit("uid", request.uid)
     await context.users.quit(request.uid, request.device_flag)
@@ -65,7 +73,10 @@ async def quit_device(context: ApiContext, request: QuitRequest, _query: Query) 
 
 
 async def online_status(context: ApiContext, uids: list[str], _query: Query) -> object:
-    """Who of these users is online, one entry per device flag."""
+    """Who of these users is online.
+
+    One entry per device flag, nothing for those who are not online. An empty list of uids is answered with status 200.
+    """
     if not uids:
         return STATUS_OK
     online: dict[str, list[int]] = {}
@@ -73,9 +84,7 @@ async def online_status(context: ApiContext, uids: list[str], _query: Query) -> 
         if start:
             await trio.lowlevel.checkpoint()
         online |= {uid: flags for uid in uids[start : start + SLICE_ITEMS] if (flags := context.device_flags_of(uid))}
-    return await encode_list(
-        {"uid": uid, "device_flag": flag, "online": 1} for uid, flags in online.items() for flag in flags
-    )
+    return await encode_list(Online(uid, flag, 1) for uid, flags in online.items() for flag in flags)
 
 
 def get_system_uids(context: ApiContext, _head: Head, _query: Query) -> object:

@@ -37,14 +37,18 @@ _encode = msgspec.json.Encoder().encode
 _VERSION: Literal["2.0"] = "2.0"
 
 
-class _Header(Struct, frozen=True, gc=False, rename="camel"):
+class PushHeader(Struct, frozen=True, gc=False, rename="camel"):
+    """Flags of a pushed message, always all four."""
+
     no_persist: bool
     red_dot: bool
     sync_once: bool
     dup: bool
 
 
-class _Setting(Struct, frozen=True, gc=False, omit_defaults=True):
+class PushSetting(Struct, frozen=True, gc=False, omit_defaults=True):
+    """Settings of a pushed message, only those that are set."""
+
     receipt: bool = False
     signal: bool = False
     topic: bool = False
@@ -52,7 +56,7 @@ class _Setting(Struct, frozen=True, gc=False, omit_defaults=True):
 
 
 class _RareMembers(Struct, frozen=True, gc=False, omit_defaults=True, rename="camel"):
-    setting: _Setting | None = None
+    setting: PushSetting | None = None
     expire: int = 0
     topic: str = ""
     stream_no: str = ""
@@ -64,7 +68,9 @@ class _Result(Struct, frozen=True, gc=False):
     result: object
 
 
-class _SendResult(Struct, frozen=True, gc=False, rename="camel"):
+class SendResult(Struct, frozen=True, gc=False, rename="camel"):
+    """Result of `send`: the message is stored."""
+
     client_msg_no: str
     message_id: int | str
     message_seq: int
@@ -72,7 +78,9 @@ class _SendResult(Struct, frozen=True, gc=False, rename="camel"):
     reason_code: int
 
 
-class _ConnectResult(Struct, frozen=True, gc=False, rename="camel"):
+class ConnectResult(Struct, frozen=True, gc=False, rename="camel"):
+    """Result of `connect`."""
+
     reason_code: int
     time_diff: int
     server_key: str
@@ -83,7 +91,7 @@ class _ConnectResult(Struct, frozen=True, gc=False, rename="camel"):
 
 _SHOWN_FLAGS = NO_PERSIST | RED_DOT | SYNC_ONCE
 _HEADERS = tuple(
-    _encode(_Header(bits & NO_PERSIST != 0, bits & RED_DOT != 0, bits & SYNC_ONCE != 0, bits & DUP != 0))
+    _encode(PushHeader(bits & NO_PERSIST != 0, bits & RED_DOT != 0, bits & SYNC_ONCE != 0, bits & DUP != 0))
     for bits in range(16)
 )
 """The header of a push for every combination of flags."""
@@ -133,7 +141,7 @@ def encode_connect_result(id_: RequestId, *, time_diff: int, node_id: int, versi
         snake: the client reads only snake_case, so give both spellings.
     """
     version = min(version, LATEST_VERSION) if version > 0 else LATEST_VERSION
-    result = _ConnectResult(int(ReasonCode.SUCCESS), time_diff, "", "", node_id, version)
+    result = ConnectResult(int(ReasonCode.SUCCESS), time_diff, "", "", node_id, version)
     return _encode(_Result(_VERSION, id_, _both_spellings(result) if snake else result))
 
 
@@ -141,7 +149,7 @@ def encode_send_result(id_: RequestId, message: Message, *, sdk: bool, snake: bo
     """The answer to a `send` that has become this message."""
     if snake:
         message_id = str(message.message_id) if sdk else message.message_id
-        result = _SendResult(
+        result = SendResult(
             message.client_msg_no, message_id, message.message_seq, message.timestamp, int(ReasonCode.SUCCESS)
         )
         return _encode(_Result(_VERSION, id_, _both_spellings(result)))
@@ -196,14 +204,14 @@ def _rare_members(message: Message) -> bytes:
     return b"," + members if members else b""
 
 
-def _setting(bits: int) -> _Setting | None:
-    setting = _Setting(
+def _setting(bits: int) -> PushSetting | None:
+    setting = PushSetting(
         receipt=bits & SETTING_RECEIPT != 0,
         signal=bits & SETTING_SIGNAL != 0,
         topic=bits & SETTING_TOPIC != 0,
         stream=bits & SETTING_STREAM != 0,
     )
-    return setting if setting != _Setting() else None
+    return setting if setting != PushSetting() else None
 
 
 def encode_disconnect(reason: ReasonCode, text: str) -> bytes:

@@ -93,7 +93,9 @@ class ConnectParams(Struct, frozen=True, rename="camel", forbid_unknown_fields=T
     profile: str | None = None
 
 
-class _DisconnectParams(Struct, frozen=True, rename="camel"):
+class DisconnectParams(Struct, frozen=True, rename="camel"):
+    """Parameters of `disconnect`."""
+
     reason_code: int | None = None
     reason: str | None = None
 
@@ -195,7 +197,7 @@ _encode = msgspec.json.Encoder().encode
 
 _MALFORMED: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
-_PARAMS: Final = (SendParams, RecvackParams, ConnectParams, _DisconnectParams, Header, Setting)
+_PARAMS: Final = (SendParams, RecvackParams, ConnectParams, DisconnectParams, Header, Setting)
 _PARAMS_DECODERS: Final[dict[type[Struct], Callable[[bytes], Any]]] = {
     type_: msgspec.json.Decoder(type_).decode for type_ in _PARAMS
 }
@@ -289,7 +291,7 @@ def _decode_entry(text: bytes) -> Request:
                 return Ignored() if call.id is None else ack
             return Recvack(ack, call.id)
         case "disconnect":
-            given = _read_params(call, _DisconnectParams) if bytes(call.params) not in (b"", b"null") else None
+            given = _read_params(call, DisconnectParams) if bytes(call.params) not in (b"", b"null") else None
             return given if isinstance(given, Invalid) and call.id is not None else Disconnect(call.id)
     return Ignored() if call.id is None else Invalid(call.id, ErrorCode.METHOD_NOT_FOUND)
 

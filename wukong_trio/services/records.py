@@ -1,8 +1,8 @@
 """A stored message as back-ends read it."""
 
-from typing import Final
+from typing import Annotated, Final, TypeAlias
 
-from msgspec import Struct
+from msgspec import Raw, Struct
 
 from ..model import (
     COMMAND_CHANNEL_SUFFIX,
@@ -44,6 +44,9 @@ class MessageRecord(Struct, frozen=True, omit_defaults=True, gc=False):
     payload: bytes
     topic: str = ""
 
+
+Records: TypeAlias = Annotated[Raw, list[MessageRecord]]
+"""Encoded already."""
 
 _HEADERS = tuple(
     RecordHeader(

@@ -227,6 +227,24 @@ async def test_messages_that_somebody_has_deleted_stop_nothing(autojump_clock: M
     assert scene.receiver.told == [scene.first_id + 11]
 
 
+async def test_what_is_stored_while_nothing_is_found_is_told(autojump_clock: MockClock) -> None:
+    class Late(MemoryStore):
+        meanwhile = True
+
+        async def messages_after(self, message_id: int, limit: int, *, max_bytes: int) -> list[Message]:
+            found = await super().messages_after(message_id, limit, max_bytes=max_bytes)
+            if self.meanwhile:
+                self.meanwhile = False
+                await scene.append(message(scene.first_id + 11))
+            return found
+
+    scene = Scene(Late())
+    async with scene.running():
+        scene.notify.stored(1, scene.first_id + 10)
+        await trio.sleep(5)
+    assert scene.receiver.told == [scene.first_id + 11]
+
+
 async def test_a_cursor_beyond_the_newest_message_hides_nothing(autojump_clock: MockClock) -> None:
     scene = Scene()
     await scene.store.move_webhook_cursor(2**53 - 1)

@@ -12,6 +12,7 @@ from receiver import Receiver, Request, hang, open_receiver, statuses
 
 from wukong_trio import SendCommand, Server
 from wukong_trio.model import NO_PERSIST
+from wukong_trio.store import MemoryStore
 from wukong_trio.testing import open_raw_client, open_test_server
 
 
@@ -215,6 +216,16 @@ async def test_h125_what_waits_survives_a_restart(tmp_path: Path) -> None:
             await receiver.until(lambda: len(receiver.messages) == 3)
             assert server.statistics().webhook_dropped == 0
     assert [record["client_msg_no"] for record in receiver.messages] == ["n0", "n1", "n2"]
+
+
+async def test_where_the_first_use_begins_is_saved_before_anything_is_stored() -> None:
+    store = MemoryStore()
+    async with open_receiver() as receiver, open_test_server(store=store) as server:
+        result = await server.send(command("a1"))
+        assert await store.webhook_cursor() is None
+        server.shutdown()
+    async with open_receiver() as receiver, open_test_server(store=store, **hooked(receiver)):
+        assert await store.webhook_cursor() == result.message_id
 
 
 async def test_a_repeated_client_send_is_told_once() -> None:

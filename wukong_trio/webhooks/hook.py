@@ -49,7 +49,6 @@ def open_transport(url: str) -> "httpx.AsyncHTTPTransport":
 
     return httpx.AsyncHTTPTransport(
         limits=httpx.Limits(keepalive_expiry=KEPT_ALIVE_S),
-        trust_env=False,
         verify=ssl.create_default_context() if urlsplit(url).scheme.lower() == "https" else False,
     )
 

@@ -77,7 +77,7 @@ class Notifications:
                 await self._tell_next()
         finally:
             with trio.move_on_after(SAVE_INTERVAL_S, shield=True):
-                await self._save()
+                await self.save()
 
     async def drain(self) -> None:
         """Waits until all is told, or until the receiver does not accept: what is left is told after the next start.
@@ -106,7 +106,7 @@ class Notifications:
             # A cursor that could not be saved is saved later, even if nothing more comes.
             with trio.move_on_after(inf if self._saved_id == self._told_id else FIRST_WAIT_S):
                 await self._some.wait()
-            await self._save()
+            await self.save()
         if self.waiting < self._settings.count_per_push and not self._draining:
             self._enough = trio.Event()
             with trio.move_on_after(self._settings.push_interval_s):
@@ -114,12 +114,12 @@ class Notifications:
 
     async def _tell_next(self) -> None:
         """Tells what comes next, until the receiver accepts it or it is given up."""
-        most = self._settings.count_per_push
+        most, newest_id = self._settings.count_per_push, self._newest_id
         ask = partial(self._store.messages_after, self._told_id, most, max_bytes=REQUEST_BYTES)
         messages = await self._read(ask)
         if not messages:
-            # Somebody has deleted them.
-            self._pass(self._newest_id, self.waiting)
+            # Somebody has deleted them. What was stored since is another matter.
+            self._told_id = newest_id
             self._notice_progress()
             return
         first_id, last_id = messages[0].message_id, messages[-1].message_id
@@ -137,7 +137,7 @@ class Notifications:
             await trio.sleep(wait_s)
         self._pass(last_id, len(messages))
         if trio.current_time() >= self._save_at or self._told_id >= self._newest_id:
-            await self._save()
+            await self.save()
         self._notice_progress()
 
     def _pass(self, message_id: int, count: int) -> None:
@@ -175,7 +175,7 @@ class Notifications:
                 self._pass(ids[count - 1], count)
                 dropped += count
         self._count_dropped(dropped)
-        await self._save()
+        await self.save()
         self._notice_progress()
 
     # The store
@@ -190,7 +190,7 @@ class Notifications:
                 await trio.sleep(wait_s)
         raise AssertionError
 
-    async def _save(self) -> None:
+    async def save(self) -> None:
         """Moves the cursor, if it can be written: if not, the store says so, and some messages may be told again."""
         told_id = self._told_id
         if told_id == self._saved_id:

@@ -29,7 +29,7 @@ FEW: Final = 32
 """Of so many members the receivers are found at once; of more when it is their turn, in slices."""
 SLICE: Final = 4096
 BUSY_TURN_S: Final = 0.001
-TURNS_OF_OTHERS: Final = 32
+TURNS_OF_OTHERS: Final = 64
 """While turns of the scheduler take longer than that, so many are left to others after each request: a request costs
 as much as twenty messages, and most of them can wait for a calmer moment."""
 _LARGE_BYTES: Final = 64 * 1024

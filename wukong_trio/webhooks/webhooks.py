@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from ..config import Config, WebhookEvent
+from ..config import Config, Webhook, WebhookEvent
 from ..delivery.registry import SessionRegistry
 from ..store.base import Store
 from ..supervision import supervise
@@ -87,19 +87,33 @@ async def open_webhooks(
             return None
         return Hook(event, transport, settings.http_addr, settings.secret)
 
-    notify, offline, status = hook("msg.notify"), hook("msg.offline"), hook("user.onlinestatus")
-    cursor = await store.webhook_cursor() if notify else None
     return Webhooks(
         transport,
-        Notifications(notify, store, settings, cursor, newest_id) if notify else None,
-        OfflineMessages(
-            offline,
-            registry,
-            system_accounts,
-            node_id=config.node_id,
-            compress_of_count=settings.compress_of_count,
-        )
-        if offline
-        else None,
-        OnlineStatus(status, registry, retry_max_count=settings.retry_max_count) if status else None,
+        await _notifications(hook("msg.notify"), store, settings, newest_id),
+        _offline_messages(hook("msg.offline"), registry, system_accounts, config),
+        _online_status(hook("user.onlinestatus"), registry, settings),
     )
+
+
+async def _notifications(hook: Hook | None, store: Store, settings: Webhook, newest_id: int) -> Notifications | None:
+    if hook is None:
+        return None
+    notifications = Notifications(hook, store, settings, await store.webhook_cursor(), newest_id)
+    # Before there are messages: where the first use began has to be known after a crash.
+    await notifications.save()
+    return notifications
+
+
+def _offline_messages(
+    hook: Hook | None, registry: SessionRegistry, system_accounts: Container[str], config: Config
+) -> OfflineMessages | None:
+    if hook is None:
+        return None
+    compress_of_count = config.webhook.compress_of_count
+    return OfflineMessages(hook, registry, system_accounts, node_id=config.node_id, compress_of_count=compress_of_count)
+
+
+def _online_status(hook: Hook | None, registry: SessionRegistry, settings: Webhook) -> OnlineStatus | None:
+    if hook is None:
+        return None
+    return OnlineStatus(hook, registry, retry_max_count=settings.retry_max_count)

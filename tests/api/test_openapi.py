@@ -125,6 +125,10 @@ def test_who_needs_the_token() -> None:
         assert ("401" in described["responses"]) != is_open
 
 
+ALTERNATIVES = {"/message/send": {"channel_id", "channel_type"}}
+"""Members of an example in place of which there may be others."""
+
+
 def example_body(path: str) -> Any:
     return operation("POST", path)["requestBody"]["content"]["application/json"]["example"]
 
@@ -154,7 +158,8 @@ async def test_required_is_what_has_to_be_there(api: Api, endpoint: Endpoint[Any
         assert undocumented(answer) == []
         if answer.status_code == 400:
             refused.append(name)
-    assert sorted(refused) == sorted(schema.get("required", []))
+    replaceable = ALTERNATIVES.get(endpoint.path, set())
+    assert sorted(set(refused) - replaceable) == sorted(schema.get("required", []))
 
 
 class Noted(Query):

@@ -162,7 +162,8 @@ ENDPOINTS: Final[tuple[Endpoint[Any], ...]] = (
         "/message/send",
         SendRequest,
         send_message,
-        needs=(*_CHANNEL, "payload"),
+        # A command to `subscribers` has no channel.
+        needs=("payload",),
         example=_MESSAGE,
         answer=SendAnswer,
     ),

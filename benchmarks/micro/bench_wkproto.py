@@ -3,6 +3,8 @@
 python benchmarks/micro/bench_wkproto.py
 """
 
+from typing import Any
+
 from timing import show
 
 from wukong_trio.protocol.wkproto import Send
@@ -20,16 +22,17 @@ PAYLOAD = KEYS.encrypt(PLAINTEXT)
 SIGNATURE = KEYS.sign(PAYLOAD)
 SEND = Send(7, "u12", 1, PLAINTEXT, CLIENT_MSG_NO, flags=2)
 SIGNED_SEND = Send(7, "u12", 1, PAYLOAD, CLIENT_MSG_NO, flags=2, msg_key=SIGNATURE.decode())
-PARTS = recv_parts(
-    version=VERSION,
-    message_id=MESSAGE_ID,
-    message_seq=12,
-    from_uid="u13",
-    channel_id="u13",
-    channel_type=1,
-    client_msg_no=CLIENT_MSG_NO,
-    timestamp=1_795_533_535,
-)
+RECV: dict[str, Any] = {
+    "version": VERSION,
+    "message_id": MESSAGE_ID,
+    "message_seq": 12,
+    "from_uid": "u13",
+    "channel_id": "u13",
+    "channel_type": 1,
+    "client_msg_no": CLIENT_MSG_NO,
+    "timestamp": 1_795_533_535,
+}
+PARTS = recv_parts(**RECV)
 
 
 def show_reading(name: str, packet: bytes, *, per_chunk: int) -> None:
@@ -56,19 +59,7 @@ def main() -> None:
     show("write SENDACK without client_msg_no", lambda: encode_sendack(MESSAGE_ID, 7, 12, 1, "", VERSION))
     show("write RECVACK", lambda: encode_recvack(MESSAGE_ID, 12, 2, VERSION))
     show("write SEND", lambda: encode(SEND, VERSION))
-    show(
-        "lay out RECV, once per message",
-        lambda: recv_parts(
-            version=VERSION,
-            message_id=MESSAGE_ID,
-            message_seq=12,
-            from_uid="u13",
-            channel_id="u13",
-            channel_type=1,
-            client_msg_no=CLIENT_MSG_NO,
-            timestamp=1_795_533_535,
-        ),
-    )
+    show("lay out RECV, once per message", lambda: recv_parts(**RECV))
     show("join RECV, once per session", lambda: write_recv(*PARTS[:3], SIGNATURE, PAYLOAD))
     show("encrypt 100 bytes", lambda: KEYS.encrypt(PLAINTEXT))
     show("decrypt 100 bytes", lambda: KEYS.decrypt(PAYLOAD))

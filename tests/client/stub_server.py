@@ -15,9 +15,9 @@ from trio_websocket import ConnectionClosed, WebSocketConnection, WebSocketReque
 
 from wukong_trio import Address, Listeners, Server
 from wukong_trio.protocol.wkproto import LATEST_VERSION, PONG, Connack, Connect, Disconnect, Packet, Recv, Send, Sendack
-from wukong_trio.protocol.wkproto_keys import SessionKeys, agree
+from wukong_trio.protocol.wkproto_keys import SessionKeys, agree, recv_sign_text
 from wukong_trio.protocol.wkproto_reader import PacketReader
-from wukong_trio.protocol.wkproto_writer import encode, recv_parts
+from wukong_trio.protocol.wkproto_writer import encode
 from wukong_trio.testing import open_test_server
 
 
@@ -156,8 +156,8 @@ class PacketPeer(Peer):
         right = ids | {"payload": b"hi"}
         if self.keys is not None:
             sealed = self.keys.encrypt(b"hi")
-            signed = recv_parts(version=self.version, **ids).signed
-            right |= {"payload": sealed, "msg_key": self.keys.sign(signed + sealed).decode()}
+            text = recv_sign_text(Recv(**ids, payload=sealed))
+            right |= {"payload": sealed, "msg_key": self.keys.sign(text).decode()}
         return encode(Recv(**right | fields), self.version)
 
     async def notice(self, reason_code: int, reason: str) -> None:

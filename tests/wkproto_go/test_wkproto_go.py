@@ -17,9 +17,9 @@ from msgspec.structs import asdict, replace
 
 from wukong_trio.model import DUP, NO_PERSIST, RED_DOT, SETTING_STREAM, SYNC_ONCE
 from wukong_trio.protocol.wkproto import Connack, Event, Packet, PacketType, Recv, Send, Sendack
-from wukong_trio.protocol.wkproto_keys import send_sign_text
+from wukong_trio.protocol.wkproto_keys import recv_sign_text, send_sign_text
 from wukong_trio.protocol.wkproto_reader import PacketReader
-from wukong_trio.protocol.wkproto_writer import encode, recv_parts
+from wukong_trio.protocol.wkproto_writer import encode
 
 HERE = Path(__file__).parent
 GO = shutil.which("go") or shutil.which("/usr/local/go/bin/go")
@@ -91,11 +91,7 @@ def signed(packet: Packet) -> bytes:
     """What the msg_key of a packet signs; nothing if it has none."""
     if isinstance(packet, Send):
         return send_sign_text(packet)
-    if not isinstance(packet, Recv):
-        return b""
-    fields = asdict(packet)
-    del fields["payload"], fields["msg_key"]
-    return recv_parts(version=6, **fields).signed + packet.payload
+    return recv_sign_text(packet) if isinstance(packet, Recv) else b""
 
 
 @pytest.mark.parametrize("version", VERSIONS)

@@ -27,7 +27,7 @@ from ..protocol.wkproto import (
     Send,
     Sendack,
 )
-from ..protocol.wkproto_keys import CiphertextError, ClientExchange, KeyExchangeError, SessionKeys
+from ..protocol.wkproto_keys import CiphertextError, ClientExchange, KeyExchangeError, SessionKeys, recv_sign_text
 from ..protocol.wkproto_reader import PacketReader
 from ..protocol.wkproto_writer import encode, encode_recvack
 from . import stamps
@@ -230,7 +230,7 @@ class WkProto:
                 self._unchecked -= 1
                 return ""
             self._unchecked = CHECK_EVERY - 1
-            if keys.sign(_signed(packet)).decode() != packet.msg_key:
+            if keys.sign(recv_sign_text(packet)).decode() != packet.msg_key:
                 return "its msg_key is wrong"
             try:
                 payload = keys.decrypt(payload)
@@ -239,9 +239,3 @@ class WkProto:
         if not payload.startswith(stamps.OPENING + packet.client_msg_no[-stamps.DIGITS :].encode()):
             return "its payload belongs to another client_msg_no"
         return ""
-
-
-def _signed(packet: Recv) -> bytes:
-    """What the `msg_key` of a RECV signs."""
-    head = f"{packet.message_id}{packet.message_seq}{packet.client_msg_no}{packet.timestamp}"
-    return f"{head}{packet.from_uid}{packet.channel_id}{packet.channel_type}".encode() + packet.payload

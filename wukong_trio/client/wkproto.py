@@ -35,9 +35,16 @@ from ..protocol.wkproto import (
     Sendack,
     Suback,
 )
-from ..protocol.wkproto_keys import CiphertextError, ClientExchange, KeyExchangeError, SessionKeys, send_sign_text
+from ..protocol.wkproto_keys import (
+    CiphertextError,
+    ClientExchange,
+    KeyExchangeError,
+    SessionKeys,
+    recv_sign_text,
+    send_sign_text,
+)
 from ..protocol.wkproto_reader import PacketReader
-from ..protocol.wkproto_writer import encode, encode_recvack, recv_parts
+from ..protocol.wkproto_writer import encode, encode_recvack
 from .speech import Answer, Incoming, Login, Push, Request, Speech
 
 _FIRST: Final = (PacketType.CONNACK, PacketType.DISCONNECT)
@@ -192,17 +199,7 @@ def _agree(exchange: ClientExchange | None, packet: Connack) -> SessionKeys | No
 
 def _unseal(keys: SessionKeys, packet: Recv) -> bytes:
     """The payload of an encrypted RECV."""
-    parts = recv_parts(
-        version=LATEST_VERSION,
-        message_id=packet.message_id,
-        message_seq=packet.message_seq,
-        from_uid=packet.from_uid,
-        channel_id=packet.channel_id,
-        channel_type=packet.channel_type,
-        client_msg_no=packet.client_msg_no,
-        timestamp=packet.timestamp,
-    )
-    if not compare_digest(keys.sign(parts.signed + packet.payload), packet.msg_key.encode()):
+    if not compare_digest(keys.sign(recv_sign_text(packet)), packet.msg_key.encode()):
         raise _nonsense(f"the msg_key of message {packet.message_id} is wrong")
     try:
         return keys.decrypt(packet.payload)

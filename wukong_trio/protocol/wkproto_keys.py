@@ -16,7 +16,8 @@ from string import ascii_letters, digits
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 from ..errors import WukongError
-from .wkproto import Send
+from .wkproto import LATEST_VERSION, Recv, Send
+from .wkproto_writer import recv_parts_of
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
@@ -126,9 +127,15 @@ class SessionKeys:
 
 
 def send_sign_text(packet: Send) -> bytes:
-    """What the `msg_key` of a SEND signs. For a RECV this is `RecvParts.signed` and the payload."""
+    """What the `msg_key` of a SEND signs."""
     head = f"{packet.client_seq}{packet.client_msg_no}{packet.channel_id}{packet.channel_type}"
     return head.encode() + packet.payload
+
+
+def recv_sign_text(packet: Recv) -> bytes:
+    """What the `msg_key` of a RECV signs, the same in every version. A server with many receivers of one message puts
+    it together from `RecvParts.signed`, once for all, and the payload of each."""
+    return recv_parts_of(packet, LATEST_VERSION).signed + packet.payload
 
 
 class Agreement(NamedTuple):

@@ -190,6 +190,31 @@ def recv_parts(
         raise _unwritable(error) from error
 
 
+def recv_parts_of(packet: Recv, version: int) -> RecvParts:
+    """The same for a packet.
+
+    Raises:
+        PacketError: as `recv_parts`.
+    """
+    return recv_parts(
+        version=version,
+        message_id=packet.message_id,
+        message_seq=packet.message_seq,
+        from_uid=packet.from_uid,
+        channel_id=packet.channel_id,
+        channel_type=packet.channel_type,
+        client_msg_no=packet.client_msg_no,
+        timestamp=packet.timestamp,
+        setting=packet.setting,
+        flags=packet.flags,
+        expire=packet.expire,
+        topic=packet.topic,
+        stream_no=packet.stream_no,
+        stream_flag=packet.stream_flag,
+        stream_id=packet.stream_id,
+    )
+
+
 def recv_middle(
     version: int,
     from_uid: str,
@@ -329,23 +354,7 @@ def _encode_sendack(packet: Sendack, version: int) -> bytes:
 
 
 def _encode_recv(packet: Recv, version: int) -> bytes:
-    parts = recv_parts(
-        version=version,
-        message_id=packet.message_id,
-        message_seq=packet.message_seq,
-        from_uid=packet.from_uid,
-        channel_id=packet.channel_id,
-        channel_type=packet.channel_type,
-        client_msg_no=packet.client_msg_no,
-        timestamp=packet.timestamp,
-        setting=packet.setting,
-        flags=packet.flags,
-        expire=packet.expire,
-        topic=packet.topic,
-        stream_no=packet.stream_no,
-        stream_flag=packet.stream_flag,
-        stream_id=packet.stream_id,
-    )
+    parts = recv_parts_of(packet, version)
     return write_recv(parts.first, parts.setting, parts.middle, _string(packet.msg_key)[2:], packet.payload)
 
 

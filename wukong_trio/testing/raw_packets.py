@@ -19,9 +19,9 @@ import trio
 
 from ..model import ReasonCode
 from ..protocol.wkproto import LATEST_VERSION, PING, PONG, Connack, Connect, Packet, Recv, Recvack, Send, Sendack
-from ..protocol.wkproto_keys import ClientExchange, SessionKeys, send_sign_text
+from ..protocol.wkproto_keys import ClientExchange, SessionKeys, recv_sign_text, send_sign_text
 from ..protocol.wkproto_reader import PacketReader
-from ..protocol.wkproto_writer import encode, recv_parts
+from ..protocol.wkproto_writer import encode
 from .raw_client import RawClient, SocketClosed, open_raw_client, receive_some
 
 _SHORTEST_BYTES = 2
@@ -108,9 +108,7 @@ class RawPacketClient:
         if self.keys is None:
             assert not recv.msg_key, "signed without encryption"
             return recv
-        fields = {name: getattr(recv, name) for name in recv.__struct_fields__ if name not in ("payload", "msg_key")}
-        signed = recv_parts(version=self.version, **fields).signed + recv.payload
-        assert self.keys.sign(signed).decode() == recv.msg_key, f"wrongly signed: {recv}"
+        assert self.keys.sign(recv_sign_text(recv)).decode() == recv.msg_key, f"wrongly signed: {recv}"
         return msgspec.structs.replace(recv, payload=self.keys.decrypt(recv.payload))
 
     async def wait_closed(self) -> SocketClosed:

@@ -79,9 +79,7 @@ def _http_sections(openapi: Schema) -> Iterable[_Section]:
 def _operation(operation: Schema, openapi: Schema) -> str:
     content = _paragraphs(operation["summary"] + "\n\n" + operation.get("description", ""))
     if parameters := operation.get("parameters"):
-        content += "<h4>Parameters</h4>" + _members(
-            (parameter["name"], {**parameter["schema"], **parameter}, parameter["required"]) for parameter in parameters
-        )
+        content += _parameters(parameters)
     if body := operation.get("requestBody"):
         media = body["content"]["application/json"]
         content += "<h4>Body</h4>" + _schema(media["schema"], openapi) + _json(media["example"])
@@ -115,9 +113,7 @@ def _rpc_sections(openrpc: Schema) -> Iterable[_Section]:
 def _method(method: Schema, openrpc: Schema) -> str:
     content = _paragraphs(method["summary"])
     if method["params"]:
-        content += "<h4>Parameters</h4>" + _members(
-            (param["name"], {**param["schema"], **param}, param["required"]) for param in method["params"]
-        )
+        content += _parameters(method["params"])
     for example in method.get("examples", []):
         params = {param["name"]: param["value"] for param in example["params"]}
         content += _json({"id": "1", "method": method["name"], **({"params": params} if params else {})})
@@ -147,6 +143,13 @@ def _schema(schema: Schema, document: Schema) -> str:
         return f"<p>{_type(schema)}</p>"
     required = set(known.get("required", ()))
     return _members((name, member, name in required) for name, member in known["properties"].items())
+
+
+def _parameters(parameters: Iterable[Schema]) -> str:
+    """Both descriptions say it alike."""
+    return "<h4>Parameters</h4>" + _members(
+        (parameter["name"], {**parameter["schema"], **parameter}, parameter["required"]) for parameter in parameters
+    )
 
 
 def _members(members: Iterable[tuple[str, Schema, bool]]) -> str:

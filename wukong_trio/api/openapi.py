@@ -71,7 +71,7 @@ def describe_api(endpoints: Sequence[Endpoint[Any]], *, needs_token: bool) -> Sc
             "responses": {
                 "NoToken": {"description": "The manager token is missing or wrong."},
                 **{
-                    name: _response(status, text, schemas[Failure], {"msg": message, "status": status})
+                    name: _response(text, schemas[Failure], {"msg": message, "status": status})
                     for status, (name, text, message) in _FAILURES.items()
                 },
             },
@@ -152,7 +152,7 @@ def _responses(endpoint: Endpoint[Any], schemas: Schemas) -> Iterator[tuple[str,
     for status, answer in {200: endpoint.answer, **endpoint.also}.items():
         content_type = endpoint.content_type if status == 200 else JSON
         example = None if answer in (str, dict) else example_of(answer)
-        yield str(status), _response(status, _meaning(answer), schemas[answer], example, content_type)
+        yield str(status), _response(_meaning(answer), schemas[answer], example, content_type)
     for status in _shared_statuses(endpoint) - endpoint.also.keys():
         yield str(status), {"$ref": _RESPONSE.format("NoToken" if status == 401 else _FAILURES[status][0])}
 
@@ -179,7 +179,7 @@ def _meaning(answer: Any) -> str:
     return "The document." if answer in (str, dict) else "The list."
 
 
-def _response(status: int, text: str, schema: Schema, example: Any, content_type: str = JSON) -> Schema:
+def _response(text: str, schema: Schema, example: Any, content_type: str = JSON) -> Schema:
     media: Schema = {"schema": schema}
     if example is not None:
         media["example"] = example

@@ -13,7 +13,7 @@ from .wire import CLOSE_TIMEOUT_S, Wire
 Stream: TypeAlias = trio.SocketStream | trio.SSLStream[trio.SocketStream]
 CLOSE_NO_TLS: Final = 1015
 """RFC 6455 keeps it for this: never sent, it tells a program that TLS could not be had."""
-TLS_RECORDS: Final = (b"\x15", b"\x16")
+_TLS_RECORDS: Final = (b"\x15", b"\x16")
 """How the answer begins of who wanted TLS."""
 
 
@@ -65,6 +65,15 @@ def _why_no_tls(place: Place, error: BaseException | None) -> str:
     return f"the TLS handshake failed: {error}"
 
 
+def wrong_beginning(place: Place, first: bytes) -> str:
+    """Why the first that arrives comes from no server that was meant, whatever was awaited; empty if it may."""
+    if not first:
+        return f"it ended the connection without a word{place.other_ports()}"
+    if first.startswith(_TLS_RECORDS):
+        return f"this port speaks TLS: use {place.scheme.with_or_without_tls}://"
+    return ""
+
+
 class StreamWire(Wire):
     """A stream whose bytes say themselves where a frame ends."""
 
@@ -90,14 +99,9 @@ class StreamWire(Wire):
 
     def _problem(self, first: bytes) -> str:
         """Why the first that arrives is none of a server that was meant; empty if it may be."""
-        scheme = self._place.scheme
-        if not first:
-            return f"it ended the connection without a word{self._place.other_ports()}"
-        if first.startswith(TLS_RECORDS):
-            return f"this port speaks TLS: use {scheme.with_or_without_tls}://"
         if first.startswith(b"HTTP/"):
-            return f"it speaks HTTP; for a WebSocket use {scheme.with_or_without_websocket}://"
-        return ""
+            return f"it speaks HTTP; for a WebSocket use {self._place.scheme.with_or_without_websocket}://"
+        return wrong_beginning(self._place, first)
 
     async def write(self, frame: bytes) -> None:
         try:

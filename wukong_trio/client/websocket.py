@@ -11,7 +11,7 @@ from ..errors import ConnectionClosed
 from ..groups import single_error
 from ..protocol.wkproto import MAX_PACKET_BYTES
 from .place import CLOSE_ABNORMAL, Place
-from .stream import TLS_RECORDS, Stream
+from .stream import Stream, wrong_beginning
 from .wire import CLOSE_TIMEOUT_S, Wire
 
 QUEUED_FRAMES: Final = 64
@@ -129,16 +129,12 @@ class _Opening(trio.abc.Stream):
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             data = b""
         self._begin = self._begin or bytes(data[:1])
-        if data and self._begin not in TLS_RECORDS:
-            return data
-        raise self._place.closed(self._why())
+        problem = wrong_beginning(self._place, self._begin)
+        if not problem and not data:
+            problem = "it does not speak HTTP"
+        if problem:
+            raise self._place.closed(problem)
+        return data
 
     async def aclose(self) -> None:
         await self._stream.aclose()
-
-    def _why(self) -> str:
-        if self._begin in TLS_RECORDS:
-            return f"this port speaks TLS: use {self._place.scheme.with_or_without_tls}://"
-        if self._begin:
-            return "it does not speak HTTP"
-        return f"it ended the connection without a word{self._place.other_ports()}"

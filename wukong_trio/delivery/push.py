@@ -43,7 +43,7 @@ class Delivery(Protocol):
 
     @property
     def tally(self) -> int:
-        """Its messages and their bytes, see statistics.py."""
+        """Its messages and their bytes, see services/traffic.py."""
 
     def wait_in(self, waiting: "dict[int, Push]") -> int:
         """Enters the stored messages by their ids; returns the bytes of their payloads."""

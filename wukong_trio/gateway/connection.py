@@ -13,6 +13,7 @@ import trio
 from ..protocol.codes import CLOSE_BYE, CLOSE_SHUTDOWN
 from .gateway import Gateway
 from .greeting import Greeting
+from .newcomers import TOO_MANY
 from .session import Session
 from .transport import DisconnectedError, Transport
 
@@ -35,7 +36,7 @@ async def run_connection(gateway: Gateway, transport: Transport) -> None:
             if session is not None:
                 await transport.carry(session)
         else:
-            log.warning("%s: closed, too many connections have not authenticated", transport.remote_address)
+            log.warning("%s: %s", transport.remote_address, TOO_MANY)
     except DisconnectedError as gone:
         end = str(gone)
         if session is None:

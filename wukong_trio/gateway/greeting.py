@@ -17,6 +17,7 @@ from ..protocol.proxy import ProxyHeaderError
 from ..services.auth import ConnectInfo
 from .framing import Wire
 from .gateway import Gateway
+from .newcomers import TOO_MANY
 from .openings import choose_opening
 from .proxied import ProxyHeader
 from .session import Session
@@ -111,7 +112,7 @@ class Greeting:
             newcomers.discard(transport)
             transport.remote_address = f"{address[0]}:{address[1]}"
             if not newcomers.admit(transport):
-                raise DisconnectedError("closed, too many connections have not authenticated", violation=True)
+                raise DisconnectedError(TOO_MANY, violation=True)
 
     def _was_asleep(self, deadline: float) -> bool:
         """Whether time is up only because this process did not run, though the client has done its part."""

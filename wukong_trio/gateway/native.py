@@ -3,7 +3,7 @@
 pipes           awaiting bytes: while a client authenticates, and while it is sent away
 native_socket   sockets, plain and TLS: once the client has authenticated, its task is parked, and the shared reader
                 (reader.py) serves all ready sockets in one turn without waking anybody
-native_stream   other streams: the connection's task reads until the end
+native_stream   streams of Trio, where there is no epoll: the connection's task reads until the end
 """
 
 from abc import abstractmethod
@@ -102,9 +102,8 @@ class NativeTransport(Transport):
         framing, pipe = self._frames, self._pipe
         while True:
             for arrival in self._early:
-                if isinstance(arrival, bytes) and arrival.strip():
-                    return arrival, isinstance(arrival, BinaryMessage)
-                if not allowance.spend(FRAME_COST_BYTES):
+                blank = not isinstance(arrival, bytes) or not arrival.strip()
+                if blank and not allowance.spend(FRAME_COST_BYTES):
                     self.close(CLOSE_TOO_BIG)
                 elif not isinstance(arrival, bytes):
                     self._serve_other(arrival)

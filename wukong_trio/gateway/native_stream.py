@@ -1,4 +1,4 @@
-"""TLS and other streams, as the native engine serves them: the connection's task reads, another writes."""
+"""Streams of Trio, where there is no epoll for the shared reader: the connection's task reads, another writes."""
 
 import trio
 

@@ -11,6 +11,7 @@ from ..protocol.codes import Close
 HEAVY_BYTES: Final = 1024
 """What a stranger sends at once may be so large and is read without further ado."""
 HEAVY_AT_ONCE: Final = 4
+TOO_MANY: Final = "closed, too many connections have not authenticated"
 
 
 class Newcomer(Protocol):

@@ -19,8 +19,6 @@ CHANCE_S: Final = 0.1
 """Who reads takes what was refused within so much time, or a good part of it."""
 BURST: Final = 8
 """So many times the limits may wait for a client until then."""
-
-
 GREETING_BYTES: Final = 16 * 1024
 """Of a message before the client has authenticated, and of all that is none."""
 FRAME_COST_BYTES: Final = 64

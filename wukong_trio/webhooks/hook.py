@@ -29,8 +29,6 @@ REST_TIMEOUT_S: Final = 1.0
 """For so long an answer is read behind its head, and thrown away, to use the connection again."""
 FIRST_WAIT_S: Final = 1.0
 LONGEST_WAIT_S: Final = 30.0
-
-
 _TIMEOUTS: Final = {
     "connect": CONNECT_TIMEOUT_S,
     "read": ANSWER_TIMEOUT_S,

@@ -65,6 +65,13 @@ async def counted_turns() -> AsyncIterator[Turns]:
         nursery.cancel_scope.cancel()
 
 
+async def until(condition: Callable[[], bool]) -> None:
+    """Waits until something is so."""
+    with trio.fail_after(10):
+        while not condition():  # noqa: ASYNC110 - what is waited for has no event
+            await trio.sleep(0.01)
+
+
 def free_port() -> int:
     """A port that nobody uses at the moment, for a process that cannot say which one it got."""
     with socket.create_server(("127.0.0.1", 0)) as sock:

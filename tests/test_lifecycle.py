@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 import pytest
 import trio
+from common import until
 
 from wukong_trio import (
     Address,
@@ -189,15 +190,10 @@ async def test_an_error_of_one_connection_ends_there(
                 patched.setattr(NativeTransport, "finish", fail_after_closing)
                 async with open_raw_client(server.endpoints.ws) as ann:
                     await ann.connect("ann")
-                await _until(lambda: server.statistics().sessions == 1)
+                await until(lambda: server.statistics().sessions == 1)
                 await trio.testing.wait_all_tasks_blocked()
             await bob.ping()
     assert "ZeroDivisionError" in caplog.text
-
-
-async def _until(condition: Callable[[], bool]) -> None:
-    while not condition():  # noqa: ASYNC110 - nobody is told
-        await trio.sleep(0.01)
 
 
 @pytest.mark.parametrize("engine", ENGINES)

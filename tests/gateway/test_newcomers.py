@@ -2,17 +2,12 @@
 
 import pytest
 import trio
+from common import until
 
-from wukong_trio import Server
 from wukong_trio.testing import SocketClosed, open_raw_client, open_test_server
 
 ENGINES = ["native", "reference"]
 KIB = 1024
-
-
-async def until_sessions(server: Server, count: int) -> None:
-    while server.statistics().sessions != count:  # noqa: ASYNC110 - nobody is told
-        await trio.sleep(0.01)
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -45,8 +40,8 @@ async def test_a_connection_that_is_gone_makes_room(engine: str) -> None:
             for n in range(3):
                 async with open_raw_client(server.endpoints.ws) as ann:
                     await ann.connect("ann")
-                    await until_sessions(server, 1)
-                await until_sessions(server, 0)
+                    await until(lambda: server.statistics().sessions == 1)
+                await until(lambda: server.statistics().sessions == 0)
                 assert server.statistics().connections == n + 1
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import trio
 import trustme
+from common import until
 from parts import CONNECT, UPGRADE, frame, send_frame
 
 from wukong_trio import Address, Listeners, SendCommand, Server
@@ -51,11 +52,6 @@ async def opened(directory: Path, **changes: Any) -> AsyncIterator[Wss]:
     with trio.fail_after(20):
         async with open_test_server(listeners=listeners, **changes) as server:
             yield Wss(server, authority)
-
-
-async def until_sessions(server: Server, count: int) -> None:
-    while server.statistics().sessions != count:  # noqa: ASYNC110 - nobody is told
-        await trio.sleep(0.01)
 
 
 async def until_gone(stream: trio.SocketStream) -> None:
@@ -135,13 +131,12 @@ async def test_what_was_sent_before_the_end_counts(tmp_path: Path, end: str, ear
         first = UPGRADE + frame(CONNECT % b"ann")
         await stream.send_all(first + send_frame(1) * early)
         if not early:
-            await until_sessions(wss.server, 1)
+            await until(lambda: wss.server.statistics().sessions == 1)
             await stream.send_all(send_frame(1))
         with trio.move_on_after(1):
             await stream.aclose()
-        while wss.server.statistics().stored < 1:  # noqa: ASYNC110 - nobody is told
-            await trio.sleep(0.01)
-        await until_sessions(wss.server, 0)
+        await until(lambda: wss.server.statistics().stored >= 1)
+        await until(lambda: wss.server.statistics().sessions == 0)
 
 
 @pytest.mark.parametrize(
@@ -164,9 +159,9 @@ async def test_a_record_that_was_tampered_with_ends_that_connection(tmp_path: Pa
     async with opened(tmp_path) as wss, await wss.tcp() as tcp:
         stream = trio.SSLStream(tcp, wss.trust(), server_hostname="127.0.0.1", https_compatible=True)
         await stream.send_all(UPGRADE + frame(CONNECT % b"ann"))
-        await until_sessions(wss.server, 1)
+        await until(lambda: wss.server.statistics().sessions == 1)
         await tcp.send_all(b"\x17\x03\x03\x00\x20" + os.urandom(32))
-        await until_sessions(wss.server, 0)
+        await until(lambda: wss.server.statistics().sessions == 0)
 
 
 async def test_a_handshake_that_stops_half_way_has_the_time_of_the_opening(tmp_path: Path) -> None:

@@ -1,8 +1,7 @@
 """Messages for the tests of stores."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-import trio
 from msgspec.structs import replace
 
 from wukong_trio import ChannelKey, Message
@@ -45,10 +44,3 @@ async def between(
 ) -> list[Message]:
     """The messages of a page whose size in bytes does not matter."""
     return (await store.messages_between(key, low, high, limit, newest=newest, max_bytes=max_bytes)).messages
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Waits until something is so."""
-    with trio.fail_after(10):
-        while not condition():  # noqa: ASYNC110 - what is waited for has no event
-            await trio.sleep(0.01)

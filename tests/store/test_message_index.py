@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 import trio
+from common import until
 from msgspec.structs import replace
-from samples import GROUP, append, between, message, until
+from samples import GROUP, append, between, message
 
 from wukong_trio import ChannelKey, StoreError
 from wukong_trio.model import Message

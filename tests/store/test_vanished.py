@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 import trio
-from samples import GROUP, append, between, message, until
+from common import until
+from samples import GROUP, append, between, message
 
 from wukong_trio import StoreError, StoreOpenError, open_store
 from wukong_trio.store import sqlite

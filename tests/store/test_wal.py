@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 import trio
-from samples import append, message, until
+from common import until
+from samples import append, message
 
 from wukong_trio import open_store
 from wukong_trio.store import files, sqlite, wal

@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
-import trio
+from common import until
 
 from wukong_trio import SendCommand
 from wukong_trio.testing import open_test_server
@@ -34,9 +34,7 @@ async def test_the_documented_receiver_accepts_ours_and_refuses_others(capsys: p
                 for n in range(3):
                     payload = f"m{n}".encode()
                     await server.send(SendCommand(from_uid="ann", channel_id="bob", channel_type=1, payload=payload))
-                with trio.fail_after(10):
-                    while server.statistics().webhook_waiting:  # noqa: ASYNC110
-                        await trio.sleep(0.01)
+                await until(lambda: not server.statistics().webhook_waiting)
                 assert server.statistics().webhook_failures == 0
             async with httpx.AsyncClient() as http:
                 headers = {"webhook-id": "1", "webhook-timestamp": "1774000100", "webhook-signature": "v1,eHg="}

@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 import trio
+from common import until
 from receiver import Receiver, Request, hang, open_receiver, statuses
 
 from wukong_trio import SendCommand, Server
@@ -270,9 +271,13 @@ async def test_statistics_count_requests() -> None:
         async with open_test_server(**hooked(receiver)) as server:
             await server.send(command("a1"))
             await receiver.until(lambda: len(receiver.requests) == 2)
-            with trio.fail_after(5):
-                # Answered, but perhaps not read yet.
-                while (statistics := server.statistics()).webhook_requests + statistics.webhook_failures < 2:  # noqa: ASYNC110
-                    await trio.sleep(0.01)
+
+            def both_are_counted() -> bool:
+                statistics = server.statistics()
+                return statistics.webhook_requests + statistics.webhook_failures >= 2
+
+            # Answered, but perhaps not read yet.
+            await until(both_are_counted)
+            statistics = server.statistics()
     assert (statistics.webhook_requests, statistics.webhook_failures) == (1, 1)
     assert (statistics.webhook_waiting, statistics.webhook_dropped) == (0, 0)

@@ -2,11 +2,12 @@
 
 import json
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import httpx
+import trio
 from common import OpenServer as OpenServer
 
 from wukong_trio import Server
@@ -69,6 +70,13 @@ async def online(server: Server, *uids: str, query: str = "") -> AsyncIterator[l
             await (client.sdk_connect(sdk[1]) if sdk else client.connect(uid))
             clients.append(client)
         yield clients
+
+
+async def on_each(servers: Iterable[Server], step: Callable[[Server], Awaitable[None]]) -> None:
+    """Takes a step with every server at the same time."""
+    async with trio.open_nursery() as nursery:
+        for server in servers:
+            nursery.start_soon(step, server)
 
 
 async def receive_for_ever(client: RawClient) -> None:

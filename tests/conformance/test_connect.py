@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import trio
-from steps import OpenServer, history, online, post, send_params, sent
+from steps import OpenServer, OpenServers, history, on_each, online, post, send_params, sent
 
 from wukong_trio import Server
 from wukong_trio.testing import RawClient, open_raw_client
@@ -234,13 +234,16 @@ async def test_j037_a_send_right_behind_connect(open_server: OpenServer) -> None
         assert (second["id"], second["result"]["messageSeq"]) == ("s1", 1)
 
 
-async def test_j038_nothing_is_replayed(open_server: OpenServer) -> None:
-    async with open_server() as server:
+async def test_j038_nothing_is_replayed(open_servers: OpenServers) -> None:
+    async def step(server: Server) -> None:
         async with online(server, "bob") as (bob,):
             await sent(bob, "ann")
         async with online(server, "sdk:ann") as (ann,):
             await ann.expect_quiet(1)
         assert len(await history(server, "bob")) == 1
+
+    async with open_servers() as servers:
+        await on_each(servers, step)
 
 
 async def test_j039_the_answer_to_connect_comes_first(open_server: OpenServer) -> None:

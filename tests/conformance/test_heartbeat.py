@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 import trio
-from steps import OpenServer, OpenServers, online, send_params, sent
+from steps import OpenServer, OpenServers, on_each, online, send_params, sent
 
 from wukong_trio import Server
 from wukong_trio.testing import RawClient, SocketClosed, open_raw_client
@@ -20,11 +20,15 @@ async def test_j055_ping(open_server: OpenServer) -> None:
             assert await ann.receive_text() == '{"jsonrpc":"2.0","id":"p","result":{}}'
 
 
-async def test_j056_a_ping_notification_is_not_answered(open_server: OpenServer) -> None:
-    async with open_server() as server, online(server, "ann") as (ann,):
-        await ann.send({"method": "ping"})
-        await ann.expect_quiet(1)
-        await ann.ping()
+async def test_j056_a_ping_notification_is_not_answered(open_servers: OpenServers) -> None:
+    async def step(server: Server) -> None:
+        async with online(server, "ann") as (ann,):
+            await ann.send({"method": "ping"})
+            await ann.expect_quiet(1)
+            await ann.ping()
+
+    async with open_servers() as servers:
+        await on_each(servers, step)
 
 
 @pytest.mark.parametrize("params", [{"reasonCode": 1}, {"reasonCode": 1, "reason": "x"}, None])
@@ -97,9 +101,8 @@ async def long_message(server: Server) -> None:
 
 async def test_j059_the_idle_limit(open_servers: OpenServers) -> None:
     async with open_servers(limits={"conn_idle_time_s": IDLE_S}) as servers, trio.open_nursery() as nursery:
-        for server in servers:
-            for behaviour in (idle_limit, late_connect, long_message):
-                nursery.start_soon(behaviour, server)
+        for behaviour in (idle_limit, late_connect, long_message):
+            nursery.start_soon(on_each, servers, behaviour)
 
 
 async def test_j060_shutdown_closes_with_1001(open_server: OpenServer) -> None:

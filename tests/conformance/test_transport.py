@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import trio
-from steps import CONNECT, OpenServer, OpenServers, online, send_params
+from steps import CONNECT, OpenServer, OpenServers, on_each, online, send_params
 
 from wukong_trio import Server
 from wukong_trio.testing import RawClient, open_raw_client
@@ -122,9 +122,8 @@ async def two_second_rule(server: Server) -> None:
 
 
 async def test_j011_j012_j013_j014_j015_the_two_second_rule(open_servers: OpenServers) -> None:
-    async with open_servers() as servers, trio.open_nursery() as nursery:
-        for server in servers:
-            nursery.start_soon(two_second_rule, server)
+    async with open_servers() as servers:
+        await on_each(servers, two_second_rule)
 
 
 async def test_the_deadline_is_a_setting_and_blank_messages_do_not_extend_it(open_server: OpenServer) -> None:

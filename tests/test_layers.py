@@ -31,7 +31,9 @@ ALLOWED = {
     "webhooks": {"model", "errors", "config", "store", "services", "delivery", "supervision", "version"},
     "client": {"model", "errors", "groups", "protocol"},
     "listening": {"config", "net"},
-    "assembly": {"config", "delivery", "gateway", "api", "listening", "services", "store", "tls", "webhooks"},
+    "assembly": {
+        *("api", "config", "delivery", "gateway", "listening", "model", "services", "store", "tls", "webhooks"),
+    },
     "lifecycle": {"api", "assembly", "gateway", "listening", "supervision"},
     "server": {
         *("assembly", "config", "delivery", "errors", "groups", "lifecycle", "listening"),
@@ -51,7 +53,7 @@ ONLY_IN = {
     "sqlite3": {
         *("store/sqlite.py", "store/files.py", "store/backup.py", "store/readers.py", "store/wal.py"),
         *("store/rows.py", "store/channel_rows.py", "store/message_rows.py", "store/members.py"),
-        "store/message_index.py",
+        *("store/message_index.py", "store/conversation_rows.py", "store/sent_positions.py"),
     },
     "quart": {"api/quart_app.py"},
     "quart_trio": {"api/quart_app.py"},

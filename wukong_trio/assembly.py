@@ -20,11 +20,12 @@ from .delivery.deliver import Deliverer
 from .delivery.events import Events, OnEvent
 from .delivery.flush import FlushList
 from .delivery.hooks import BeforeSend
-from .delivery.ids import MessageIds, first_id_at
+from .delivery.ids import MessageIds
 from .delivery.registry import SessionRegistry
 from .delivery.router import Router
 from .gateway.gateway import Gateway
 from .listening import Sockets, bound_port
+from .model import first_id_at
 from .services.auth import Authentication, Authenticator
 from .services.channels import ChannelService
 from .services.directory import ChannelDirectory

@@ -98,6 +98,25 @@ SPECIAL_CHARACTERS: Final = frozenset("@#&")
 """Characters that no uid may hold: they join the parts of stored channel ids."""
 
 
+_EPOCH_MS: Final = 1_577_836_800_000
+_IDS_PER_MS: Final = 4096
+_STEP_NS: Final = 1_000_000 // _IDS_PER_MS
+
+
+def first_id_at(time_s: float) -> int:
+    """The lowest message id that belongs to a moment (seconds since 1970): an id is the milliseconds since 2020-01-01
+    times 4096 plus a counter, so it stays below 2^53 until 2089."""
+    return max(int(time_s * 1000) - _EPOCH_MS, 0) * _IDS_PER_MS
+
+
+def moment_of(message_id: int) -> int:
+    """When a message was accepted, in nanoseconds since 1970, a different moment for each id; 0 for no message."""
+    if not message_id:
+        return 0
+    milliseconds, counter = divmod(message_id, _IDS_PER_MS)
+    return (milliseconds + _EPOCH_MS) * 1_000_000 + counter * _STEP_NS
+
+
 class ChannelKey(NamedTuple):
     """A channel as it is stored: for persons both uids (`person_channel_id`), otherwise the id as given."""
 
@@ -113,6 +132,19 @@ def person_channel_id(uid: str, other_uid: str) -> str:
     if (crc32(uid.encode()), uid) >= (crc32(other_uid.encode()), other_uid):
         return f"{uid}@{other_uid}"
     return f"{other_uid}@{uid}"
+
+
+def parties(key: ChannelKey) -> tuple[str, ...]:
+    """The uids that belong to a channel by its id alone, whoever else subscribes to it."""
+    match key.channel_type:
+        case ChannelType.PERSON | ChannelType.AGENT:
+            first, _, second = key.channel_id.partition("@")
+            return (first, second) if first != second else (first,)
+        case ChannelType.CUSTOMER_SERVICE:
+            return (key.channel_id.partition("|")[0],)
+        case ChannelType.VISITORS:
+            return (key.channel_id,)
+    return ()
 
 
 def fits(text: str, limit_bytes: int) -> bool:

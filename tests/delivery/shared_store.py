@@ -21,12 +21,12 @@ from wukong_trio.delivery.decide import Decider
 from wukong_trio.delivery.dedup import SentMarks
 from wukong_trio.delivery.deliver import Deliverer
 from wukong_trio.delivery.flush import FlushList
-from wukong_trio.delivery.ids import MessageIds, first_id_at
+from wukong_trio.delivery.ids import MessageIds
 from wukong_trio.delivery.push import Delivery
 from wukong_trio.delivery.registry import SessionRegistry
 from wukong_trio.delivery.router import Router
 from wukong_trio.delivery.submission import Submission
-from wukong_trio.model import ChannelFlags
+from wukong_trio.model import ChannelFlags, first_id_at
 from wukong_trio.protocol.codes import Close
 from wukong_trio.services.channels import ChannelService
 from wukong_trio.services.directory import ChannelDirectory
@@ -65,7 +65,12 @@ class SharedStore(MemoryStore):
         await super().change_channel(change)
 
     async def append_messages(
-        self, drafts: Sequence[Message], *, versions: Mapping[ChannelKey, int] = {}, distinct: Collection[int] = ()
+        self,
+        drafts: Sequence[Message],
+        *,
+        versions: Mapping[ChannelKey, int] = {},
+        distinct: Collection[int] = (),
+        direct: Mapping[int, Collection[str]] = {},
     ) -> Sequence[int]:
         assert {ChannelKey(draft.channel_id, draft.channel_type) for draft in drafts} == set(versions)
         assert not any(draft.message_seq for draft in drafts)
@@ -83,7 +88,7 @@ class SharedStore(MemoryStore):
         }
         if originals:
             raise RepeatedSendsError(originals)
-        return await super().append_messages(drafts)
+        return await super().append_messages(drafts, direct=direct)
 
     async def stored_elsewhere(self, *commands: SendCommand, seconds_ago: float = 1) -> None:
         """Another server stores messages; their ids are lower than ours."""

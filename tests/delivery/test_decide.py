@@ -9,9 +9,9 @@ from wukong_trio import Message, ReasonCode, SendCommand
 from wukong_trio.config import Config, Idempotency
 from wukong_trio.delivery.decide import Decider
 from wukong_trio.delivery.dedup import SentMarks
-from wukong_trio.delivery.ids import MessageIds, first_id_at
+from wukong_trio.delivery.ids import MessageIds
 from wukong_trio.delivery.submission import Submission
-from wukong_trio.model import ChannelFlags, ChannelKey
+from wukong_trio.model import ChannelFlags, ChannelKey, first_id_at
 from wukong_trio.services.channels import ChannelService
 from wukong_trio.services.directory import ChannelDirectory
 from wukong_trio.services.users import SystemAccounts

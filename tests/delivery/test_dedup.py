@@ -2,8 +2,8 @@
 
 from wukong_trio.config import Idempotency
 from wukong_trio.delivery.dedup import MOST_UNREAD, SentMarks, number_mark, send_mark, sender_mark
-from wukong_trio.delivery.ids import MessageIds, first_id_at
-from wukong_trio.model import ChannelKey, Message
+from wukong_trio.delivery.ids import MessageIds
+from wukong_trio.model import ChannelKey, Message, first_id_at
 from wukong_trio.store.base import SentMark
 
 KEY = ChannelKey("bob@ann", 1)

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wukong_trio.model import ChannelKey, person_channel_id
-from wukong_trio.services.addressing import is_internal, parties, peer_of, stored_key
+from wukong_trio.model import ChannelKey, parties, person_channel_id
+from wukong_trio.services.addressing import is_internal, peer_of, stored_key
 
 uids = st.text(st.characters(exclude_characters="@#&", exclude_categories=["Cs"]), min_size=1)
 

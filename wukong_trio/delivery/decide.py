@@ -40,6 +40,7 @@ class Drafts(Struct, gc=False):
     messages: list[Message]
     versions: dict[ChannelKey, int]
     distinct: list[int]
+    direct: dict[int, frozenset[str]]
 
 
 class Decider:
@@ -145,6 +146,7 @@ class Decider:
         messages: list[Message] = []
         versions: dict[ChannelKey, int] = {}
         distinct: list[int] = []
+        direct: dict[int, frozenset[str]] = {}
         pending: dict[int, Message] = {}
         for submission in submissions:
             if submission.reason is not _SUCCESS:
@@ -169,10 +171,12 @@ class Decider:
             messages.append(message)
             if submission.trusted:
                 distinct.append(message.message_id)
+                if submission.recipients is not None:
+                    direct[message.message_id] = submission.recipients
             target = route.target
             if target.record_version:
                 versions[target.key] = target.record_version
-        return Drafts(messages, versions, distinct)
+        return Drafts(messages, versions, distinct, direct)
 
     @staticmethod
     def _check(submission: Submission, route: Route, limiter: RateLimiter) -> ReasonCode:

@@ -5,9 +5,8 @@ from collections.abc import Iterable
 from typing import Final
 
 from ..config import Idempotency
-from ..model import ChannelKey, Message
+from ..model import ChannelKey, Message, first_id_at
 from ..store.base import SentMark
-from .ids import first_id_at
 
 
 def sender_mark(key: ChannelKey, uid: str) -> int:

@@ -1,15 +1,6 @@
-"""Message ids: increasing, unique, and small enough for JavaScript's integers.
+"""Message ids: increasing, unique, and small enough for JavaScript's integers."""
 
-An id is the milliseconds since 2020-01-01 times 4096 plus a counter. It stays below 2^53 until 2089.
-"""
-
-_EPOCH_MS = 1_577_836_800_000
-_PER_MS = 4096
-
-
-def first_id_at(time_s: float) -> int:
-    """The lowest id that belongs to a moment (seconds since 1970)."""
-    return max(int(time_s * 1000) - _EPOCH_MS, 0) * _PER_MS
+from ..model import first_id_at
 
 
 class MessageIds:

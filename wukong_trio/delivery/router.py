@@ -270,7 +270,7 @@ class Router:
                 return [], []
             try:
                 return drafts.messages, await self._store.append_messages(
-                    drafts.messages, versions=drafts.versions, distinct=drafts.distinct
+                    drafts.messages, versions=drafts.versions, distinct=drafts.distinct, direct=drafts.direct
                 )
             except ChannelsChangedError as error:
                 self._decider.outdate(error.keys)

@@ -63,19 +63,6 @@ def direct_key(uids: Iterable[str]) -> ChannelKey:
     return ChannelKey(str(int.from_bytes(digest, "big")), int(ChannelType.TEMPORARY))
 
 
-def parties(key: ChannelKey) -> tuple[str, ...]:
-    """The uids that belong to a channel by its id alone, whoever else subscribes to it."""
-    match key.channel_type:
-        case ChannelType.PERSON | ChannelType.AGENT:
-            first, _, second = key.channel_id.partition("@")
-            return (first, second) if first != second else (first,)
-        case ChannelType.CUSTOMER_SERVICE:
-            return (key.channel_id.partition("|")[0],)
-        case ChannelType.VISITORS:
-            return (key.channel_id,)
-    return ()
-
-
 def peer_of(uid: str, stored_id: str) -> str:
     """The other party of a stored person channel; the uid itself in a conversation with oneself."""
     if stored_id.startswith(uid + "@"):

@@ -6,9 +6,8 @@ of the next batch: until then everything that was found stays found.
 
 from collections.abc import Collection, Iterable, Set
 
-from ..model import ChannelFlags, ChannelKey, ChannelType
+from ..model import ChannelFlags, ChannelKey, ChannelType, parties
 from ..store.base import ChannelChange, ChannelRecord, MemberChange, MemberList, Store
-from .addressing import parties
 from .temporary import TemporaryChannels
 
 _NO_FLAGS = ChannelFlags()

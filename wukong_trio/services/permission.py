@@ -3,8 +3,7 @@
 from collections.abc import Container
 from typing import Final
 
-from ..model import ChannelFlags, ChannelType, ReasonCode
-from .addressing import parties
+from ..model import ChannelFlags, ChannelType, ReasonCode, parties
 from .directory import Channel
 
 _OPEN_TO_ALL: Final = frozenset({ChannelType.CUSTOMER_SERVICE, ChannelType.INFO})

@@ -12,7 +12,7 @@ Promises of every implementation:
 * What went wrong is raised as `StoreError`; the store stays usable and tries again with the next call.
 """
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import Enum
@@ -23,6 +23,7 @@ from msgspec import Struct
 
 from ..errors import ConfigError, StoreError
 from ..model import ChannelFlags, ChannelKey, Device, Message
+from .conversations import ConversationStore
 
 MAX_MESSAGE_ID: Final = 2**53 - 1
 """The largest integer that JavaScript reads exactly. A durable store takes no higher id: later ones have to exceed it,
@@ -152,7 +153,7 @@ class RepeatedSendsError(StoreError):
         self.originals = originals
 
 
-class Store(ABC):
+class Store(ConversationStore):
     """Durable state. Get one from `open_store`."""
 
     _claimed = False
@@ -175,7 +176,12 @@ class Store(ABC):
 
     @abstractmethod
     async def append_messages(
-        self, drafts: Sequence[Message], *, versions: Mapping[ChannelKey, int] = {}, distinct: Collection[int] = ()
+        self,
+        drafts: Sequence[Message],
+        *,
+        versions: Mapping[ChannelKey, int] = {},
+        distinct: Collection[int] = (),
+        direct: Mapping[int, Collection[str]] = {},
     ) -> Sequence[int]:
         """Stores messages in one transaction, and numbers them: in each channel those that come next, without a gap, in
         the order of the drafts. A call that raises uses up no number.
@@ -186,6 +192,7 @@ class Store(ABC):
             versions: with which `ChannelRecord.version` their channels were looked at. What is not named is not
                 compared.
             distinct: ids of drafts that are messages of their own, whatever they repeat.
+            direct: to whom those drafts go that are commands to users named with them: by id, their uids.
 
         Returns:
             The `message_seq` of each draft. Once it has returned the same call raises: its ids are taken.

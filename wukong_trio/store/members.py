@@ -4,7 +4,7 @@ One statement for everything would be faster, but it holds the writer, and decod
 """
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from heapq import merge
 from itertools import islice
 from typing import Final, Literal
@@ -18,12 +18,18 @@ PIECE: Final = 4096
 PART_UIDS: Final = 8192
 """Uids that one transaction changes, before others get their turn."""
 _COLUMNS: Final = 3
-_Step = Literal["look", "remove", "add"]
+Step = Literal["look", "remove", "add"]
 
 
-def change_members(writer: sqlite3.Connection, channel: int, change: MemberChange) -> Iterator[None]:
+def change_members(
+    writer: sqlite3.Connection, channel: int, change: MemberChange, changed: Callable[[Step, Sequence[str]], None]
+) -> Iterator[None]:
     """Carries out a change of one list of a channel, and yields wherever the transaction may end. A small one is done
-    when it yields for the first time, if it does at all. Those who are to stay never leave in between."""
+    when it yields for the first time, if it does at all. Those who are to stay never leave in between.
+
+    Args:
+        changed: called, in the same transaction, after each step.
+    """
     done = 0
     for kind, uids in _steps(writer, channel, change):
         if kind == "remove":
@@ -32,13 +38,14 @@ def change_members(writer: sqlite3.Connection, channel: int, change: MemberChang
         elif kind == "add":
             values = [value for uid in uids for value in (channel, change.list.value, uid)]
             insert_rows(writer, "member", _COLUMNS, values, skip_known=True)
+        changed(kind, uids)
         done += len(uids)
         if done >= PART_UIDS:
             yield
             done = 0
 
 
-def _steps(writer: sqlite3.Connection, channel: int, change: MemberChange) -> Iterator[tuple[_Step, Sequence[str]]]:
+def _steps(writer: sqlite3.Connection, channel: int, change: MemberChange) -> Iterator[tuple[Step, Sequence[str]]]:
     """What is done with which uids, piece by piece. To look at some takes its time as well, but writes nothing."""
     if change.reset or change.remove:
         staying = _gathered(chunks(change.add, PIECE))

@@ -21,6 +21,8 @@ from .base import (
     Wanted,
     first_of,
 )
+from .conversations import ConversationChange, Conversations, NewestWish, PendingCommands
+from .memory_conversations import MemoryConversations
 
 
 class MemoryStore(Store):
@@ -38,9 +40,15 @@ class MemoryStore(Store):
         self._registered: set[str] = set()
         self._system_uids: set[str] = set()
         self._webhook_cursor: int | None = None
+        self._conversations = MemoryConversations(self._newest)
 
     async def append_messages(
-        self, drafts: Sequence[Message], *, versions: Mapping[ChannelKey, int] = {}, distinct: Collection[int] = ()
+        self,
+        drafts: Sequence[Message],
+        *,
+        versions: Mapping[ChannelKey, int] = {},
+        distinct: Collection[int] = (),
+        direct: Mapping[int, Collection[str]] = {},
     ) -> Sequence[int]:
         await trio.lowlevel.checkpoint_if_cancelled()
         newest_id = self._newest_id
@@ -49,16 +57,17 @@ class MemoryStore(Store):
                 raise StoreError(f"message {draft.message_id} is not newer than message {newest_id}")
             newest_id = draft.message_id
         self._newest_id = newest_id
-        numbers = [self._append(draft) for draft in drafts]
+        numbers = [self._append(draft, direct.get(draft.message_id)) for draft in drafts]
         await trio.lowlevel.cancel_shielded_checkpoint()
         return numbers
 
-    def _append(self, draft: Message) -> int:
+    def _append(self, draft: Message, direct: Collection[str] | None) -> int:
         channel = self._channels.setdefault(ChannelKey(draft.channel_id, draft.channel_type), [])
         number = len(channel) + 1
         message = self._messages[draft.message_id] = replace(draft, message_seq=number)
         channel.append(message)
         self._ids.append(draft.message_id)
+        self._conversations.stored(message, direct)
         return number
 
     async def last_message_id(self) -> int:
@@ -128,6 +137,34 @@ class MemoryStore(Store):
             last_seq=len(self._channels.get(key, ())),
         )
 
+    def _newest(self, key: ChannelKey) -> Message | None:
+        channel = self._channels.get(key)
+        return channel[-1] if channel else None
+
+    async def newest_messages(self, wishes: Sequence[NewestWish], *, max_bytes: int) -> list[list[Message]]:
+        await trio.lowlevel.checkpoint()
+        found: list[list[Message]] = []
+        left_bytes = max_bytes
+        for wish in wishes:
+            window = self._channels.get(wish.key, [])[max(wish.low, 1) - 1 :]
+            messages = first_of(reversed(window), wish.count, max(left_bytes, 0))
+            left_bytes -= sum(len(message.payload) for message in messages)
+            found.append(messages)
+        return found
+
+    async def conversations(self, uid: str, *, gone: bool = False) -> Conversations:
+        await trio.lowlevel.checkpoint()
+        return self._conversations.of(uid, gone=gone)
+
+    async def change_conversations(self, changes: Sequence[ConversationChange]) -> list[bool]:
+        done = [self._conversations.change(change) for change in changes]
+        await trio.lowlevel.checkpoint()
+        return done
+
+    async def pending_commands(self, uid: str) -> list[PendingCommands]:
+        await trio.lowlevel.checkpoint()
+        return self._conversations.pending_commands(uid)
+
     async def change_channel(self, change: ChannelChange) -> None:
         if change.flags is not None:
             self._flags[change.key] = change.flags
@@ -139,10 +176,15 @@ class MemoryStore(Store):
 
     def _change_members(self, key: ChannelKey, change: MemberChange) -> None:
         uids = self._members.setdefault((key, change.list), set())
+        before = set(uids)
         if change.reset:
             uids.clear()
         uids.difference_update(change.remove)
         uids.update(change.add)
+        if change.list is not MemberList.ALLOWED and key.channel_type != ChannelType.PERSON:
+            members = self._members.get((key, MemberList.SUBSCRIBERS), set())
+            denied = self._members.get((key, MemberList.DENIED), set())
+            self._conversations.members_changed(key, before ^ uids, members - denied)
 
     async def load_logins(self, keys: Sequence[tuple[str, int]]) -> list[Login]:
         await trio.lowlevel.checkpoint()

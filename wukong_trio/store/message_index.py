@@ -19,6 +19,7 @@ from typing import Final
 
 from . import schema
 from .rows import insert_rows
+from .sent_positions import SentPositions
 
 CHUNK_MESSAGES: Final = 50_000
 _SLICE_PER_MESSAGE: Final = 4
@@ -59,6 +60,7 @@ class MessageIndex:
     def __init__(self, connection: sqlite3.Connection) -> None:
         """Reads what the table does not hold yet."""
         self._lock = Lock()
+        self._sent = SentPositions()
         self._fresh: dict[int, _Run] = {}
         self._fresh_count = 0
         self._frozen: dict[int, _Run] = {}
@@ -71,23 +73,27 @@ class MessageIndex:
         [self._frozen_id] = connection.execute("SELECT message_id FROM indexed").fetchone()
         self.newest_id = self._frozen_id
         """Of all that is stored, in memory or not."""
-        self._add((channel, seq, message_id) for message_id, channel, seq in connection.execute(schema.UNINDEXED))
+        self._add(connection.execute(schema.UNINDEXED))
         self.chunks_moved = 0
         """How many chunks have gone from memory since the start."""
 
-    def committed(self, entries: Iterable[tuple[int, int, int]]) -> None:
-        """A transaction has succeeded: enters its messages (channel, message_seq, message_id), in order."""
+    def committed(self, entries: Iterable[tuple[int, int, int, str]]) -> None:
+        """A transaction has succeeded: enters its messages (channel, message_seq, message_id, from_uid), in order."""
         with self._lock:
             self._add(entries)
             self._slice = []
+            self._sent.committed()
             if self._completes_chunk:
                 # In one step for those who look: who does not find a channel here any more sees that a chunk has moved.
                 self._completes_chunk = False
                 self._frozen = {}
+                self._sent.thaw()
                 self.chunks_moved += 1
 
-    def _add(self, entries: Iterable[tuple[int, int, int]]) -> None:
-        for channel, message_seq, message_id in entries:
+    def _add(self, entries: Iterable[tuple[int, int, int, str]]) -> None:
+        sent = self._sent.add
+        for channel, message_seq, message_id, from_uid in entries:
+            sent(channel, from_uid, message_seq)
             run = self._fresh.get(channel)
             if run is None:
                 self._fresh[channel] = _Run(message_seq, message_id)
@@ -108,12 +114,14 @@ class MessageIndex:
         # A server that was killed has perhaps written part of this chunk before.
         values = [value for entry in self._slice for value in entry]
         insert_rows(writer, "message_index", _COLUMNS, values, skip_known=True)
+        self._sent.write_slice(writer, size)
         if self._completes_chunk:
             writer.execute("UPDATE indexed SET message_id = ?", (self._frozen_id,))
 
     def _freeze(self) -> None:
         with self._lock:
             self._frozen, self._fresh, self._fresh_count = self._fresh, {}, 0
+            self._sent.freeze()
         self._frozen_id = self.newest_id
         self._rest = _sorted_entries(self._frozen)
 
@@ -130,6 +138,21 @@ class MessageIndex:
                 if run is not None:
                     return run.last_seq
         return 0
+
+    def newest_of(self, channels: Iterable[int]) -> dict[int, tuple[int, int]]:
+        """Sequence number and id of the newest message, of those channels of which not only the table can know."""
+        found: dict[int, tuple[int, int]] = {}
+        with self._lock:
+            for channel in channels:
+                run = self._fresh.get(channel) or self._frozen.get(channel)
+                if run is not None:
+                    found[channel] = run.last_seq, run.ids[-1]
+        return found
+
+    def sent_by(self, uid: str, channels: Iterable[int]) -> dict[int, int]:
+        """A user's own newest messages in these channels, of those that the table does not know yet."""
+        with self._lock:
+            return self._sent.of(uid, channels)
 
     def between(self, channel: int, low: int, high: int, limit: int, *, newest: bool) -> dict[int, int]:
         """Those wanted of a channel's messages that are not in the table yet, as sequence number -> message id."""

@@ -11,6 +11,7 @@ from msgspec import Struct
 from ..model import ChannelKey, Message
 from . import schema
 from .base import SEARCHED_MESSAGES, Page, SentMark, Wanted, first_of
+from .conversations import NewestWish
 from .message_index import MessageIndex
 from .rows import chunks, load_json
 
@@ -195,4 +196,19 @@ def _ids_with_numbers(
                 found[client_msg_no] = message_id
         high = seqs[-1] - 1
         left -= len(seqs)
+    return found
+
+
+def newest_messages(
+    reader: _Reader, index: MessageIndex, wishes: Sequence[NewestWish], max_bytes: int
+) -> list[list[Message]]:
+    """The newest messages of several channels, the newest of each first."""
+    found: list[list[Message]] = []
+    left_bytes = max_bytes
+    for wish in wishes:
+        page = messages_between(
+            reader, index, wish.key, wish.low, _NO_BOUND, wish.count, newest=True, max_bytes=max(left_bytes, 0)
+        )
+        left_bytes -= sum(len(message.payload) for message in page.messages)
+        found.append(page.messages[::-1])
     return found

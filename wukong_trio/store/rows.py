@@ -17,19 +17,26 @@ _MOST_ROWS: Final = 512
 
 
 @cache
-def _statement(table: str, columns: int, rows: int, skip_known: bool) -> str:
+def _statement(table: str, columns: int, rows: int, skip_known: bool, on_conflict: str) -> str:
     row = f"({','.join('?' * columns)})"
-    return f"INSERT {'OR IGNORE ' if skip_known else ''}INTO {table} VALUES {','.join([row] * rows)}"
+    return f"INSERT {'OR IGNORE ' if skip_known else ''}INTO {table} VALUES {','.join([row] * rows)} {on_conflict}"
 
 
 def insert_rows(
-    connection: sqlite3.Connection, table: str, columns: int, values: Sequence[Any], *, skip_known: bool = False
+    connection: sqlite3.Connection,
+    table: str,
+    columns: int,
+    values: Sequence[Any],
+    *,
+    skip_known: bool = False,
+    on_conflict: str = "",
 ) -> None:
     """Inserts rows, in order.
 
     Args:
         values: the values of all rows, one row after another.
         skip_known: rows whose key is in the table already are left out.
+        on_conflict: the clause that says what happens to such rows instead.
     """
     start, left, rows = 0, len(values) // columns, _MOST_ROWS
     # Powers of two: few statements for any number of rows, and few to be kept prepared.
@@ -37,7 +44,7 @@ def insert_rows(
         while rows > left:
             rows //= 2
         stop = start + rows * columns
-        connection.execute(_statement(table, columns, rows, skip_known), values[start:stop])
+        connection.execute(_statement(table, columns, rows, skip_known, on_conflict), values[start:stop])
         start = stop
         left -= rows
 

@@ -59,11 +59,74 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         # One row from the first use of webhooks on: up to which message their receiver has been told.
         "CREATE TABLE webhook_cursor (one INTEGER PRIMARY KEY CHECK (one = 1), message_id INTEGER NOT NULL)",
     ),
+    (
+        # Moments and states: see conversations.py. What users had before counts as read.
+        """CREATE TABLE conversation (
+            uid TEXT NOT NULL,
+            channel INTEGER NOT NULL,
+            state INTEGER NOT NULL,
+            read_to INTEGER NOT NULL,
+            deleted_to INTEGER NOT NULL,
+            sent_to INTEGER NOT NULL,
+            commands_to INTEGER NOT NULL,
+            created_at INTEGER NOT NULL,
+            changed_at INTEGER NOT NULL,
+            PRIMARY KEY (uid, channel)
+        ) WITHOUT ROWID""",
+        "CREATE TABLE clock (moment INTEGER NOT NULL)",
+        "INSERT INTO clock VALUES (0)",
+        "CREATE TEMP TABLE newest AS SELECT channel, max(message_seq) AS seq FROM message GROUP BY channel",
+        "CREATE UNIQUE INDEX temp.newest_channel ON newest (channel)",
+        """CREATE TEMP VIEW ends AS SELECT
+            number, channel_id, channel_type, coalesce(newest.seq, 0) AS last_seq, coalesce((
+                SELECT commands.seq FROM channel AS stored JOIN newest AS commands ON commands.channel = stored.number
+                WHERE stored.channel_id = channel.channel_id || '____cmd'
+                AND stored.channel_type = channel.channel_type
+            ), 0) AS last_command
+            FROM main.channel LEFT JOIN newest ON newest.channel = number
+        """,
+        """INSERT INTO conversation
+            SELECT uid, number, CASE WHEN channel_type IN (7, 8, 9) THEN 1 ELSE 2 END,
+                last_seq, 0, 0, last_command, 0, 0
+            FROM member JOIN ends ON number = member.channel
+            WHERE list = 0 AND channel_type <> 1 AND NOT EXISTS (
+                SELECT 1 FROM member AS denied
+                WHERE denied.channel = member.channel AND denied.list = 1 AND denied.uid = member.uid
+            )
+        """,
+        # Those whom the ids of channels name: a@b for persons and agents, the visitor of a customer service.
+        """INSERT OR IGNORE INTO conversation
+            SELECT uid, number, 2, last_seq, 0, 0, last_command, 0, 0 FROM (
+                SELECT substr(channel_id, 1, instr(channel_id, '@') - 1) AS uid, * FROM ends
+                WHERE channel_type IN (1, 11)
+                UNION ALL SELECT substr(channel_id, instr(channel_id, '@') + 1), * FROM ends
+                WHERE channel_type IN (1, 11)
+                UNION ALL SELECT substr(channel_id, 1, instr(channel_id || '|', '|') - 1), * FROM ends
+                WHERE channel_type = 3
+                UNION ALL SELECT channel_id, * FROM ends WHERE channel_type = 10
+            )
+            WHERE last_seq > 0 AND channel_id NOT LIKE '%\\_\\_\\_\\_cmd' ESCAPE '\'
+            AND (channel_type NOT IN (1, 11) OR instr(channel_id, '@') > 0)
+        """,
+        "DROP VIEW temp.ends",
+        "DROP TABLE temp.newest",
+    ),
 )
 """Step n takes a database from version n to n + 1. Steps are never changed, only added."""
 
 VERSION: Final = len(MIGRATIONS)
-TABLES: Final = ("channel", "message", "message_index", "indexed", "member", "device", "system_uid", "webhook_cursor")
+TABLES: Final = (
+    "channel",
+    "message",
+    "message_index",
+    "indexed",
+    "member",
+    "device",
+    "system_uid",
+    "webhook_cursor",
+    "conversation",
+    "clock",
+)
 
 # Python gives the GIL away for every row it fetches, and beside a busy event loop it takes long to get it back. So
 # these give all they find in one row of JSON.
@@ -77,7 +140,7 @@ READ_MESSAGES: Final = """
 """In the order of the ids in a JSON array; payloads that are not small have to be asked for one by one."""
 READ_PAYLOAD: Final = "SELECT payload FROM message WHERE message_id = ?"
 UNINDEXED: Final = """
-    SELECT message_id, channel, message_seq FROM message
+    SELECT channel, message_seq, message_id, from_uid FROM message
     WHERE message_id > (SELECT message_id FROM indexed) ORDER BY message_id
 """
 INDEXED_BETWEEN: Final = """

@@ -14,12 +14,14 @@ from typing import Any, Final, Self, TypeVar
 import trio
 
 from ..errors import StoreError, StoreOpenError
-from ..model import ChannelKey, Device, DeviceLevel, Message
+from ..model import COMMAND_CHANNEL_SUFFIX, ChannelKey, ChannelType, Device, DeviceLevel, Message
 from . import schema
-from .base import MAX_MESSAGE_ID, ChannelChange, ChannelRecord, Login, Page, SentMark, Store, Wanted
+from .base import MAX_MESSAGE_ID, ChannelChange, ChannelRecord, Login, MemberList, Page, SentMark, Store, Wanted
 from .channel_rows import flag_bits, flags_of, load_channels
+from .conversation_rows import ConversationRows
+from .conversations import ConversationChange, Conversations, NewestWish, PendingCommands
 from .files import DatabaseFiles, Synchronous
-from .members import change_members
+from .members import Step, change_members
 from .message_index import MessageIndex
 from .message_rows import (
     find_messages,
@@ -28,6 +30,7 @@ from .message_rows import (
     messages_after,
     messages_between,
     messages_by_id,
+    newest_messages,
     recent_marks,
 )
 from .page_cache import CachedPage, PageCache, Wish
@@ -52,6 +55,10 @@ _DURABILITY: Final[dict[Synchronous, str]] = {
     "normal": "normal (a power cut may lose the last moments)",
 }
 _SMALL_WRITE: Final = "UPDATE indexed SET message_id = message_id"
+
+
+_Entry = tuple[int, int, int, str]
+"""Channel, message_seq, message_id, from_uid."""
 
 
 class _Head:
@@ -83,6 +90,7 @@ class SQLiteStore(Store):
             )
             self._index = MessageIndex(self._writer)
             self._pages = PageCache(self._index)
+            self._conversations = ConversationRows(self._writer, self._index)
             self._data_version = self._writer.execute(_DATA_VERSION).fetchone()
             self._watch = FileWatch(files.path)
             opened.pop_all()
@@ -141,10 +149,12 @@ class SQLiteStore(Store):
         except BaseException as error:
             # Whatever went wrong, a value that SQLite does not take included: what was rolled back is not there.
             self._heads.clear()
+            self._conversations.rolled_back()
             if not isinstance(error, sqlite3.Error | _VanishedError):
                 raise
             self._note(str(error) if isinstance(error, _VanishedError) else f"{self._files.path}: {error}")
             raise StoreError(self._failure) from error
+        self._conversations.committed()
         if self._failure:
             self._note("")
         return result
@@ -220,24 +230,34 @@ class SQLiteStore(Store):
     # Messages
 
     async def append_messages(
-        self, drafts: Sequence[Message], *, versions: Mapping[ChannelKey, int] = {}, distinct: Collection[int] = ()
+        self,
+        drafts: Sequence[Message],
+        *,
+        versions: Mapping[ChannelKey, int] = {},
+        distinct: Collection[int] = (),
+        direct: Mapping[int, Collection[str]] = {},
     ) -> Sequence[int]:
-        return await trio.to_thread.run_sync(self._append, drafts, limiter=self._writing)
+        return await trio.to_thread.run_sync(self._append, drafts, direct, limiter=self._writing)
 
-    def _append(self, drafts: Sequence[Message]) -> list[int]:
-        entries: list[tuple[int, int, int]] = []
+    def _append(self, drafts: Sequence[Message], direct: Mapping[int, Collection[str]]) -> list[int]:
+        entries: list[_Entry] = []
 
         def write(writer: sqlite3.Connection) -> None:
             self._insert(writer, drafts, entries)
+            for (_, message_seq, message_id, from_uid), draft in zip(entries, drafts, strict=True):
+                if not direct:
+                    break
+                if (uids := direct.get(message_id)) is not None:
+                    number = self._head_of(*_plain_key(draft)).number
+                    self._conversations.direct_command(number, uids, from_uid, message_seq, message_id)
+            self._conversations.write_begun()
             self._index.write_slice(writer, len(drafts))
 
         self._transact(write)
         self._index.committed(entries)
-        return [message_seq for _, message_seq, _ in entries]
+        return [message_seq for _, message_seq, _, _ in entries]
 
-    def _insert(
-        self, writer: sqlite3.Connection, drafts: Sequence[Message], entries: list[tuple[int, int, int]]
-    ) -> None:
+    def _insert(self, writer: sqlite3.Connection, drafts: Sequence[Message], entries: list[_Entry]) -> None:
         values: list[Any] = []
         newest_id = self._index.newest_id
         for m in drafts:
@@ -246,7 +266,9 @@ class SQLiteStore(Store):
             newest_id = m.message_id
             head = self._head_of(m.channel_id, m.channel_type)
             head.last_seq = message_seq = head.last_seq + 1
-            entries.append((head.number, message_seq, newest_id))
+            entries.append((head.number, message_seq, newest_id, m.from_uid))
+            if message_seq == 1:
+                self._begin(head, m)
             values += (
                 newest_id, head.number, message_seq, m.from_uid, m.client_msg_no,
                 m.timestamp, m.flags, m.setting, m.expire, m.topic, m.stream_no, m.payload,
@@ -254,6 +276,15 @@ class SQLiteStore(Store):
         if newest_id > MAX_MESSAGE_ID:
             raise StoreError("the clock is beyond 2089: message ids exceed 2^53; set it right and restart the server")
         insert_rows(writer, "message", _MESSAGE_COLUMNS, values)
+
+    def _begin(self, head: _Head, first: Message) -> None:
+        """A channel, or its commands, begin with this message."""
+        if first.channel_id.endswith(COMMAND_CHANNEL_SUFFIX):
+            plain = _plain_key(first)
+            self._conversations.first_command(self._head_of(*plain).number, plain, first.from_uid, first.message_id)
+        else:
+            key = ChannelKey(first.channel_id, first.channel_type)
+            self._conversations.first_message(head.number, key, first.from_uid, first.message_id)
 
     def _head_of(self, channel_id: str, channel_type: int) -> _Head:
         """The head of a channel, which is entered into the table if it is new. Only for the writer's thread."""
@@ -348,8 +379,48 @@ class SQLiteStore(Store):
         elif change.create:
             writer.execute("UPDATE channel SET flags = 0 WHERE number = ? AND flags IS NULL", (number,))
         for members in change.members:
-            for _ in change_members(writer, number, members):
+
+            def changed(step: Step, uids: Sequence[str], members: MemberList = members.list) -> None:
+                if step != "look":
+                    self._conversations.members_changed(number, change.key, members, step, uids, self._ends(change.key))
+
+            for _ in change_members(writer, number, members, changed):
                 yield False
+
+    def _ends(self, key: ChannelKey) -> tuple[int, int]:
+        """The newest message of a channel, and of its commands. Only for the writer's thread."""
+        commands = (key.channel_id + COMMAND_CHANNEL_SUFFIX, key.channel_type)
+        row = self._writer.execute(schema.CHANNEL_NUMBER, commands).fetchone()
+        last_command = 0 if row is None else self._last_seq(self._writer, row[0])
+        return self._head_of(*key).last_seq, last_command
+
+    # Conversations
+
+    async def conversations(self, uid: str, *, gone: bool = False) -> Conversations:
+        return await self._history.read(lambda reader: self._conversations.load(reader, uid, gone=gone))
+
+    async def change_conversations(self, changes: Sequence[ConversationChange]) -> list[bool]:
+        return await self._write(lambda writer: [self._change_conversation(writer, change) for change in changes])
+
+    def _change_conversation(self, writer: sqlite3.Connection, change: ConversationChange) -> bool:
+        if change.create:
+            number = self._head_of(*change.key).number
+        elif (row := writer.execute(schema.CHANNEL_NUMBER, change.key).fetchone()) is not None:
+            [number] = row
+        else:
+            return False
+        known = self._conversations.change(change, number)
+        if change.commands_to and change.key.channel_type == ChannelType.TEMPORARY:
+            _, last_command = self._ends(change.key)
+            if change.commands_to >= last_command:
+                self._conversations.drop_direct(change.uid, number)
+        return known
+
+    async def pending_commands(self, uid: str) -> list[PendingCommands]:
+        return await self._history.read(lambda reader: self._conversations.load_commands(reader, uid))
+
+    async def newest_messages(self, wishes: Sequence[NewestWish], *, max_bytes: int) -> list[list[Message]]:
+        return await self._history.read(lambda reader: newest_messages(reader, self._index, wishes, max_bytes))
 
     # Users
 
@@ -406,6 +477,11 @@ class SQLiteStore(Store):
 
     async def move_webhook_cursor(self, message_id: int) -> None:
         await self._write(lambda writer: writer.execute(schema.MOVE_WEBHOOK_CURSOR, (message_id,)))
+
+
+def _plain_key(command: Message) -> ChannelKey:
+    """The channel of a message of its command channel."""
+    return ChannelKey(command.channel_id.removesuffix(COMMAND_CHANNEL_SUFFIX), command.channel_type)
 
 
 def _login(uid: str, device_flag: int, token: str | None, level: int, flags: int | None, registered: int) -> Login:

@@ -1,0 +1,131 @@
+"""Conversations in dicts."""
+
+from collections.abc import Callable, Collection
+
+from ..model import COMMAND_CHANNEL_SUFFIX, ChannelKey, ChannelType, Message, moment_of, parties
+from .conversations import (
+    Conversation,
+    ConversationChange,
+    ConversationRow,
+    Conversations,
+    ConversationState,
+    PendingCommands,
+    carry_out,
+    first_state,
+)
+
+_GONE = ConversationState.GONE
+_COMMANDS = ConversationState.COMMANDS
+_SHOWN = ConversationState.SHOWN
+
+
+class MemoryConversations:
+    """All of a `MemoryStore`, by user and channel."""
+
+    def __init__(self, newest: Callable[[ChannelKey], Message | None]) -> None:
+        """Args:
+        newest: gives the newest message of a channel.
+        """
+        self._newest = newest
+        self._rows: dict[str, dict[ChannelKey, ConversationRow]] = {}
+        self._sent: dict[tuple[str, ChannelKey], int] = {}
+        self._members: dict[ChannelKey, Collection[str]] = {}
+        """Who has a conversation without being named by the channel's id."""
+        self._moment = 0
+
+    def stored(self, message: Message, direct: Collection[str] | None) -> None:
+        """A message was stored; `direct` are the users it goes to if it is a command to them."""
+        key = ChannelKey(message.channel_id, message.channel_type)
+        uid, seq, moment = message.from_uid, message.message_seq, moment_of(message.message_id)
+        self._moment = max(self._moment, moment)
+        self._sent[uid, key] = seq
+        plain = ChannelKey(key.channel_id.removesuffix(COMMAND_CHANNEL_SUFFIX), key.channel_type)
+        for to in direct or ():
+            row = ConversationRow(_COMMANDS, created_at=moment, changed_at=moment)
+            row.commands_to = seq if to == uid else seq - 1
+            self._rows.setdefault(to, {}).setdefault(plain, row)
+        if seq != 1:
+            return
+        for to in parties(plain):
+            row = self._rows.setdefault(to, {}).setdefault(plain, ConversationRow(_COMMANDS))
+            if plain == key and row.state < _SHOWN:
+                row.state, row.created_at, row.changed_at = first_state(key.channel_type), moment, moment
+                row.read_to = max(row.read_to, int(to == uid))
+        own = self._rows.get(uid, {}).get(plain)
+        if plain != key and own is not None:
+            own.commands_to = max(own.commands_to, 1)
+
+    def members_changed(self, key: ChannelKey, uids: Collection[str], members: Collection[str]) -> None:
+        """The lists of a channel have changed, for these uids; `members` are subscribed to it and not denied."""
+        self._members[key] = members
+        named = parties(key)
+        for uid in uids:
+            rows = self._rows.setdefault(uid, {})
+            row = rows.get(key)
+            if uid in members and (row is None or row.state is _GONE):
+                self._moment += 1
+                rows[key] = ConversationRow(
+                    first_state(key.channel_type),
+                    read_to=self._last(key)[0],
+                    deleted_to=row.deleted_to if row is not None else 0,
+                    sent_to=row.sent_to if row is not None else 0,
+                    commands_to=self._last_command(key),
+                    created_at=self._moment,
+                    changed_at=self._moment,
+                )
+            elif uid not in members and uid not in named and row is not None and row.state is not _GONE:
+                self._moment += 1
+                row.state, row.changed_at = _GONE, self._moment
+
+    def change(self, change: ConversationChange) -> bool:
+        """Carries out a change; whether the user has the channel at all."""
+        rows = self._rows.setdefault(change.uid, {})
+        row = rows.get(change.key)
+        new = carry_out(change, row, self._moment + 1)
+        if new is None or new.state is _GONE:
+            return False
+        if new is not row:
+            self._moment += 1
+            rows[change.key] = new
+        if (
+            change.key.channel_type == ChannelType.TEMPORARY
+            and 0 < change.commands_to >= self._last_command(change.key)
+            and change.uid not in self._members.get(change.key, ())
+        ):
+            del rows[change.key]
+        return True
+
+    def of(self, uid: str, *, gone: bool) -> Conversations:
+        """Those of a user."""
+        return Conversations(
+            [
+                Conversation(
+                    *key,
+                    row.state,
+                    row.read_to,
+                    row.deleted_to,
+                    self._sent.get((uid, key), 0),
+                    row.created_at,
+                    row.changed_at,
+                    *self._last(key),
+                )
+                for key, row in self._rows.get(uid, {}).items()
+                if row.state >= _SHOWN or (gone and row.state is _GONE)
+            ],
+            self._moment,
+        )
+
+    def pending_commands(self, uid: str) -> list[PendingCommands]:
+        """Where a user has commands to fetch."""
+        return [
+            PendingCommands(*key, row.commands_to, self._last_command(key))
+            for key, row in self._rows.get(uid, {}).items()
+            if row.state is not _GONE and self._last_command(key) > row.commands_to
+        ]
+
+    def _last(self, key: ChannelKey) -> tuple[int, int]:
+        newest = self._newest(key)
+        return (0, 0) if newest is None else (newest.message_seq, newest.message_id)
+
+    def _last_command(self, key: ChannelKey) -> int:
+        return self._last(ChannelKey(key.channel_id + COMMAND_CHANNEL_SUFFIX, key.channel_type))[0]

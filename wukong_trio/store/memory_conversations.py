@@ -28,19 +28,25 @@ class MemoryConversations:
         """
         self._newest = newest
         self._rows: dict[str, dict[ChannelKey, ConversationRow]] = {}
-        self._sent: dict[tuple[str, ChannelKey], int] = {}
+        self._sent: dict[tuple[str, tuple[str, int]], int] = {}
         self._members: dict[ChannelKey, Collection[str]] = {}
         """Who has a conversation without being named by the channel's id."""
         self._moment = 0
+        self._newest_id = 0
 
     def stored(self, message: Message, direct: Collection[str] | None) -> None:
         """A message was stored; `direct` are the users it goes to if it is a command to them."""
+        uid, seq = message.from_uid, message.message_seq
+        self._newest_id = message.message_id
+        self._sent[uid, (message.channel_id, message.channel_type)] = seq
+        if seq == 1 or direct:
+            self._begin(message, direct or ())
+
+    def _begin(self, message: Message, direct: Collection[str]) -> None:
         key = ChannelKey(message.channel_id, message.channel_type)
         uid, seq, moment = message.from_uid, message.message_seq, moment_of(message.message_id)
-        self._moment = max(self._moment, moment)
-        self._sent[uid, key] = seq
         plain = ChannelKey(key.channel_id.removesuffix(COMMAND_CHANNEL_SUFFIX), key.channel_type)
-        for to in direct or ():
+        for to in direct:
             row = ConversationRow(_COMMANDS, created_at=moment, changed_at=moment)
             row.commands_to = seq if to == uid else seq - 1
             self._rows.setdefault(to, {}).setdefault(plain, row)
@@ -63,29 +69,28 @@ class MemoryConversations:
             rows = self._rows.setdefault(uid, {})
             row = rows.get(key)
             if uid in members and (row is None or row.state is _GONE):
-                self._moment += 1
+                moment = self._tick()
                 rows[key] = ConversationRow(
                     first_state(key.channel_type),
                     read_to=self._last(key)[0],
                     deleted_to=row.deleted_to if row is not None else 0,
                     sent_to=row.sent_to if row is not None else 0,
                     commands_to=self._last_command(key),
-                    created_at=self._moment,
-                    changed_at=self._moment,
+                    created_at=moment,
+                    changed_at=moment,
                 )
             elif uid not in members and uid not in named and row is not None and row.state is not _GONE:
-                self._moment += 1
-                row.state, row.changed_at = _GONE, self._moment
+                row.state, row.changed_at = _GONE, self._tick()
 
     def change(self, change: ConversationChange) -> bool:
         """Carries out a change; whether the user has the channel at all."""
         rows = self._rows.setdefault(change.uid, {})
         row = rows.get(change.key)
-        new = carry_out(change, row, self._moment + 1)
+        new = carry_out(change, row, self._now() + 1)
         if new is None or new.state is _GONE:
             return False
         if new is not row:
-            self._moment += 1
+            self._tick()
             rows[change.key] = new
         if (
             change.key.channel_type == ChannelType.TEMPORARY
@@ -112,7 +117,7 @@ class MemoryConversations:
                 for key, row in self._rows.get(uid, {}).items()
                 if row.state >= _SHOWN or (gone and row.state is _GONE)
             ],
-            self._moment,
+            self._now(),
         )
 
     def pending_commands(self, uid: str) -> list[PendingCommands]:
@@ -122,6 +127,13 @@ class MemoryConversations:
             for key, row in self._rows.get(uid, {}).items()
             if row.state is not _GONE and self._last_command(key) > row.commands_to
         ]
+
+    def _now(self) -> int:
+        return max(self._moment, moment_of(self._newest_id))
+
+    def _tick(self) -> int:
+        self._moment = self._now() + 1
+        return self._moment
 
     def _last(self, key: ChannelKey) -> tuple[int, int]:
         newest = self._newest(key)

@@ -28,6 +28,8 @@ from .listening import Sockets, bound_port
 from .model import first_id_at
 from .services.auth import Authentication, Authenticator
 from .services.channels import ChannelService
+from .services.command_sync import CommandSync
+from .services.conversations import ConversationService
 from .services.directory import ChannelDirectory
 from .services.history import History
 from .services.users import SystemAccounts, UserService
@@ -56,6 +58,7 @@ class Parts:
     events: Events | None
     webhooks: Webhooks | None
     router: Router
+    commands: CommandSync
     authentication: Authentication
     gateway: Gateway
     certificate: Certificate | None
@@ -78,6 +81,7 @@ async def assemble(config: Config, store: Store, hooks: Hooks, certificate: Cert
     registry, flushes, directory = SessionRegistry(), FlushList(), ChannelDirectory(store)
     webhooks = await open_webhooks(config, store, registry, accounts, newest_id)
     notify, offline, status = webhooks.told if webhooks is not None else (None, None, None)
+    commands = CommandSync(store)
     router = Router(
         store,
         Decider(store, directory, ids, marks, config, system_accounts=accounts),
@@ -97,6 +101,7 @@ async def assemble(config: Config, store: Store, hooks: Hooks, certificate: Cert
         events=events,
         webhooks=webhooks,
         router=router,
+        commands=commands,
         authentication=authentication,
         gateway=Gateway(
             config,
@@ -105,6 +110,7 @@ async def assemble(config: Config, store: Store, hooks: Hooks, certificate: Cert
             authentication,
             flushes,
             events,
+            commands.received,
             status.changed if status is not None else None,
         ),
         certificate=certificate,
@@ -133,6 +139,8 @@ def api_context(parts: Parts, sockets: Sockets, ready: Callable[[], bool]) -> Ap
         system_accounts=parts.system_accounts,
         channels=ChannelService(parts.store, parts.directory, kick),
         history=History(parts.store),
+        conversations=ConversationService(parts.store, user_max=parts.config.conversations_per_user),
+        commands=parts.commands,
         encoded_pages=EncodedPages(),
         routes=routes,
         sender=parts.router,

@@ -168,6 +168,10 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     webhook: Webhook = Webhook()
     data_dir: Path | None = None
     """Where the database lives; None keeps everything in memory."""
+    command_sync: bool = True
+    """Users fetch the commands that they have missed; otherwise there are never any for them."""
+    conversations_per_user: int = 1000
+    """Of the conversations of a user the most recently active ones are shown."""
     synchronous: Literal["full", "normal"] = "full"
     """`full`: an acknowledged message has been fsynced. `normal`: a power cut may lose the last moments."""
     notification_profile: NotificationProfile = "auto"

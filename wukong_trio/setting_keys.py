@@ -118,6 +118,8 @@ KEYS: tuple[Key, ...] = (
     Key("webhook.maxAge", "webhook.max_age_s", _DURATION),
     Key("webhook.maxWaiting", "webhook.max_waiting", _COUNT),
     Key("channel.subscriberCompressOfCount", "webhook.compress_of_count", kinds.integer(0, 2**31 - 1)),
+    Key("disableCMDMessageSync", "command_sync", kinds.boolean(inverted=True)),
+    Key("conversation.userMaxCount", "conversations_per_user", kinds.integer(1, 100_000)),
     Key("synchronous", "synchronous", kinds.choice(("full", "normal"))),
     Key("notificationProfile", "notification_profile", kinds.choice(("auto", "doc", "sdk", "both"))),
     Key("cluster.nodeId", "node_id", _NODE_ID),
@@ -137,7 +139,7 @@ KEYS: tuple[Key, ...] = (
 UNSUPPORTED: tuple[str, ...] = (
     *("mode", "ginMode", "stress", "pprofOn", "oldV1Api", "migrateStartStep"),
     *("timingWheelTick", "timingWheelSize", "userMsgQueueMaxSize"),
-    *("disableJSONRPC", "disableCMDMessageSync"),
+    "disableJSONRPC",
     *("external.managerAddr", "external.apiUrl", "external.autoGetExternalIP", "external.monitorAddr"),
     *("messageRetry.scanInterval", "messageRetry.workerCount"),
     *("manager", "demo", "channel", "tmpChannel", "datasource", "conversation", "streamCache", "auth"),

@@ -71,7 +71,9 @@ class Scene:
             payload_limit_bytes=config.limits.payload_bytes,
         )
         authentication = Authentication(self.store, config.auth, None, hook_timeout_s=1)
-        self.gateway = Gateway(config, self.router, self.registry, authentication, flushes, None)
+        self.gateway = Gateway(
+            config, self.router, self.registry, authentication, flushes, None, lambda uid, message: None
+        )
         for part in (self.router.run, authentication.run, self.gateway.deadlines.run):
             nursery.start_soon(part)
         self.ended = math.nan

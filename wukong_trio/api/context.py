@@ -8,6 +8,8 @@ from ..config import Config
 from ..errors import WukongError
 from ..model import SendCommand, SendResult
 from ..services.channels import ChannelService
+from ..services.command_sync import CommandSync
+from ..services.conversations import ConversationService
 from ..services.history import History
 from ..services.traffic import Snapshot, Traffic
 from ..services.users import SystemAccounts, UserService
@@ -80,6 +82,8 @@ class ApiContext:
     system_accounts: SystemAccounts
     channels: ChannelService
     history: History
+    conversations: ConversationService
+    commands: CommandSync
     encoded_pages: EncodedPages
     routes: RouteTable
     sender: Sender

@@ -38,7 +38,31 @@ from .channels import (
     set_recipients,
     sets,
 )
+from .commands import AckRequest, CommandsRequest, acknowledge_commands, sync_commands
 from .connections import ConnectionList, ConnectionRef, ConnectionsQuery, kick, list_connections, remove
+from .conversation_list import ConversationPage, list_conversations
+from .conversation_list import ListRequest as ConversationListRequest
+from .conversations import (
+    ByChannelsRequest,
+    ChannelMessages,
+    ChannelName,
+    ConversationRecord,
+    ConversationRef,
+    ConversationsRequest,
+    ListedConversation,
+    MessagesRequest,
+    UnreadRequest,
+    UserRequest,
+    activate_conversation,
+    clear_unread,
+    delete_conversation,
+    list_channels,
+    list_latest,
+    set_unread,
+    sync_by_channels,
+    sync_channel_messages,
+    sync_conversations,
+)
 from .documents import HTML, get_openapi, get_openrpc, get_page
 from .guard import Head
 from .history import SyncAnswer, SyncBatchRequest, SyncItems, SyncRequest, sync_many, sync_messages
@@ -75,6 +99,7 @@ from .users import (
 _CHANNEL: Final = ("channel_id", "channel_type")
 _MEMBERS: Final = ("channel_id", "subscribers")
 _LISTED: Final = (*_CHANNEL, "uids")
+_CONVERSATION: Final = ("uid", *_CHANNEL)
 _VIEW: Final = ("login_uid", "channel_id")
 _FOUND: Final = (MessageRecord, NotFound)
 _MESSAGE: Final = {
@@ -212,6 +237,75 @@ ENDPOINTS: Final[tuple[Endpoint[Any], ...]] = (
         "GET", "/channel/max_message_seq", Head, get_max_seq, query=ChannelQuery, needs=("channel_id",), answer=LastSeq
     ),
     Endpoint("GET", "/channel/last_message", Head, get_last, query=ChannelQuery, needs=("channel_id",), answer=_FOUND),
+    Endpoint(
+        "POST",
+        "/message/sync",
+        CommandsRequest,
+        sync_commands,
+        long_answers=True,
+        needs=("uid",),
+        answer=list[MessageRecord],
+    ),
+    Endpoint("POST", "/message/syncack", AckRequest, acknowledge_commands, needs=("uid", "last_message_seq")),
+    Endpoint(
+        "POST",
+        "/conversation/sync",
+        ConversationsRequest,
+        sync_conversations,
+        long_answers=True,
+        needs=("uid",),
+        answer=list[ConversationRecord],
+    ),
+    Endpoint(
+        "POST",
+        "/conversation/syncByChannels",
+        ByChannelsRequest,
+        sync_by_channels,
+        long_answers=True,
+        needs=("uid", "channels"),
+        answer=list[ConversationRecord],
+    ),
+    Endpoint(
+        "POST",
+        "/conversation/syncMessages",
+        MessagesRequest,
+        sync_channel_messages,
+        long_answers=True,
+        needs=("uid", "channels"),
+        answer=list[ChannelMessages],
+    ),
+    Endpoint(
+        "POST",
+        "/conversation/channels",
+        UserRequest,
+        list_channels,
+        long_answers=True,
+        needs=("uid",),
+        answer=list[ChannelName],
+    ),
+    Endpoint(
+        "POST",
+        "/conversation/list",
+        ConversationListRequest,
+        list_conversations,
+        long_answers=True,
+        needs=("uid",),
+        answer=ConversationPage,
+    ),
+    Endpoint(
+        "GET",
+        "/conversations",
+        Head,
+        list_latest,
+        long_answers=True,
+        query=UserRequest,
+        needs=("uid",),
+        answer=list[ListedConversation],
+    ),
+    Endpoint("POST", "/conversations/clearUnread", ConversationRef, clear_unread, needs=_CONVERSATION),
+    Endpoint("POST", "/conversations/setUnread", UnreadRequest, set_unread, needs=_CONVERSATION),
+    Endpoint("POST", "/conversations/delete", ConversationRef, delete_conversation, needs=_CONVERSATION),
+    Endpoint("POST", "/conversations/activate", ConversationRef, activate_conversation, needs=_CONVERSATION),
     Endpoint("POST", "/conn/kick", ConnectionRef, kick, changes=True, needs=("conn_id",)),
     Endpoint("POST", "/conn/remove", ConnectionRef, remove, changes=True, needs=("conn_id",)),
     Endpoint(

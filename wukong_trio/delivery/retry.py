@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from ..config import MessageRetry
+from ..model import Message
 from .push import Delivery, Push
 
 MAX_WAITING = 4096
@@ -62,19 +63,23 @@ class RetryQueue:
             push = self._fresh.pop(next(iter(self._fresh)))
         self._bytes -= len(push.message.payload)
 
-    def acknowledge(self, message_id: int, message_seq: int = 0) -> None:
+    def acknowledge(self, message_id: int, message_seq: int = 0) -> Message | None:
         """Forgets a push; an unknown id does nothing.
 
         Args:
             message_seq: tells which push is meant if the id is wrong in the way in which JavaScript clients get it
                 wrong now and then: by 2**32.
+
+        Returns:
+            Its message.
         """
         push = self._fresh.pop(message_id, None)
         if push is None:
             push = self._find_and_pop(message_id, message_seq)
             if push is None:
-                return
+                return None
         self._bytes -= len(push.message.payload)
+        return push.message
 
     def _find_and_pop(self, message_id: int, message_seq: int) -> Push | None:
         push = self._pop_repeated(message_id) if self._repeated else None

@@ -12,6 +12,7 @@ from ..delivery.flush import FlushList
 from ..delivery.registry import Receiver, SessionRegistry, close_removed
 from ..delivery.router import Router
 from ..errors import StoreError
+from ..model import Message
 from ..protocol.codes import CLOSE_SHUTDOWN
 from ..services.auth import Authentication
 from ..services.traffic import Traffic
@@ -44,10 +45,13 @@ class Gateway:
         authentication: Authentication,
         flushes: FlushList,
         events: Events | None,
+        command_received: Callable[[str, Message], None],
         on_status: Callable[[Receiver, bool], None] | None = None,
     ) -> None:
         """
         Args:
+            command_received: called when a master device of a user has acknowledged a message with SYNC_ONCE. It must
+                neither wait nor raise.
             on_status: called when a session has begun (True) or ended, after the registry has been changed. It must
                 neither wait nor raise.
         """
@@ -56,6 +60,7 @@ class Gateway:
         self.registry = registry
         self.authentication = authentication
         self.flushes = flushes
+        self.command_received = command_received
         self.deadlines = DeadlineTable()
         self.newcomers = Newcomers(config.limits)
         self.piles = Piles()

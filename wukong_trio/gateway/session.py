@@ -17,7 +17,7 @@ from ..delivery.push import Delivery, Form
 from ..delivery.registry import Notice
 from ..delivery.retry import RetryQueue
 from ..delivery.submission import Errand
-from ..model import DeviceLevel
+from ..model import SYNC_ONCE, DeviceLevel
 from ..protocol.codes import CLOSE_BYE, CLOSE_IDLE, CLOSE_TOO_MANY_ERRORS, Close
 from ..services.auth import ConnectInfo
 from ..services.traffic import ONE_MESSAGE, Snapshot, Traffic, read_tally
@@ -187,7 +187,9 @@ class Session:
         """
         self._retry_wanted = True
         if self._retries is not None:
-            self._retries.acknowledge(message_id, message_seq)
+            message = self._retries.acknowledge(message_id, message_seq)
+            if message is not None and message.flags & SYNC_ONCE and self.level is DeviceLevel.MASTER:
+                self._gateway.command_received(self.uid, message)
 
     def count_error(self) -> None:
         """Counts a mistake of the client."""

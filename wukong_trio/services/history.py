@@ -9,7 +9,7 @@ DEFAULT_LIMIT = 100
 MAX_LIMIT = 10_000
 PAGE_BYTES = 8 * 1024 * 1024
 """Payload of one page at most, unless a single message has more."""
-_NO_BOUND = 2**62
+NO_BOUND = 2**62
 
 
 class PullMode(IntEnum):
@@ -45,9 +45,9 @@ class History:
     async def _window(self, key: ChannelKey, start: int, end: int, mode: PullMode) -> tuple[int, int, bool]:
         """The lowest and highest seq wanted, and whether the newest or the oldest of them come first."""
         if start <= 0 and end <= 0:
-            return 1, _NO_BOUND, True
+            return 1, NO_BOUND, True
         if mode is PullMode.UP:
-            return max(start, 1), end - 1 if end > 0 else _NO_BOUND, False
+            return max(start, 1), end - 1 if end > 0 else NO_BOUND, False
         if end > start:
             return 1, 0, True
         return max(end, 0) + 1, start, True
@@ -63,7 +63,7 @@ class History:
 
     async def last(self, key: ChannelKey) -> Message | None:
         """The last message of a channel."""
-        page = await self._store.messages_between(key, 1, _NO_BOUND, 1, newest=True, max_bytes=0)
+        page = await self._store.messages_between(key, 1, NO_BOUND, 1, newest=True, max_bytes=0)
         return page.messages[0] if page.messages else None
 
     async def last_seq(self, key: ChannelKey) -> int:

@@ -66,8 +66,10 @@ def record_of(message: Message, viewer: str = "") -> MessageRecord:
         viewer: a person channel is shown to him as his peer; if empty, as the receiver of the message.
     """
     uid, channel_id = message.from_uid, message.channel_id
+    if message.flags & SYNC_ONCE:
+        channel_id = channel_id.removesuffix(COMMAND_CHANNEL_SUFFIX)
     if message.channel_type == _PERSON:
-        channel_id = peer_of(viewer or uid, channel_id.removesuffix(COMMAND_CHANNEL_SUFFIX))
+        channel_id = peer_of(viewer or uid, channel_id)
     # Fifty of them are made for a page: names instead of places would take half as long again.
     return MessageRecord(
         _HEADERS[message.flags & _ALL_FLAGS],

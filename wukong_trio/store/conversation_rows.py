@@ -37,7 +37,11 @@ _LOAD: Final = f"""
 """
 _LOAD_COMMANDS: Final = f"""
     SELECT json_group_array(json_array(
-        stored.number, plain.channel_id, plain.channel_type, commands_to, json({_NEWEST.format(number="stored.number")})
+        stored.number, plain.channel_id, plain.channel_type, commands_to,
+        json({_NEWEST.format(number="stored.number")}), (
+            SELECT message_id FROM message_index
+            WHERE message_index.channel = stored.number AND message_seq > commands_to ORDER BY message_seq LIMIT 1
+        )
     ))
     FROM conversation
     CROSS JOIN channel AS plain ON plain.number = channel
@@ -100,11 +104,13 @@ class _LoadedCommands(Struct, array_like=True, gc=False):
     channel_type: int
     commands_to: int
     newest: tuple[int, int] | None
+    oldest_id: int | None
 
 
 _decode = msgspec.json.Decoder(list[_Loaded]).decode
 _decode_commands = msgspec.json.Decoder(list[_LoadedCommands]).decode
 _NONE: Final = (0, 0)
+_NO_BOUND: Final = 2**62
 
 
 class ConversationRows:
@@ -268,5 +274,11 @@ class ConversationRows:
         for row in rows:
             last_seq, _ = newest.get(row.number) or row.newest or _NONE
             if last_seq > row.commands_to:
-                found.append(PendingCommands(row.channel_id, row.channel_type, row.commands_to, last_seq))
+                oldest_id = row.oldest_id or self._oldest_id(row.number, row.commands_to)
+                found.append(PendingCommands(row.channel_id, row.channel_type, row.commands_to, last_seq, oldest_id))
         return found
+
+    def _oldest_id(self, channel: int, after: int) -> int:
+        """The id of the first message after a sequence number, of those that are in memory."""
+        found = self._index.between(channel, after + 1, _NO_BOUND, 1, newest=False)
+        return min(found.values(), default=0)

@@ -83,6 +83,8 @@ class PendingCommands(Struct, frozen=True, array_like=True, gc=False):
     channel_type: int
     commands_to: int
     last_seq: int
+    oldest_id: int
+    """The message id of the first of them."""
 
     @property
     def key(self) -> ChannelKey:

@@ -40,7 +40,7 @@ class MemoryStore(Store):
         self._registered: set[str] = set()
         self._system_uids: set[str] = set()
         self._webhook_cursor: int | None = None
-        self._conversations = MemoryConversations(self._newest)
+        self._conversations = MemoryConversations(self._channels)
 
     async def append_messages(
         self,
@@ -136,10 +136,6 @@ class MemoryStore(Store):
             allowed=allowed,
             last_seq=len(self._channels.get(key, ())),
         )
-
-    def _newest(self, key: ChannelKey) -> Message | None:
-        channel = self._channels.get(key)
-        return channel[-1] if channel else None
 
     async def newest_messages(self, wishes: Sequence[NewestWish], *, max_bytes: int) -> list[list[Message]]:
         await trio.lowlevel.checkpoint()

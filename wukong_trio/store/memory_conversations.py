@@ -1,6 +1,6 @@
 """Conversations in dicts."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection, Mapping, Sequence
 
 from ..model import COMMAND_CHANNEL_SUFFIX, ChannelKey, ChannelType, Message, moment_of, parties
 from .conversations import (
@@ -22,11 +22,11 @@ _SHOWN = ConversationState.SHOWN
 class MemoryConversations:
     """All of a `MemoryStore`, by user and channel."""
 
-    def __init__(self, newest: Callable[[ChannelKey], Message | None]) -> None:
+    def __init__(self, channels: Mapping[ChannelKey, Sequence[Message]]) -> None:
         """Args:
-        newest: gives the newest message of a channel.
+        channels: their messages.
         """
-        self._newest = newest
+        self._channels = channels
         self._rows: dict[str, dict[ChannelKey, ConversationRow]] = {}
         self._sent: dict[tuple[str, tuple[str, int]], int] = {}
         self._members: dict[ChannelKey, Collection[str]] = {}
@@ -123,7 +123,9 @@ class MemoryConversations:
     def pending_commands(self, uid: str) -> list[PendingCommands]:
         """Where a user has commands to fetch."""
         return [
-            PendingCommands(*key, row.commands_to, self._last_command(key))
+            PendingCommands(
+                *key, row.commands_to, self._last_command(key), self._id_of(_stored(key), row.commands_to + 1)
+            )
             for key, row in self._rows.get(uid, {}).items()
             if row.state is not _GONE and self._last_command(key) > row.commands_to
         ]
@@ -136,8 +138,16 @@ class MemoryConversations:
         return self._moment
 
     def _last(self, key: ChannelKey) -> tuple[int, int]:
-        newest = self._newest(key)
-        return (0, 0) if newest is None else (newest.message_seq, newest.message_id)
+        messages = self._channels.get(key)
+        return (messages[-1].message_seq, messages[-1].message_id) if messages else (0, 0)
+
+    def _id_of(self, key: ChannelKey, message_seq: int) -> int:
+        return self._channels[key][message_seq - 1].message_id
 
     def _last_command(self, key: ChannelKey) -> int:
-        return self._last(ChannelKey(key.channel_id + COMMAND_CHANNEL_SUFFIX, key.channel_type))[0]
+        return self._last(_stored(key))[0]
+
+
+def _stored(key: ChannelKey) -> ChannelKey:
+    """Where the commands of a channel are."""
+    return ChannelKey(key.channel_id + COMMAND_CHANNEL_SUFFIX, key.channel_type)

@@ -18,7 +18,7 @@ MAX_LIMIT: Final = 200
 CURSOR_BYTES: Final = 4096
 
 
-class ListRequest(Struct):
+class ConversationListRequest(Struct):
     """Body of `/conversation/list`."""
 
     uid: str = ""
@@ -79,7 +79,7 @@ class _Cursor(Struct, frozen=True, array_like=True):
     before: tuple[int, str, int]
 
 
-async def list_conversations(context: ApiContext, request: ListRequest, _query: Query) -> object:
+async def list_conversations(context: ApiContext, request: ConversationListRequest, _query: Query) -> object:
     """Conversations of a user with their newest messages, the most recently active first.
 
     Ask again with `next_cursor` until `done`, then keep `coverage`: given as `completed_coverage` it leaves only what

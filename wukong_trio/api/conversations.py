@@ -19,7 +19,7 @@ N = TypeVar("N")
 
 MAX_CHANNELS: Final = 1000
 """In one call."""
-KNOWN_BYTES: Final = 1024 * 1024
+KNOWN_BYTES: Final = 512 * 1024
 """Of `last_msg_seqs`."""
 MAX_PAGE_SIZE: Final = 500
 DEFAULT_PAGE_SIZE: Final = 100

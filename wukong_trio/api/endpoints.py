@@ -40,8 +40,7 @@ from .channels import (
 )
 from .commands import AckRequest, CommandsRequest, acknowledge_commands, sync_commands
 from .connections import ConnectionList, ConnectionRef, ConnectionsQuery, kick, list_connections, remove
-from .conversation_list import ConversationPage, list_conversations
-from .conversation_list import ListRequest as ConversationListRequest
+from .conversation_list import ConversationListRequest, ConversationPage, list_conversations
 from .conversations import (
     ByChannelsRequest,
     ChannelMessages,

@@ -139,7 +139,7 @@ def api_context(parts: Parts, sockets: Sockets, ready: Callable[[], bool]) -> Ap
         system_accounts=parts.system_accounts,
         channels=ChannelService(parts.store, parts.directory, kick),
         history=History(parts.store),
-        conversations=ConversationService(parts.store, user_max=parts.config.conversations_per_user),
+        conversations=ConversationService(parts.store, user_max=parts.config.conversation.user_max),
         commands=parts.commands,
         encoded_pages=EncodedPages(),
         routes=routes,

@@ -148,6 +148,15 @@ class Webhook(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return f"Webhook({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
 
 
+class Conversation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The conversations of users."""
+
+    on: bool = True
+    """They begin by themselves, with messages and with becoming a member."""
+    user_max: int = 1000
+    """So many of a user are shown, the most recently active ones."""
+
+
 class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """All settings of one server."""
 
@@ -170,8 +179,7 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where the database lives; None keeps everything in memory."""
     command_sync: bool = True
     """Users fetch the commands that they have missed; otherwise there are never any for them."""
-    conversations_per_user: int = 1000
-    """Of the conversations of a user the most recently active ones are shown."""
+    conversation: Conversation = Conversation()
     synchronous: Literal["full", "normal"] = "full"
     """`full`: an acknowledged message has been fsynced. `normal`: a power cut may lose the last moments."""
     notification_profile: NotificationProfile = "auto"

@@ -7,7 +7,7 @@ Server       the handle
 `assembly` builds the parts, `lifecycle` runs and stops them, `listening` binds the sockets.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from functools import partial
 
@@ -23,7 +23,7 @@ from .errors import ConfigError
 from .groups import single_error
 from .lifecycle import run_parts
 from .listening import Endpoints, Sockets
-from .model import ReasonCode, SendCommand, SendResult
+from .model import ChannelType, ReasonCode, SendCommand, SendResult
 from .services.auth import Authenticator
 from .store import open_store
 from .store.base import Store
@@ -171,11 +171,19 @@ async def serve(
             sockets = Sockets(config, stack.enter_context(ExitStack()))
             if store is None:
                 store = await stack.enter_async_context(open_store(config.data_dir, synchronous=config.synchronous))
-            stack.enter_context(store.claim())
+            stack.enter_context(store.claim(silent_types=_silent_types(config)))
             parts = await assemble(config, store, Hooks(authenticate, before_send, on_event), certificate)
             stopping = trio.Event()
             server = Server(parts, sockets.endpoints(), stopping)
             await run_parts(parts, sockets, stopping, lambda: task_status.started(server))
+
+
+def _silent_types(config: Config) -> Collection[ChannelType]:
+    """Channels in which conversations do not begin by themselves."""
+    if not config.conversation.on:
+        return set(ChannelType)
+    # Where allow lists are enforced, being listed begins a conversation.
+    return set() if config.whitelist_off_of_person else {ChannelType.PERSON}
 
 
 def _certificate(listeners: Listeners) -> Certificate | None:

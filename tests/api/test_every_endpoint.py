@@ -31,6 +31,9 @@ BODY: dict[str, object] = {
     "message_id": 5,
     "conn_id": 5,
     "items": [{"channel_id": "g", "channel_type": 2}],
+    "channels": [{"channel_id": "g", "channel_type": 2}],
+    "last_message_seq": 1,
+    "msg_count": 1,
 }
 """Enough for every endpoint; unknown members are ignored."""
 SUBSCRIBERS = {"subscribers": ["ann"]}
@@ -94,7 +97,11 @@ async def test_ids_are_512_bytes_at_most(api: Api, path: str) -> None:
         "tmpchannel": ["channel_id", "uids"],
         "message": ["channel_id"],
         "messages": ["channel_id", "login_uid"],
+        "conversation": ["uid"],
+        "conversations": ["uid", "channel_id"],
     }[family]
+    if path in ("/message/sync", "/message/syncack"):
+        names = ["uid"]
     if path in ("/channel/messagesync", "/message"):
         names = ["channel_id", "login_uid"]
     taken = await _members_taken(api, path, names)
@@ -112,7 +119,7 @@ async def _members_taken(api: Api, path: str, names: list[str]) -> list[str]:
     return [name for name, answer in answers.items() if answer.status_code == 400]
 
 
-STRICT = {"/message/byclientmsgno", "/channel/max_message_seq", "/channel/last_message"}
+STRICT = {"/message/byclientmsgno", "/channel/max_message_seq", "/channel/last_message", "/conversations"}
 """Endpoints that refuse some queries."""
 
 
@@ -132,6 +139,7 @@ class BrokenStore(MemoryStore):
     def __getattribute__(self, name: str) -> Any:
         calls = {"append_messages", "messages_between", "load_channels", "change_channel", "load_logins"}
         calls |= {"find_messages", "last_seq", "put_device", "clear_tokens", "system_uids", "change_system_uids"}
+        calls |= {"conversations", "change_conversations", "pending_commands", "newest_messages"}
         if name in calls and self.broken:
             return self._fail
         return super().__getattribute__(name)
@@ -146,6 +154,7 @@ class BrokenStore(MemoryStore):
 
 
 STORELESS = {"/route/batch", "/user/onlinestatus", "/tmpchannel/subscriber_set", "/conn/kick", "/conn/remove"}
+STORELESS |= {"/message/syncack"}
 
 
 async def test_without_a_store_every_endpoint_says_so_and_recovers(open_server: OpenServer) -> None:
@@ -166,7 +175,7 @@ async def test_without_a_store_every_endpoint_says_so_and_recovers(open_server: 
                 assert answer.json()["status"] == 500
                 assert "no disk" not in answer.json()["msg"]
             for path in ("/channel/whitelist", *STRICT):
-                answer = await api.http.get(f"{path}?channel_id=g&channel_type=2&client_msg_no=c")
+                answer = await api.http.get(f"{path}?channel_id=g&channel_type=2&client_msg_no=c&uid=ann")
                 assert answer.status_code == 500
             health = await api.http.get("/health")
             # Probes need no token, and reasons name paths.

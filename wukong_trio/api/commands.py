@@ -4,10 +4,11 @@ from typing import Final
 
 from msgspec import Struct
 
-from ..services.records import record_of
+from ..services.records import command_record_of
 from .bodies import encode_list
 from .checks import required, within_limit
 from .context import ApiContext
+from .history import Seq
 from .table import STATUS_OK, ApiError, Query
 from .users import Int64
 
@@ -25,7 +26,7 @@ class AckRequest(Struct):
     """Body of `/message/syncack`."""
 
     uid: str = ""
-    last_message_seq: Int64 = 0
+    last_message_seq: Seq = 0
 
 
 async def sync_commands(context: ApiContext, request: CommandsRequest, _query: Query) -> object:
@@ -33,20 +34,22 @@ async def sync_commands(context: ApiContext, request: CommandsRequest, _query: Q
 
     Asking again gives the same ones, until `/message/syncack` says that the user has them.
     """
+    if not context.config.command_sync:
+        return []
     required(request.uid, "用户uid不能为空！")
     within_limit("uid", request.uid)
     if request.limit < 0:
         raise ApiError("limit不能为负数！")
-    if not context.config.command_sync:
-        return []
-    return await encode_list(map(record_of, await context.commands.fetch(request.uid, request.limit or DEFAULT_LIMIT)))
+    messages = await context.commands.fetch(request.uid, request.limit or DEFAULT_LIMIT)
+    return await encode_list(map(command_record_of, messages))
 
 
 async def acknowledge_commands(context: ApiContext, request: AckRequest, _query: Query) -> object:
     """The user has what `/message/sync` gave him last; the number only has to be there."""
-    required(request.uid, "用户UID不能为空！")
-    if request.last_message_seq == 0:
-        raise ApiError("最后一次messageSeq不能为0！")
     if context.config.command_sync:
+        required(request.uid, "用户UID不能为空！")
+        within_limit("uid", request.uid)
+        if request.last_message_seq == 0:
+            raise ApiError("最后一次messageSeq不能为0！")
         await context.commands.acknowledge(request.uid)
     return STATUS_OK

@@ -188,15 +188,18 @@ def _record(view: ConversationView) -> ConversationRecord:
 async def sync_by_channels(context: ApiContext, request: ByChannelsRequest, _query: Query) -> object:
     """The conversations of these channels, in the order of the request, also where there is none."""
     _check_user(request.uid, "uid cannot be empty")
-    keys = [viewed_key(request.uid, c.channel_id, c.channel_type) for c in _counted(request.channels)]
+    if not request.channels:
+        raise ApiError("channels cannot be empty")
+    keys = [viewed_key(request.uid, c.channel_id, c.channel_type) for c in _bounded(request.channels)]
     views = await context.conversations.of_channels(request.uid, keys, request.msg_count)
     return await encode_list(map(_record, views))
 
 
 async def sync_channel_messages(context: ApiContext, request: MessagesRequest, _query: Query) -> object:
     """Messages of these channels from a message on: the newest descending, or the oldest ascending."""
-    _check_user(request.uid, "uid cannot be empty")
-    channels = _counted(request.channels)
+    within_limit("uid", request.uid)
+    channels = _bounded(request.channels)
+    within_limit("channel_id", *(channel.channel_id for channel in channels))
     keys = [ChannelKey(channel.channel_id, channel.channel_type) for channel in channels]
     found = await context.conversations.messages_from(
         request.uid,
@@ -210,9 +213,7 @@ async def sync_channel_messages(context: ApiContext, request: MessagesRequest, _
     ]
 
 
-def _counted(channels: list[N]) -> list[N]:
-    if not channels:
-        raise ApiError("channels cannot be empty")
+def _bounded(channels: list[N]) -> list[N]:
     if len(channels) > MAX_CHANNELS:
         raise ApiError(f"more than {MAX_CHANNELS} channels are asked for; ask in several calls")
     return channels

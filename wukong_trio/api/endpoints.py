@@ -270,7 +270,6 @@ ENDPOINTS: Final[tuple[Endpoint[Any], ...]] = (
         MessagesRequest,
         sync_channel_messages,
         long_answers=True,
-        needs=("uid", "channels"),
         answer=list[ChannelMessages],
     ),
     Endpoint(

@@ -6,11 +6,14 @@ from typing import Final
 
 import trio
 
-from ..model import ChannelFlags, ChannelKey, ChannelType, ReasonCode
+from ..model import ChannelFlags, ChannelKey, ChannelType, ReasonCode, person_channel_id
 from ..store.base import ChannelChange, MemberChange, MemberList, Store
+from ..store.conversations import ConversationChange
 from .directory import ChannelDirectory
 from .users import Kick
 
+CONVERSATIONS_AT_ONCE: Final = 2048
+"""That begin in one transaction."""
 SORTED_AT_ONCE: Final = 8192
 """Uids, between two turns for others."""
 
@@ -87,6 +90,20 @@ class ChannelService:
         """
         change = MemberChange(list=members, reset=reset, add=add, remove=remove)
         await self.change(ChannelChange(key=key, members=[change]))
+        if members is MemberList.ALLOWED and key.channel_type == ChannelType.PERSON:
+            await self._begin_conversations(key.channel_id, add)
+
+    async def _begin_conversations(self, uid: str, others: Sequence[str]) -> None:
+        """Those who may write to a user have a conversation with him."""
+        for start in range(0, len(others), CONVERSATIONS_AT_ONCE):
+            await self._store.change_conversations(
+                [
+                    ConversationChange(
+                        uid=other, key=ChannelKey(person_channel_id(uid, other), ChannelType.PERSON), create=True
+                    )
+                    for other in others[start : start + CONVERSATIONS_AT_ONCE]
+                ]
+            )
 
     def set_recipients(self, channel_id: str, uids: frozenset[str]) -> None:
         """Says who receives what is sent to a temporary channel, in memory only."""

@@ -99,10 +99,10 @@ class ConversationService:
             candidates = candidates[(page - 1) * page_size : page * page_size]
         wanted: list[tuple[Conversation, int]] = []
         for conversation in candidates:
-            named = (_shown_id(uid, conversation), conversation.channel_type)
-            if named[1] in excluded_types and named not in since.seqs:
+            known = since.seqs.get((_shown_id(uid, conversation), conversation.channel_type))
+            if known is None and conversation.channel_type in excluded_types:
                 continue
-            low = _lower_bound(conversation, since, since.seqs.get(named, 0))
+            low = _lower_bound(conversation, since, known or 0)
             if low <= conversation.last_seq:
                 wanted.append((conversation, low))
         views = await self._views(uid, wanted, count)

@@ -3,6 +3,7 @@
 from typing import Annotated, Final, TypeAlias
 
 from msgspec import Raw, Struct
+from msgspec.structs import replace
 
 from ..model import (
     COMMAND_CHANNEL_SUFFIX,
@@ -66,10 +67,8 @@ def record_of(message: Message, viewer: str = "") -> MessageRecord:
         viewer: a person channel is shown to him as his peer; if empty, as the receiver of the message.
     """
     uid, channel_id = message.from_uid, message.channel_id
-    if message.flags & SYNC_ONCE:
-        channel_id = channel_id.removesuffix(COMMAND_CHANNEL_SUFFIX)
     if message.channel_type == _PERSON:
-        channel_id = peer_of(viewer or uid, channel_id)
+        channel_id = peer_of(viewer or uid, channel_id.removesuffix(COMMAND_CHANNEL_SUFFIX))
     # Fifty of them are made for a page: names instead of places would take half as long again.
     return MessageRecord(
         _HEADERS[message.flags & _ALL_FLAGS],
@@ -86,3 +85,9 @@ def record_of(message: Message, viewer: str = "") -> MessageRecord:
         message.payload,
         message.topic,
     )
+
+
+def command_record_of(message: Message) -> MessageRecord:
+    """The record of a command as it is handed out: with the channel that it is for, not that in which it is stored."""
+    record = record_of(message)
+    return replace(record, channel_id=record.channel_id.removesuffix(COMMAND_CHANNEL_SUFFIX))

@@ -23,7 +23,7 @@ from msgspec import Struct
 
 from ..errors import ConfigError, StoreError
 from ..model import ChannelFlags, ChannelKey, Device, Message
-from .conversations import ConversationStore
+from .conversations import NO_CONVERSATIONS, ConversationStore
 
 MAX_MESSAGE_ID: Final = 2**53 - 1
 """The largest integer that JavaScript reads exactly. A durable store takes no higher id: later ones have to exceed it,
@@ -157,11 +157,16 @@ class Store(ConversationStore):
     """Durable state. Get one from `open_store`."""
 
     _claimed = False
+    _silent_types: Collection[int] = NO_CONVERSATIONS
+    """Channel types of which becoming a member, or the first message, brings commands only."""
 
     @contextmanager
-    def claim(self) -> Iterator[None]:
+    def claim(self, *, silent_types: Collection[int] = ()) -> Iterator[None]:
         """Makes the caller the one who writes messages, for the length of a `with` block: he alone knows the ids that
         come next.
+
+        Args:
+            silent_types: in channels of these types conversations begin only when somebody asks for it.
 
         Raises:
             ConfigError: somebody else has claimed it.
@@ -169,10 +174,12 @@ class Store(ConversationStore):
         if self._claimed:
             raise ConfigError("store: another server is using it; give each server a store of its own")
         self._claimed = True
+        self._silent_types = NO_CONVERSATIONS.union(silent_types)
         try:
             yield
         finally:
             self._claimed = False
+            self._silent_types = NO_CONVERSATIONS
 
     @abstractmethod
     async def append_messages(

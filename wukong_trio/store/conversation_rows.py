@@ -17,7 +17,6 @@ from .conversations import (
     ConversationState,
     PendingCommands,
     carry_out,
-    first_state,
 )
 from .members import Step
 from .message_index import MessageIndex
@@ -145,11 +144,13 @@ class ConversationRows:
 
     # Messages
 
-    def first_message(self, channel: int, key: ChannelKey, from_uid: str, message_id: int) -> None:
+    def first_message(
+        self, channel: int, key: ChannelKey, from_uid: str, message_id: int, state: ConversationState
+    ) -> None:
         """A channel has got its first message."""
         moment = moment_of(message_id)
         for uid in parties(key):
-            state, read_to = first_state(key.channel_type), int(uid == from_uid)
+            read_to = int(uid == from_uid)
             self._begun += (uid, channel, state, read_to, 0, 0, 0, moment, moment)
 
     def first_command(self, channel: int, key: ChannelKey, from_uid: str, message_id: int) -> None:
@@ -194,17 +195,19 @@ class ConversationRows:
         members: MemberList,
         step: Step,
         uids: Sequence[str],
+        state: ConversationState,
         ends: tuple[int, int],
     ) -> None:
         """Uids were added to or removed from a list.
 
         Args:
+            state: in which the conversation of who comes in begins.
             ends: the newest message of the channel, and of its commands.
         """
         if key.channel_type == ChannelType.PERSON or members is MemberList.ALLOWED or step == "look":
             return
         if (members is MemberList.SUBSCRIBERS) == (step == "add"):
-            here = (channel, first_state(key.channel_type), *ends, self._tick())
+            here = (channel, state, *ends, self._tick())
             self._writer.execute(_JOIN.format(marks(len(uids), "(?)")), (*here, *uids))
         else:
             named = parties(key)

@@ -6,7 +6,7 @@ last written himself is remembered with the messages.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from enum import IntEnum
 from typing import Final
 
@@ -146,9 +146,9 @@ NO_CONVERSATIONS: Final = frozenset({int(ChannelType.DATA), int(ChannelType.TEMP
 """Channel types whose members get commands only."""
 
 
-def first_state(channel_type: int) -> ConversationState:
-    """What becoming a member of a channel brings."""
-    return ConversationState.COMMANDS if channel_type in NO_CONVERSATIONS else ConversationState.SHOWN
+def first_state(channel_type: int, silent_types: Collection[int] = NO_CONVERSATIONS) -> ConversationState:
+    """In which state a conversation begins."""
+    return ConversationState.COMMANDS if channel_type in silent_types else ConversationState.SHOWN
 
 
 def carry_out(change: ConversationChange, row: ConversationRow | None, moment: int) -> ConversationRow | None:

@@ -67,7 +67,7 @@ class MemoryStore(Store):
         message = self._messages[draft.message_id] = replace(draft, message_seq=number)
         channel.append(message)
         self._ids.append(draft.message_id)
-        self._conversations.stored(message, direct)
+        self._conversations.stored(message, direct, self._silent_types)
         return number
 
     async def last_message_id(self) -> int:
@@ -180,7 +180,7 @@ class MemoryStore(Store):
         if change.list is not MemberList.ALLOWED and key.channel_type != ChannelType.PERSON:
             members = self._members.get((key, MemberList.SUBSCRIBERS), set())
             denied = self._members.get((key, MemberList.DENIED), set())
-            self._conversations.members_changed(key, before ^ uids, members - denied)
+            self._conversations.members_changed(key, before ^ uids, members - denied, self._silent_types)
 
     async def load_logins(self, keys: Sequence[tuple[str, int]]) -> list[Login]:
         await trio.lowlevel.checkpoint()

@@ -34,15 +34,15 @@ class MemoryConversations:
         self._moment = 0
         self._newest_id = 0
 
-    def stored(self, message: Message, direct: Collection[str] | None) -> None:
+    def stored(self, message: Message, direct: Collection[str] | None, silent_types: Collection[int]) -> None:
         """A message was stored; `direct` are the users it goes to if it is a command to them."""
         uid, seq = message.from_uid, message.message_seq
         self._newest_id = message.message_id
         self._sent[uid, (message.channel_id, message.channel_type)] = seq
         if seq == 1 or direct:
-            self._begin(message, direct or ())
+            self._begin(message, direct or (), silent_types)
 
-    def _begin(self, message: Message, direct: Collection[str]) -> None:
+    def _begin(self, message: Message, direct: Collection[str], silent_types: Collection[int]) -> None:
         key = ChannelKey(message.channel_id, message.channel_type)
         uid, seq, moment = message.from_uid, message.message_seq, moment_of(message.message_id)
         plain = ChannelKey(key.channel_id.removesuffix(COMMAND_CHANNEL_SUFFIX), key.channel_type)
@@ -55,13 +55,16 @@ class MemoryConversations:
         for to in parties(plain):
             row = self._rows.setdefault(to, {}).setdefault(plain, ConversationRow(_COMMANDS))
             if plain == key and row.state < _SHOWN:
-                row.state, row.created_at, row.changed_at = first_state(key.channel_type), moment, moment
+                row.state = first_state(key.channel_type, silent_types)
+                row.created_at = row.changed_at = moment
                 row.read_to = max(row.read_to, int(to == uid))
         own = self._rows.get(uid, {}).get(plain)
         if plain != key and own is not None:
             own.commands_to = max(own.commands_to, 1)
 
-    def members_changed(self, key: ChannelKey, uids: Collection[str], members: Collection[str]) -> None:
+    def members_changed(
+        self, key: ChannelKey, uids: Collection[str], members: Collection[str], silent_types: Collection[int]
+    ) -> None:
         """The lists of a channel have changed, for these uids; `members` are subscribed to it and not denied."""
         self._members[key] = members
         named = parties(key)
@@ -71,7 +74,7 @@ class MemoryConversations:
             if uid in members and (row is None or row.state is _GONE):
                 moment = self._tick()
                 rows[key] = ConversationRow(
-                    first_state(key.channel_type),
+                    first_state(key.channel_type, silent_types),
                     read_to=self._last(key)[0],
                     deleted_to=row.deleted_to if row is not None else 0,
                     sent_to=row.sent_to if row is not None else 0,

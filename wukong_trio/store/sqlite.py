@@ -19,7 +19,7 @@ from . import schema
 from .base import MAX_MESSAGE_ID, ChannelChange, ChannelRecord, Login, MemberList, Page, SentMark, Store, Wanted
 from .channel_rows import flag_bits, flags_of, load_channels
 from .conversation_rows import ConversationRows
-from .conversations import ConversationChange, Conversations, NewestWish, PendingCommands
+from .conversations import ConversationChange, Conversations, NewestWish, PendingCommands, first_state
 from .files import DatabaseFiles, Synchronous
 from .members import Step, change_members
 from .message_index import MessageIndex
@@ -284,7 +284,8 @@ class SQLiteStore(Store):
             self._conversations.first_command(self._head_of(*plain).number, plain, first.from_uid, first.message_id)
         else:
             key = ChannelKey(first.channel_id, first.channel_type)
-            self._conversations.first_message(head.number, key, first.from_uid, first.message_id)
+            state = first_state(key.channel_type, self._silent_types)
+            self._conversations.first_message(head.number, key, first.from_uid, first.message_id, state)
 
     def _head_of(self, channel_id: str, channel_type: int) -> _Head:
         """The head of a channel, which is entered into the table if it is new. Only for the writer's thread."""
@@ -382,7 +383,8 @@ class SQLiteStore(Store):
 
             def changed(step: Step, uids: Sequence[str], members: MemberList = members.list) -> None:
                 if step != "look":
-                    self._conversations.members_changed(number, change.key, members, step, uids, self._ends(change.key))
+                    state, ends = first_state(change.key.channel_type, self._silent_types), self._ends(change.key)
+                    self._conversations.members_changed(number, change.key, members, step, uids, state, ends)
 
             for _ in change_members(writer, number, members, changed):
                 yield False

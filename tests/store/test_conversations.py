@@ -320,17 +320,25 @@ async def test_members_of_a_temporary_channel_keep_their_place_among_its_command
 async def test_the_newest_messages_of_several_channels(chat: Chat) -> None:
     await chat.send("ann", GROUP, 5)
     await chat.send("ann", PERSON, 3)
+    await chat.send("ann", ChannelKey("h", 2))
     wishes = [
         NewestWish(PERSON, 0, 2), NewestWish(ChannelKey("none", 2), 0, 2), NewestWish(GROUP, 4, 9),
-        NewestWish(GROUP, 6, 9), NewestWish(PERSON, 0, 1),
+        NewestWish(GROUP, 6, 9), NewestWish(ChannelKey("h", 2), 1, 1),
     ]  # fmt: skip
     found = await chat.store.newest_messages(wishes, max_bytes=100)
-    assert [[m.message_seq for m in messages] for messages in found] == [[3, 2], [], [5, 4], [], [3]]
+    assert [[m.message_seq for m in messages] for messages in found] == [[3, 2], [], [5, 4], [], [1]]
     assert {m.channel_id for m in found[0]} == {PERSON.channel_id}
-    few = await chat.store.newest_messages(wishes, max_bytes=3)
-    assert [[m.message_seq for m in messages] for messages in few] == [[3, 2], [], [5], [], [3]]
-    none = await chat.store.newest_messages(wishes, max_bytes=0)
-    assert [[m.message_seq for m in messages] for messages in none] == [[3], [], [5], [], [3]]
+    for max_bytes, expected in (
+        (4, [[3, 2], [], [5], [], [1]]),
+        (2, [[3], [], [5], [], []]),
+        (0, [[3], [], [], [], []]),
+    ):
+        few = await chat.store.newest_messages(wishes, max_bytes=max_bytes)
+        assert [[m.message_seq for m in messages] for messages in few] == expected
+    known = [NewestWish(PERSON, 0, 1, 8), NewestWish(GROUP, 4, 1, 5), NewestWish(GROUP, 4, 2, 5)]
+    found = await chat.store.newest_messages(known, max_bytes=100)
+    assert [[m.message_seq for m in messages] for messages in found] == [[3], [5], [5, 4]]
+    assert [m.channel_id for m in found[0]] == [PERSON.channel_id]
     assert await chat.store.newest_messages([], max_bytes=9) == []
 
 

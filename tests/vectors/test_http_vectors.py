@@ -296,5 +296,8 @@ def test_every_difference_is_decided() -> None:
         mark = entry.get("ours", "")
         if not mark or awaited_feature(entry) or entry["name"] in OURS:
             continue
-        assert mark.startswith((MORE_KEYS, "D-35", "D-38", "D-41", "D-54", "2.3.8", "2.9.5", "3.5")), (entry["name"], mark)
+        assert mark.startswith((MORE_KEYS, "D-35", "D-38", "D-41", "D-54", "2.3.8", "2.9.5", "3.5")), (
+            entry["name"],
+            mark,
+        )
     assert {entry["name"] for entry in ENTRIES} >= OURS.keys()

@@ -210,7 +210,11 @@ class ConversationService:
     async def _views(self, uid: str, wanted: Sequence[tuple[Conversation, int]], count: int) -> list[ConversationView]:
         """The conversations with their newest messages from a `message_seq` on."""
         count = max(min(count, MAX_MESSAGES // max(len(wanted), 1)), 1)
-        reading = [(place, NewestWish(c.key, low, count)) for place, (c, low) in enumerate(wanted) if low <= c.last_seq]
+        reading = [
+            (place, NewestWish(c.key, low, count, c.last_id))
+            for place, (c, low) in enumerate(wanted)
+            if low <= c.last_seq
+        ]
         messages = await self._store.newest_messages([wish for _, wish in reading], max_bytes=PAGE_BYTES)
         recents = {place: found for (place, _), found in zip(reading, messages, strict=True)}
         return [_view(uid, c, recents.get(place, [])) for place, (c, _) in enumerate(wanted)]

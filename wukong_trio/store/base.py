@@ -116,13 +116,17 @@ class Wanted(Struct, frozen=True, kw_only=True):
     """Or the earliest of them."""
 
 
-def first_of(messages: Iterable[Message], limit: int, max_bytes: int) -> list[Message]:
-    """As many of these messages as make a page; none is taken from the iterator after the first that does not fit."""
+def first_of(messages: Iterable[Message], limit: int, max_bytes: int, *, at_least: int = 1) -> list[Message]:
+    """As many of these messages as make a page; none is taken from the iterator after the first that does not fit.
+
+    Args:
+        at_least: so many fit whatever their size.
+    """
     taken: list[Message] = []
     size = 0
     for message in islice(messages, limit):
         size += len(message.payload)
-        if taken and size > max_bytes:
+        if len(taken) >= at_least and size > max_bytes:
             break
         taken.append(message)
     return taken

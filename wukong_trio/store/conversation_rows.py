@@ -21,6 +21,7 @@ from .conversations import (
 from .members import Step
 from .message_index import MessageIndex
 from .rows import insert_rows, marks
+from .schema import NO_BOUND
 
 _COLUMNS: Final = 9
 _NEWEST: Final = """(
@@ -109,7 +110,6 @@ class _LoadedCommands(Struct, array_like=True, gc=False):
 _decode = msgspec.json.Decoder(list[_Loaded]).decode
 _decode_commands = msgspec.json.Decoder(list[_LoadedCommands]).decode
 _NONE: Final = (0, 0)
-_NO_BOUND: Final = 2**62
 
 
 class ConversationRows:
@@ -283,5 +283,5 @@ class ConversationRows:
 
     def _oldest_id(self, channel: int, after: int) -> int:
         """The id of the first message after a sequence number, of those that are in memory."""
-        found = self._index.between(channel, after + 1, _NO_BOUND, 1, newest=False)
-        return min(found.values(), default=0)
+        (ids, _), _ = self._index.part_of(channel, after + 1, NO_BOUND, 1, False)
+        return ids[0] if ids else 0

@@ -97,6 +97,8 @@ class NewestWish(Struct, frozen=True, gc=False):
     key: ChannelKey
     low: int
     count: int
+    newest_id: int = 0
+    """The id of the newest of them, if the caller knows it; later ones may then be left out."""
 
 
 class ConversationStore(ABC):
@@ -126,8 +128,9 @@ class ConversationStore(ABC):
 
     @abstractmethod
     async def newest_messages(self, wishes: Sequence[NewestWish], *, max_bytes: int) -> list[list[Message]]:
-        """For each wish its messages, the newest first. Together they have no more than `max_bytes` of payload, but one
-        of each wish, if there is any, whatever its size."""
+        """For each wish its messages, the newest first. Together they have no more than `max_bytes` of payload, but the
+        very first whatever its size. Where there is no room the older ones are left out, of the last wishes first, and
+        then the newest of the last wishes."""
 
 
 class ConversationRow(Struct):

@@ -139,14 +139,16 @@ class MemoryStore(Store):
 
     async def newest_messages(self, wishes: Sequence[NewestWish], *, max_bytes: int) -> list[list[Message]]:
         await trio.lowlevel.checkpoint()
-        found: list[list[Message]] = []
-        left_bytes = max_bytes
-        for wish in wishes:
-            window = self._channels.get(wish.key, [])[max(wish.low, 1) - 1 :]
-            messages = first_of(reversed(window), wish.count, max(left_bytes, 0))
-            left_bytes -= sum(len(message.payload) for message in messages)
-            found.append(messages)
-        return found
+        found = [self._channels.get(wish.key, [])[max(wish.low, 1) - 1 :][: -wish.count - 1 : -1] for wish in wishes]
+        firsts = [own[0] for own in found if own]
+        newest = first_of(firsts, len(firsts), max_bytes)
+        older: list[Message] = []
+        if len(newest) == len(firsts):
+            left_bytes = max_bytes - sum(len(message.payload) for message in newest)
+            others = [message for own in found for message in own[1:]]
+            older = first_of(others, len(others), left_bytes, at_least=0)
+        room = {message.message_id for message in (*newest, *older)}
+        return [[message for message in own if message.message_id in room] for own in found]
 
     async def conversations(self, uid: str, *, gone: bool = False) -> Conversations:
         await trio.lowlevel.checkpoint()

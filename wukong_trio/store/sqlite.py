@@ -22,18 +22,11 @@ from .conversation_rows import ConversationRows
 from .conversations import ConversationChange, Conversations, NewestWish, PendingCommands, first_state
 from .files import DatabaseFiles, Synchronous
 from .members import Step, change_members
+from .message_ids import channel_numbers
 from .message_index import MessageIndex
-from .message_rows import (
-    find_messages,
-    last_message_id,
-    message_ids_after,
-    messages_after,
-    messages_between,
-    messages_by_id,
-    newest_messages,
-    recent_marks,
-)
+from .message_rows import last_message_id, message_ids_after, messages_after, messages_by_id, recent_marks
 from .page_cache import CachedPage, PageCache, Wish
+from .pages import find_messages, messages_between, newest_messages
 from .readers import ReaderPool
 from .rows import chunks, insert_rows, load_json, marks
 from .wal import LogKeeper
@@ -333,13 +326,14 @@ class SQLiteStore(Store):
         return cached.page
 
     def _read_page(self, reader: sqlite3.Connection, wish: Wish) -> CachedPage | None:
-        row = reader.execute(schema.CHANNEL_NUMBER, wish.key).fetchone()
-        if row is None:
+        channel = channel_numbers(reader, [wish.key]).get(wish.key)
+        if channel is None:
             return None
-        version = self._index.version(row[0])
+        version = self._index.version(channel)
         page = messages_between(
             reader,
             self._index,
+            channel,
             wish.key,
             wish.low,
             wish.high,
@@ -347,10 +341,16 @@ class SQLiteStore(Store):
             newest=wish.newest,
             max_bytes=wish.max_bytes,
         )
-        return CachedPage(row[0], version, page)
+        return CachedPage(channel, version, page)
 
     async def find_messages(self, key: ChannelKey, wanted: Wanted, *, max_bytes: int) -> Page:
-        return await self._history.read(lambda reader: find_messages(reader, self._index, key, wanted, max_bytes))
+        def read(reader: sqlite3.Connection) -> Page:
+            channel = channel_numbers(reader, [key]).get(key)
+            if channel is None:
+                return Page([], False)
+            return find_messages(reader, self._index, channel, key, wanted, max_bytes)
+
+        return await self._history.read(read)
 
     async def last_seq(self, key: ChannelKey) -> int:
         def read(reader: sqlite3.Connection) -> int:

@@ -105,7 +105,7 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
                 WHERE channel_type = 3
                 UNION ALL SELECT channel_id, * FROM ends WHERE channel_type = 10
             )
-            WHERE last_seq > 0 AND channel_id NOT LIKE '%\\_\\_\\_\\_cmd' ESCAPE '\'
+            WHERE last_seq > 0 AND substr(channel_id, -7) <> '____cmd'
             AND (channel_type NOT IN (1, 11) OR instr(channel_id, '@') > 0)
         """,
         "DROP VIEW temp.ends",

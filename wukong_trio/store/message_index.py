@@ -15,7 +15,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from threading import Lock
-from typing import Final
+from typing import Final, NamedTuple
 
 from . import schema
 from .rows import insert_rows
@@ -39,14 +39,22 @@ class _Run:
     def last_seq(self) -> int:
         return self.first_seq + len(self.ids) - 1
 
-    def between(self, low: int, high: int, limit: int, *, newest: bool) -> dict[int, int]:
-        """The newest or oldest messages from `low` to `high`, as sequence number -> message id."""
+    def between(self, low: int, high: int, limit: int, *, newest: bool) -> tuple[int, list[int]]:
+        """The newest or oldest messages from `low` to `high`, ascending: the first sequence number, and the ids."""
         start, stop = max(low - self.first_seq, 0), min(max(high + 1 - self.first_seq, 0), len(self.ids))
         if newest:
             start = max(start, stop - limit)
         else:
             stop = min(stop, start + limit)
-        return dict(enumerate(self.ids[start:stop], self.first_seq + start))
+        return self.first_seq + start, self.ids[start:stop]
+
+
+class Found(NamedTuple):
+    """Ids of messages of a channel that follow each other, in either direction."""
+
+    ids: list[int]
+    end_seq: int
+    """The sequence number of the last one; means nothing if there is none."""
 
 
 class MessageIndex:
@@ -131,15 +139,28 @@ class MessageIndex:
                     return run.last_seq
         return 0
 
-    def between(self, channel: int, low: int, high: int, limit: int, *, newest: bool) -> dict[int, int]:
-        """Those wanted of a channel's messages that are not in the table yet, as sequence number -> message id."""
-        found: dict[int, int] = {}
+    def part_of(
+        self, channel: int, low: int, high: int, limit: int, newest: bool
+    ) -> tuple[Found, tuple[int, int, int] | None]:
+        """What is in memory of the newest, or the oldest, of a channel's messages from `low` to `high`.
+
+        Returns:
+            At most `limit` of them, descending if the newest are wanted; and what the table has to be asked for: low,
+            high and limit of messages that are older. None: nothing.
+        """
+        ids: list[int] = []
+        end_seq, first_seq = 0, high + 1
         with self._lock:
-            for runs in (self._fresh, self._frozen):
+            for runs in (self._fresh, self._frozen) if newest else (self._frozen, self._fresh):
                 run = runs.get(channel)
                 if run is not None:
-                    found |= run.between(low, high, limit, newest=newest)
-        return found
+                    begin_seq, part = run.between(low, high, limit - len(ids), newest=newest)
+                    if part:
+                        ids += part[::-1] if newest else part
+                        end_seq = begin_seq if newest else begin_seq + len(part) - 1
+                    first_seq = min(first_seq, run.first_seq)
+        left = limit - len(ids) if newest else limit
+        return Found(ids, end_seq), (low, first_seq - 1, left) if low < first_seq and left else None
 
 
 def _sorted_entries(runs: dict[int, _Run]) -> Iterator[tuple[int, int, int]]:

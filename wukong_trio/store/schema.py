@@ -63,26 +63,54 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
 """Step n takes a database from version n to n + 1. Steps are never changed, only added."""
 
 VERSION: Final = len(MIGRATIONS)
+NO_BOUND: Final = 2**62
+"""More than any number that is stored."""
 TABLES: Final = ("channel", "message", "message_index", "indexed", "member", "device", "system_uid", "webhook_cursor")
 
 # Python gives the GIL away for every row it fetches, and beside a busy event loop it takes long to get it back. So
 # these give all they find in one row of JSON.
-READ_MESSAGES: Final = """
+_MESSAGES: Final = """
     SELECT json_group_array(json_array(
-        message_id, message_seq, channel_id, channel_type, from_uid, client_msg_no, timestamp, message.flags, setting,
-        expire, topic, stream_no, CASE WHEN length(payload) <= {small} THEN hex(payload) END
-    ))
-    FROM json_each(?) AS wanted CROSS JOIN message ON message_id = wanted.value JOIN channel ON number = channel
+        message_id, message_seq, channel, from_uid, client_msg_no, timestamp, flags, setting, expire, topic, stream_no,
+        length(payload)
+    )), CAST(group_concat({payload}, '') AS BLOB)
 """
+"""Messages without their payloads, and payloads one after another, in the same order."""
+READ_MESSAGES: Final = (
+    _MESSAGES.format(payload="CASE WHEN length(payload) <= {small} THEN payload END")
+    + "FROM json_each(?) AS wanted CROSS JOIN message ON message_id = wanted.value"
+)
 """In the order of the ids in a JSON array; payloads that are not small have to be asked for one by one."""
 READ_PAYLOAD: Final = "SELECT payload FROM message WHERE message_id = ?"
 UNINDEXED: Final = """
     SELECT message_id, channel, message_seq FROM message
     WHERE message_id > (SELECT message_id FROM indexed) ORDER BY message_id
 """
+INDEXED_WINDOWS: Final = """
+    WITH wanted AS (
+        SELECT key AS place, json_extract(value, '$[0]') AS number, json_extract(value, '$[1]') AS low,
+            json_extract(value, '$[2]') AS high, json_extract(value, '$[3]') AS most,
+            json_extract(value, '$[4]') AS newest
+        FROM json_each(?)
+    ), begun AS (
+        SELECT *, CASE WHEN newest THEN (
+            SELECT max(message_seq) FROM message_index WHERE channel = number AND message_seq BETWEEN low AND high
+        ) ELSE (
+            SELECT min(message_seq) FROM message_index WHERE channel = number AND message_seq BETWEEN low AND high
+        ) END AS first
+        FROM wanted
+    )
+    SELECT json_group_array(json_array(place, message_seq, message_id))
+    FROM begun CROSS JOIN message_index ON channel = number AND message_seq BETWEEN
+        CASE WHEN newest THEN max(low, first - most + 1) ELSE first END
+        AND CASE WHEN newest THEN first ELSE min(high, first + most - 1) END
+"""
+"""Of several windows at once, which the table holds without gaps; of those that have gaps fewer than there are."""
 INDEXED_BETWEEN: Final = """
-    SELECT message_seq, message_id FROM message_index WHERE channel = ? AND message_seq BETWEEN ? AND ?
-    ORDER BY message_seq {order} LIMIT ?
+    SELECT json_group_array(json_array(message_seq, message_id)) FROM (
+        SELECT message_seq, message_id FROM message_index WHERE channel = ? AND message_seq BETWEEN ? AND ?
+        ORDER BY message_seq {order} LIMIT ?
+    )
 """
 IDS_OF: Final = """
     SELECT json_group_array(json_array(message_seq, message_id))
@@ -96,6 +124,15 @@ WITH_NUMBERS: Final = """
 IN_CHANNEL: Final = """
     SELECT json_group_array(message_id)
     FROM json_each(?) AS wanted CROSS JOIN message ON message_id = wanted.value AND channel = ?
+"""
+CHANNEL_NUMBERS: Final = """
+    WITH wanted (place, id, type) AS (VALUES {})
+    SELECT json_group_array(json_array(place, number))
+    FROM wanted CROSS JOIN channel ON channel_id = id AND channel_type = type
+"""
+CHANNEL_KEYS: Final = """
+    SELECT json_group_array(json_array(number, channel_id, channel_type))
+    FROM json_each(?) CROSS JOIN channel ON number = value
 """
 CHANNEL_NUMBER: Final = "SELECT number FROM channel WHERE channel_id = ? AND channel_type = ?"
 LAST_INDEXED: Final = "SELECT coalesce(max(message_seq), 0) FROM message_index WHERE channel = ?"
@@ -128,21 +165,19 @@ LOAD_LOGINS: Final = """
     LEFT JOIN channel ON channel_id = wanted.uid AND channel_type = 1
     WHERE registered OR flags IS NOT NULL
 """
-MESSAGES_AFTER: Final = """
-    SELECT json_group_array(json_array(
-        message_id, message_seq, channel_id, channel_type, from_uid, client_msg_no, timestamp, message.flags, setting,
-        expire, topic, stream_no, hex(payload)
-    ))
-    FROM (
+MESSAGES_AFTER: Final = (
+    _MESSAGES.format(payload="payload")
+    + """FROM (
         SELECT id, row_number() OVER so_far AS place, sum(size_bytes) OVER so_far AS all_bytes
         FROM (
             SELECT message_id AS id, length(payload) AS size_bytes FROM message
             WHERE message_id > ? ORDER BY message_id LIMIT ?
         )
         WINDOW so_far AS (ORDER BY id)
-    ) CROSS JOIN message ON message_id = id JOIN channel ON number = channel
+    ) CROSS JOIN message ON message_id = id
     WHERE all_bytes <= ? OR place = 1
 """
+)
 """In no particular order."""
 IDS_AFTER: Final = """
     SELECT json_group_array(message_id) FROM (

@@ -20,17 +20,11 @@ from .base import MAX_MESSAGE_ID, ChannelChange, ChannelRecord, Login, Page, Sen
 from .channel_rows import flag_bits, flags_of, load_channels
 from .files import DatabaseFiles, Synchronous
 from .members import change_members
+from .message_ids import channel_numbers
 from .message_index import MessageIndex
-from .message_rows import (
-    find_messages,
-    last_message_id,
-    message_ids_after,
-    messages_after,
-    messages_between,
-    messages_by_id,
-    recent_marks,
-)
+from .message_rows import last_message_id, message_ids_after, messages_after, messages_by_id, recent_marks
 from .page_cache import CachedPage, PageCache, Wish
+from .pages import find_messages, messages_between
 from .readers import ReaderPool
 from .rows import chunks, insert_rows, load_json, marks
 from .wal import LogKeeper
@@ -301,13 +295,14 @@ class SQLiteStore(Store):
         return cached.page
 
     def _read_page(self, reader: sqlite3.Connection, wish: Wish) -> CachedPage | None:
-        row = reader.execute(schema.CHANNEL_NUMBER, wish.key).fetchone()
-        if row is None:
+        channel = channel_numbers(reader, [wish.key]).get(wish.key)
+        if channel is None:
             return None
-        version = self._index.version(row[0])
+        version = self._index.version(channel)
         page = messages_between(
             reader,
             self._index,
+            channel,
             wish.key,
             wish.low,
             wish.high,
@@ -315,10 +310,16 @@ class SQLiteStore(Store):
             newest=wish.newest,
             max_bytes=wish.max_bytes,
         )
-        return CachedPage(row[0], version, page)
+        return CachedPage(channel, version, page)
 
     async def find_messages(self, key: ChannelKey, wanted: Wanted, *, max_bytes: int) -> Page:
-        return await self._history.read(lambda reader: find_messages(reader, self._index, key, wanted, max_bytes))
+        def read(reader: sqlite3.Connection) -> Page:
+            channel = channel_numbers(reader, [key]).get(key)
+            if channel is None:
+                return Page([], False)
+            return find_messages(reader, self._index, channel, key, wanted, max_bytes)
+
+        return await self._history.read(read)
 
     async def last_seq(self, key: ChannelKey) -> int:
         def read(reader: sqlite3.Connection) -> int:

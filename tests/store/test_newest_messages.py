@@ -9,8 +9,8 @@ from samples import message
 
 from wukong_trio import ChannelKey
 from wukong_trio.store.files import DatabaseFiles
+from wukong_trio.store.lookups import newest_messages
 from wukong_trio.store.message_ids import channel_numbers
-from wukong_trio.store.pages import newest_messages
 from wukong_trio.store.sqlite import SQLiteStore
 
 KEYS = [ChannelKey(f"g{n}", 2) for n in range(7)]

@@ -53,7 +53,7 @@ ONLY_IN = {
     "sqlite3": {
         *("store/sqlite.py", "store/files.py", "store/backup.py", "store/readers.py", "store/wal.py"),
         *("store/rows.py", "store/channel_rows.py", "store/message_rows.py", "store/members.py"),
-        *("store/message_index.py", "store/message_ids.py", "store/pages.py"),
+        *("store/message_index.py", "store/message_ids.py", "store/pages.py", "store/lookups.py", "store/gathering.py"),
         *("store/conversation_rows.py", "store/sent_positions.py"),
     },
     "quart": {"api/quart_app.py"},

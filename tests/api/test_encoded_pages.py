@@ -30,9 +30,21 @@ def page(low: int, high: int, channel_id: str = "g", size_bytes: int = 1) -> Pag
     )
 
 
-async def test_the_same_messages_are_encoded_once() -> None:
+async def asked_for(*pages: Page) -> EncodedPages:
+    """A cache from which these were wanted before: only then they are kept."""
+    encoded = EncodedPages()
+    for each in pages:
+        await encoded.records(each)
+    return encoded
+
+
+async def test_what_is_wanted_again_is_encoded_once_more_and_kept() -> None:
     pages = EncodedPages()
     first = await pages.records(page(1, 3))
+    second = await pages.records(page(1, 3))
+    assert second is not first
+    assert bytes(second) == bytes(first)
+    first = second
     assert [record["message_seq"] for record in json.loads(bytes(first))] == [1, 2, 3]
     assert await pages.records(page(1, 3)) is first
     for other in (page(1, 2), page(2, 3), page(1, 3, "h"), page(1, 4)):
@@ -45,7 +57,7 @@ async def test_the_same_messages_are_encoded_once() -> None:
 
 async def test_what_is_kept_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(encoded_pages, "MAX_PAGES", 2)
-    pages = EncodedPages()
+    pages = await asked_for(page(1, 1), page(2, 2), page(3, 3))
     one, two = await pages.records(page(1, 1)), await pages.records(page(2, 2))
     assert await pages.records(page(1, 1)) is one
     await pages.records(page(3, 3))
@@ -54,7 +66,7 @@ async def test_what_is_kept_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     size_bytes = len(bytes(await pages.records(page(4, 4))))
     for limit_bytes, kept in ((size_bytes, True), (size_bytes - 1, False)):
         monkeypatch.setattr(encoded_pages, "MAX_BYTES", limit_bytes)
-        pages = EncodedPages()
+        pages = await asked_for(page(4, 4))
         assert (await pages.records(page(4, 4)) is await pages.records(page(4, 4))) is kept
 
 

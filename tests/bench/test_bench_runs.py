@@ -16,10 +16,11 @@ import trio
 import trustme
 from click.testing import CliRunner
 
-from wukong_trio import Address, Event, MessageAccepted, ReasonCode, SendCommand, Server
+from wukong_trio import Address, ChannelKey, Event, MessageAccepted, ReasonCode, SendCommand, Server
 from wukong_trio.bench.plan import SCHEMES
 from wukong_trio.cli import commands
 from wukong_trio.protocol.wkproto import LATEST_VERSION
+from wukong_trio.store import MemoryStore
 from wukong_trio.testing import open_test_server
 
 SECONDS = ("--seconds", "0.4")
@@ -79,6 +80,17 @@ async def test_scenarios_pass_and_say_so(options: tuple[str, ...], tmp_path: Pat
         assert outcome["delivery"]["count"] == outcome["sent"]
     if options[0] == "group":
         assert (outcome["sent"], outcome["delivered"]) == (60, 60 * 5)
+
+
+async def test_the_lines_of_a_file_are_posted_in_turn(tmp_path: Path) -> None:
+    bodies, store = tmp_path / "bodies", MemoryStore()
+    line = '{"from_uid":"ann","channel_id":"group%d","channel_type":2,"payload":"aGk="}\n'
+    bodies.write_text("".join(line % n for n in range(3)))
+    async with open_test_server(store=store) as server:
+        load = ("http", "--path", "/message/send", "--bodies", str(bodies), "--connections", "2", "--messages", "7")
+        code, output, errors = await bench(*load, *where(server, "http"), "--seconds", "30")
+    assert code == 0, output + errors
+    assert [await store.last_seq(ChannelKey(f"group{n}", 2)) for n in range(3)] == [3, 2, 2]
 
 
 @pytest.fixture(scope="module")
@@ -319,6 +331,8 @@ async def test_a_report_is_one_page_without_the_network(tmp_path: Path) -> None:
         (("mixed", "--connections", "20"), "--slow"),
         (("idle", "--ping-seconds", "300"), "--ping-seconds"),
         (("ping", "--json", "/nowhere/result.json"), "/nowhere"),
+        (("http", "--path", "route"), "--path"),
+        (("http", "--bodies", os.devnull), "--bodies"),
         (("send", "--no-encryption"), "--protocol wkproto"),
         (("group", "--protocol", "wkproto", "--no-recvack", "--url", "tcp://127.0.0.1:1"), "--no-recvack"),
         (("send", "--url", "tls://127.0.0.1:1"), "--protocol wkproto"),

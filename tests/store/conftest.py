@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from wukong_trio import open_store
-from wukong_trio.store import message_index, pages, sqlite
+from wukong_trio.store import lookups, message_index, sqlite
 from wukong_trio.store.base import Store
 
 
@@ -16,7 +16,7 @@ def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(message_index, "CHUNK_MESSAGES", 7)
     monkeypatch.setattr(message_index, "_SLICE_PER_MESSAGE", 1)
     monkeypatch.setattr(message_index, "_SLICE_LEAST", 1)
-    monkeypatch.setattr(pages, "_SEARCH_SLICE", 3)
+    monkeypatch.setattr(lookups, "_SEARCH_SLICE", 3)
     monkeypatch.setattr(sqlite, "_HEADS_CACHED", 2)
 
 

@@ -8,7 +8,7 @@ from samples import GROUP, append, between, message, with_number
 
 from wukong_trio import ChannelKey, ConfigError, DeviceLevel, Message, StoreError
 from wukong_trio.model import ChannelFlags, Device
-from wukong_trio.store import memory, pages
+from wukong_trio.store import lookups, memory
 from wukong_trio.store.base import (
     ChannelChange,
     ChannelRecord,
@@ -406,7 +406,7 @@ async def test_named_messages_beyond_the_bytes_of_a_page_are_left_for_the_next(s
 
 
 async def test_numbers_are_looked_for_among_the_newest_messages(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (memory, pages):
+    for module in (memory, lookups):
         monkeypatch.setattr(module, "SEARCHED_MESSAGES", 20)
     await store.append_messages([message(n, n) for n in range(1, 23)])
     for earliest in (False, True):

@@ -3,10 +3,11 @@
 from pathlib import Path
 
 import pytest
+import trio
 from samples import GROUP, between, message
 
 from wukong_trio import ChannelKey, StoreError
-from wukong_trio.store import message_index, page_cache
+from wukong_trio.store import message_index, page_cache, pages, sqlite
 from wukong_trio.store.files import DatabaseFiles
 from wukong_trio.store.sqlite import SQLiteStore
 
@@ -18,9 +19,22 @@ class Counted(SQLiteStore):
 
     reads = 0
 
-    def _read_page(self, *args: object) -> object:  # type: ignore[override]
-        self.reads += 1
-        return super()._read_page(*args)  # type: ignore[arg-type]
+
+@pytest.fixture(autouse=True)
+def counting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the one store that is open."""
+
+    def read_pages(reader: object, index: object, wishes: list[page_cache.Wish]) -> list[page_cache.CachedPage | None]:
+        Counted.reads += len(wishes)
+        return pages.read_pages(reader, index, wishes)  # type: ignore[arg-type]
+
+    def read_page(reader: object, index: object, wish: page_cache.Wish) -> page_cache.CachedPage | None:
+        Counted.reads += 1
+        return pages.read_page(reader, index, wish)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Counted, "reads", 0)
+    monkeypatch.setattr(sqlite, "read_pages", read_pages)
+    monkeypatch.setattr(sqlite, "read_page", read_page)
 
 
 def opened(directory: Path) -> Counted:
@@ -31,20 +45,22 @@ async def newest(store: Counted, key: ChannelKey = GROUP, limit: int = 3) -> lis
     return [m.message_seq for m in await between(store, key, 1, 2**62, limit, newest=True)]
 
 
-async def test_a_page_is_read_once_until_a_message_comes(tmp_path: Path) -> None:
+async def test_a_page_that_is_asked_for_again_is_kept_until_a_message_comes(tmp_path: Path) -> None:
     store = opened(tmp_path)
     await store.append_messages([message(n, n) for n in range(1, 6)])
-    for _ in range(3):
+    for reads in (1, 2, 2, 2):
         assert await newest(store) == [3, 4, 5]
-    assert store.reads == 1
+        assert store.reads == reads
     await store.append_messages([message(6, 1, OTHER)])
     assert await newest(store) == [3, 4, 5]
-    assert store.reads == 1, "other channels do not matter"
+    assert store.reads == 2, "other channels do not matter"
     await store.append_messages([message(7, 6)])
-    assert await newest(store) == [4, 5, 6]
+    for _ in range(2):
+        assert await newest(store) == [4, 5, 6]
+    assert store.reads == 3
     assert await newest(store, limit=2) == [5, 6]
     assert await newest(store, OTHER) == [1]
-    assert store.reads == 4
+    assert store.reads == 5
     await store.aclose()
     with pytest.raises(StoreError, match="closed"):
         await newest(store)
@@ -96,9 +112,10 @@ async def test_an_old_channel_is_right_after_chunks_have_moved(tmp_path: Path) -
 async def test_large_pages_are_not_kept(tmp_path: Path, count: int, size_bytes: int, kept: bool) -> None:
     store = opened(tmp_path)
     await store.append_messages([message(n, n, payload=b"x" * size_bytes) for n in range(1, count + 1)])
-    for _ in range(2):
-        assert len(await newest(store, limit=1000)) == count
-    assert store.reads == (1 if kept else 2)
+    limit = page_cache.MAX_MESSAGES if kept else 1000
+    for _ in range(3):
+        assert len(await newest(store, limit=limit)) == count
+    assert store.reads == (2 if kept else 3)
     await store.aclose()
 
 
@@ -106,7 +123,29 @@ async def test_the_page_that_was_longest_unused_goes(tmp_path: Path, monkeypatch
     monkeypatch.setattr(page_cache, "MAX_PAGES", 2)
     store = opened(tmp_path)
     await store.append_messages([message(n, n) for n in range(1, 6)])
-    for limit, reads in ((1, 1), (2, 2), (1, 2), (3, 3), (1, 3), (2, 4)):
+    for limit in (1, 2, 3):
+        await newest(store, limit=limit)
+    for limit, reads in ((1, 4), (2, 5), (1, 5), (3, 6), (1, 6), (2, 7)):
         assert len(await newest(store, limit=limit)) == limit
         assert store.reads == reads
+
+
+async def test_few_pages_are_remembered_as_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(page_cache, "MAX_ASKED", 2)
+    lately: page_cache.Lately[int] = page_cache.Lately()
+    assert [lately.again(n) for n in (1, 2, 1, 2, 3, 2, 1)] == [False, False, True, True, False, True, False]
+
+
+async def test_the_same_page_for_many_at_once_is_read_once(tmp_path: Path) -> None:
+    store = opened(tmp_path)
+    await store.append_messages([message(n, n) for n in range(1, 6)])
+    found: list[list[int]] = []
+
+    async def ask() -> None:
+        found.append(await newest(store))
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(20):
+            nursery.start_soon(ask)
+    assert found == [[3, 4, 5]] * 20
     await store.aclose()

@@ -2,6 +2,7 @@
 
 import os
 import threading
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,6 @@ from samples import GROUP, append, between, message
 
 from wukong_trio import StoreError, open_store
 from wukong_trio.store import sqlite
-from wukong_trio.store.base import Page
 
 
 def open_files(directory: Path) -> list[str]:
@@ -23,19 +23,25 @@ async def test_logins_and_channels_do_not_wait_for_history(tmp_path: Path, monke
     proceed = threading.Event()
     started = threading.Semaphore(0)
 
-    def slow(*_args: object, **_options: object) -> Page:
+    def slow(*_args: object) -> None:
         started.release()
         proceed.wait(30)
-        return Page([], False)
+
+    def slow_together(_reader: object, _index: object, wishes: list[object]) -> list[None]:
+        slow()
+        return [None] * len(wishes)
 
     async with open_store(tmp_path) as store:
         await append(store, [message(1, 1)])
-        monkeypatch.setattr(sqlite, "messages_between", slow)
+        monkeypatch.setattr(sqlite, "read_page", slow)
+        monkeypatch.setattr(sqlite, "read_pages", slow_together)
         try:
             async with trio.open_nursery() as nursery:
-                for _ in range(48):
-                    nursery.start_soon(lambda: store.messages_between(GROUP, 1, 9, 9, newest=True, max_bytes=9))
-                assert await trio.to_thread.run_sync(started.acquire, True, 10)
+                for max_bytes in (9, 2**30):
+                    ask = partial(store.messages_between, GROUP, 1, 9, 9, newest=True, max_bytes=max_bytes)
+                    for _ in range(24):
+                        nursery.start_soon(ask)
+                    assert await trio.to_thread.run_sync(started.acquire, True, 10)
                 with trio.fail_after(10):
                     await store.load_logins([("ann", 0)])
                     assert (await store.load_channels([GROUP]))[0].last_seq == 1
@@ -65,7 +71,7 @@ async def test_closing_while_cancelled_reads_run_closes_everything(tmp_path: Pat
     async with open_store(tmp_path) as store:
         assert isinstance(store, sqlite.SQLiteStore)
         await append(store, [message(n, n) for n in range(1, 20_001)])
-        for pool in (store._logins, store._look_ups, store._history):
+        for pool in store._pools:
             begun = threading.Event()
 
             def forever(reader: object, begun: threading.Event = begun) -> None:

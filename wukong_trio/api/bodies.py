@@ -8,7 +8,7 @@ large lists are encoded in slices; other tasks get their turn in between.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Final, Generic, TypeVar, cast, get_args, get_origin
 
 import msgspec
@@ -115,6 +115,11 @@ async def encode_list(items: Iterable[object]) -> Raw:
         encoded.pop()
     encoded += b"]"
     return Raw(encoded)
+
+
+def encode_short_list(items: Sequence[object]) -> Raw:
+    """The same at once, which is twice as fast, for lists that take less than SLICE_BYTES."""
+    return Raw(_encoder.encode(items))
 
 
 def _list_fields(type_: Any) -> list[str]:

@@ -8,9 +8,11 @@ from typing import Final
 
 from msgspec import Raw
 
-from ..services.records import record_of
+from ..services.history import is_short
+from ..services.records import record_of, records_of
 from ..store.base import Page
-from .bodies import encode_list
+from ..store.page_cache import Lately
+from .bodies import encode_list, encode_short_list
 
 MAX_PAGES: Final = 128
 MAX_BYTES: Final = 128 * 1024
@@ -18,10 +20,11 @@ MAX_BYTES: Final = 128 * 1024
 
 
 class EncodedPages:
-    """An LRU cache."""
+    """An LRU cache of what was asked for more than once."""
 
     def __init__(self) -> None:
         self._pages: dict[tuple[str, int, int, int], Raw] = {}
+        self._lately: Lately[tuple[str, int, int, int]] = Lately()
 
     async def records(self, page: Page) -> Raw:
         """The messages of a page as a JSON list of their records."""
@@ -31,8 +34,11 @@ class EncodedPages:
         name = (first.channel_id, first.channel_type, first.message_seq, last.message_seq)
         encoded = self._pages.pop(name, None)
         if encoded is None:
-            encoded = await encode_list(map(record_of, page.messages))
-            if memoryview(encoded).nbytes > MAX_BYTES:
+            if is_short(page):
+                encoded = encode_short_list(records_of(page.messages))
+            else:
+                encoded = await encode_list(map(record_of, page.messages))
+            if not self._lately.again(name) or memoryview(encoded).nbytes > MAX_BYTES:
                 return encoded
         self._pages[name] = encoded
         if len(self._pages) > MAX_PAGES:

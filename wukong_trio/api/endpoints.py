@@ -64,7 +64,7 @@ from .conversations import (
 )
 from .documents import HTML, get_openapi, get_openrpc, get_page
 from .guard import Head
-from .history import SyncAnswer, SyncBatchRequest, SyncItems, SyncRequest, sync_many, sync_messages
+from .history import SyncAnswer, SyncBatchRequest, SyncItems, SyncRequest, sync_few_messages, sync_many, sync_messages
 from .lookups import (
     ChannelQuery,
     FindOneRequest,
@@ -202,7 +202,14 @@ ENDPOINTS: Final[tuple[Endpoint[Any], ...]] = (
         answer=BatchAnswer,
     ),
     Endpoint(
-        "POST", "/channel/messagesync", SyncRequest, sync_messages, long_answers=True, needs=_VIEW, answer=SyncAnswer
+        "POST",
+        "/channel/messagesync",
+        SyncRequest,
+        sync_messages,
+        long_answers=True,
+        short=sync_few_messages,
+        needs=_VIEW,
+        answer=SyncAnswer,
     ),
     Endpoint(
         "POST",

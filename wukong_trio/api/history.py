@@ -77,9 +77,29 @@ async def sync_messages(context: ApiContext, request: SyncRequest, _query: Query
 
     Ascending. Without `start_message_seq` and `end_message_seq` it is the newest page.
     """
+    _check(request)
+    return await _answer(context, request, await _page(context, request.login_uid, request, PAGE_BYTES))
+
+
+async def sync_few_messages(context: ApiContext, request: SyncRequest, _query: Query) -> SyncAnswer | None:
+    """The same if the page is short."""
+    _check(request)
+    page = await context.history.short_page(
+        viewed_key(request.login_uid, request.channel_id, request.channel_type),
+        start=request.start_message_seq,
+        end=request.end_message_seq,
+        limit=request.limit,
+        mode=_mode(request),
+    )
+    return None if page is None else await _answer(context, request, page)
+
+
+def _check(request: SyncRequest) -> None:
     required(request.channel_id, "channel_id不能为空！")
     required(request.login_uid, "login_uid不能为空！")
-    page = await _page(context, request.login_uid, request, PAGE_BYTES)
+
+
+async def _answer(context: ApiContext, request: SyncRequest, page: Page) -> SyncAnswer:
     return SyncAnswer(
         request.start_message_seq,
         request.end_message_seq,
@@ -95,9 +115,13 @@ async def _page(context: ApiContext, login_uid: str, wanted: PageRequest, max_by
         start=wanted.start_message_seq,
         end=wanted.end_message_seq,
         limit=wanted.limit,
-        mode=PullMode.UP if wanted.pull_mode == 1 else PullMode.DOWN,
+        mode=_mode(wanted),
         max_bytes=max_bytes,
     )
+
+
+def _mode(wanted: PageRequest) -> PullMode:
+    return PullMode.UP if wanted.pull_mode == 1 else PullMode.DOWN
 
 
 async def sync_many(context: ApiContext, request: SyncBatchRequest, _query: Query) -> object:

@@ -17,7 +17,7 @@ import trio
 from msgspec import Struct
 
 from ..errors import StoreError
-from .answer_budget import AnswerBudget
+from .answer_budget import SHORT_BYTES, AnswerBudget
 from .answers import Done
 from .bodies import LARGE_BYTES, MAX_ITEMS, BodyError, BodyReader, TooManyItemsError
 from .context import ApiContext
@@ -105,6 +105,8 @@ class Query(dict[str, str]):
 
 Handler = Callable[[ApiContext, T, Query], object]
 """A plain function where nothing has to be waited for, else an async one."""
+ShortHandler = Callable[[ApiContext, T, Query], Awaitable[object]]
+"""The same for an answer that is made of no more than SHORT_BYTES; it gives None if that is not enough."""
 
 
 class Endpoint(Generic[T]):
@@ -124,6 +126,7 @@ class Endpoint(Generic[T]):
         changes: bool = False,
         lists: bool = False,
         long_answers: bool = False,
+        short: ShortHandler[T] | None = None,
         lasting: bool = False,
         query: type[Struct] | None = None,
         needs: Sequence[str] = (),
@@ -141,6 +144,8 @@ class Endpoint(Generic[T]):
         """Whether bodies may be large: with long lists of strings, and little else."""
         self.long_answers = long_answers
         """Whether answers may be so large that all of them together have to be limited."""
+        self.short = short
+        """Of long answers: answers by itself if that makes a short one."""
         self.lasting = lasting
         """Whether the work on a large body takes so long that others must not wait for it."""
         self.changes = changes
@@ -188,6 +193,7 @@ class ApiTable:
         at_once = BODIES_AT_ONCE if context.config.auth.manager_token else 1
         self.bodies = BodyBudget(max(at_once * limits.http_body_bytes, 16 * SMALL_BODY_BYTES))
         self.answers = AnswerBudget()
+        self._short_answers = AnswerBudget(work_bytes=SHORT_BYTES)
         self._context = context
         self._endpoints = {(endpoint.method, endpoint.path): endpoint for endpoint in endpoints}
         self._guard = context.guard
@@ -275,11 +281,32 @@ class ApiTable:
             return answer if isinstance(answer, HttpAnswer) else await answer
 
     def _handle(self, endpoint: Endpoint[Any], head: Head, request: object) -> HttpAnswer | Awaitable[HttpAnswer]:
-        result = endpoint.handler(self._context, request, _parse_query(head.query))
+        query = _parse_query(head.query)
+        if endpoint.short is not None:
+            return self._try_short(endpoint, endpoint.short, head, request, query)
+        result = endpoint.handler(self._context, request, query)
         if isinstance(result, CoroutineType):
             wait_for = self._wait_for_long if endpoint.long_answers else self._wait_for
             return wait_for(endpoint, head, request, result)
         return _success(result)
+
+    async def _try_short(
+        self, endpoint: Endpoint[Any], short: ShortHandler[Any], head: Head, request: object, query: Query
+    ) -> HttpAnswer:
+        if not await self._short_answers.begin():
+            return self._too_many_answers()
+        try:
+            outcome = await short(self._context, request, query)
+            if outcome is not None:
+                answer = _success(outcome)
+                self.journal.worked(endpoint.path)
+                return answer._replace(held_bytes=self.answers.hold(len(answer.body)))
+        except Exception as error:
+            return self._failure(endpoint, error)
+        finally:
+            self._short_answers.settle(0)
+        result: Any = endpoint.handler(self._context, request, query)
+        return await self._wait_for_long(endpoint, head, request, result)
 
     async def _wait_for_long(
         self, endpoint: Endpoint[Any], head: Head, request: object, result: Coroutine[Any, Any, object]
@@ -287,7 +314,7 @@ class ApiTable:
         # Nothing of the result has been read yet.
         with closing(result):
             if not await self.answers.begin():
-                return _error(503, "too many long answers at the same time that nobody takes; try again later")
+                return self._too_many_answers()
             answer: HttpAnswer | None = None
             try:
                 answer = await self._wait_for(endpoint, head, request, result)
@@ -320,6 +347,9 @@ class ApiTable:
             return _error(500, STORE_FAILS)
         log.error("%s %s failed", endpoint.method, endpoint.path, exc_info=error)
         return HttpAnswer(500)
+
+    def _too_many_answers(self) -> HttpAnswer:
+        return _error(503, "too many long answers at the same time that nobody takes; try again later")
 
     def too_large(self, limit_bytes: int) -> HttpAnswer:
         """The answer to a body beyond its limit."""

@@ -185,7 +185,13 @@ def ping(connections: int, **options: Any) -> int:
     _manager_token,
     _prefix,
     click.option(
-        "--path", "http_path", type=click.Choice(["/route", "/message/send"]), default="/route", show_default=True
+        "--path", "http_path", default="/route", show_default=True, help="/message/send, or what is to be got."
+    ),
+    click.option(
+        "--bodies",
+        "bodies_file",
+        type=click.Path(exists=True, dir_okay=False),
+        help="Post the lines of this file to --path, in turn.",
     ),
     _connections(16, "Connections, each with one request at a time."),
     _rate,

@@ -3,6 +3,8 @@
 import select
 import socket
 from collections import deque
+from itertools import cycle
+from pathlib import Path
 from typing import Final
 
 import httptools
@@ -112,7 +114,7 @@ class HttpLoad(Places):
 
     def __init__(self, plan: Plan, swarm: Swarm) -> None:
         super().__init__(plan)
-        self._request = _request(plan)
+        self._requests = cycle(_requests(plan))
         self._sends = plan.http_path == "/message/send"
         self._ids: set[int | str] = set()
         """Of the messages that the server has accepted: none may come twice."""
@@ -180,7 +182,7 @@ class HttpLoad(Places):
 
     def _send(self, connection: HttpConnection, due_us: int) -> None:
         self.books.tick.sent += 1
-        connection.request(self._request, due_us)
+        connection.request(next(self._requests), due_us)
 
     def finish(self, totals: dict[int, Sent]) -> None:
         """Part of `Scenario`."""
@@ -190,10 +192,13 @@ class HttpLoad(Places):
             connection.drop()
 
 
-def _request(plan: Plan) -> bytes:
+def _requests(plan: Plan) -> list[bytes]:
+    """What is requested, in turn."""
     path = plan.target.path + plan.http_path
+    if plan.bodies_file:
+        return [_post(plan, path, body) for body in Path(plan.bodies_file).read_bytes().splitlines() if body]
     if plan.http_path != "/message/send":
-        return f"GET {path} HTTP/1.1\r\nHost: {plan.target.netloc}\r\n\r\n".encode()
+        return [f"GET {path} HTTP/1.1\r\nHost: {plan.target.netloc}\r\n{_token(plan)}\r\n".encode()]
     message = {
         "header": {"red_dot": 1},
         "from_uid": plan.uid(0),
@@ -201,12 +206,14 @@ def _request(plan: Plan) -> bytes:
         "channel_type": 1,
         "payload": b"x" * plan.payload_bytes,
     }
-    body = msgspec.json.encode(message)
-    lines = [
-        f"POST {path} HTTP/1.1",
-        f"Host: {plan.target.netloc}",
-        "Content-Type: application/json",
-        f"Content-Length: {len(body)}",
-        *([f"token: {plan.manager_token}"] if plan.manager_token else []),
-    ]
-    return "\r\n".join((*lines, "", "")).encode() + body
+    return [_post(plan, path, msgspec.json.encode(message))]
+
+
+def _post(plan: Plan, path: str, body: bytes) -> bytes:
+    head = f"POST {path} HTTP/1.1\r\nHost: {plan.target.netloc}\r\nContent-Type: application/json\r\n"
+    return f"{head}Content-Length: {len(body)}\r\n{_token(plan)}\r\n".encode() + body
+
+
+def _token(plan: Plan) -> str:
+    """A header, if the server wants it."""
+    return f"token: {plan.manager_token}\r\n" if plan.manager_token else ""

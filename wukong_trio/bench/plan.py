@@ -4,6 +4,7 @@ import ipaddress
 import os
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
@@ -128,6 +129,8 @@ class Plan(Struct, frozen=True, kw_only=True):
     """Of a group: all members, online or not."""
     http_path: str = ""
     """Of `http`: what is requested."""
+    bodies_file: str | None = None
+    """Of `http`: a file with bodies to be posted in turn, one on each line."""
     manager_token: str = ""
     """For the HTTP API."""
     ping_s: float = 60.0
@@ -176,6 +179,10 @@ class Plan(Struct, frozen=True, kw_only=True):
             self._check_range("--messages", self.messages, 1, 1_000_000_000)
         if not (self.prefix.isascii() and self.prefix.replace("-", "").replace("_", "").isalnum()):
             raise PlanError(f"--prefix {self.prefix!r} must consist of letters, digits, '-' and '_'")
+        if self.http_path and not self.http_path.startswith("/"):
+            raise PlanError(f"--path {self.http_path!r} must begin with '/'")
+        if self.bodies_file and not Path(self.bodies_file).read_bytes().strip():
+            raise PlanError(f"--bodies {self.bodies_file}: the file is empty")
         if self.protocol == "jsonrpc" and not self.encryption:
             raise PlanError("--no-encryption goes with --protocol wkproto: JSON-RPC is never encrypted")
         if self.protocol == "wkproto" and not self.recvack:

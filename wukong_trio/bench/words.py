@@ -142,6 +142,8 @@ def leftovers(outcome: Outcome) -> str:
     match outcome.scenario:
         case "connect" | "idle" | "ping":
             return ""
+        case "http" if outcome.plan.bodies_file:
+            return f"what the requests in {outcome.plan.bodies_file} have made"
         case "http" if outcome.plan.http_path != "/message/send":
             return ""
         case "group" | "mixed":

@@ -9,7 +9,16 @@ DEFAULT_LIMIT = 100
 MAX_LIMIT = 10_000
 PAGE_BYTES = 8 * 1024 * 1024
 """Payload of one page at most, unless a single message has more."""
+SHORT_MESSAGES = 200
+SHORT_BYTES = 64 * 1024
+"""Of a short page: messages, and payload."""
 NO_BOUND = 2**62
+
+
+def is_short(page: Page) -> bool:
+    """Whether it is worth no slices."""
+    sizes = [len(message.payload) for message in page.messages]
+    return len(sizes) <= SHORT_MESSAGES and sum(sizes) <= SHORT_BYTES
 
 
 class PullMode(IntEnum):
@@ -41,6 +50,16 @@ class History:
         if low > high:
             return Page([], False)
         return await self._store.messages_between(key, low, high, limit, newest=newest, max_bytes=max_bytes)
+
+    async def short_page(self, key: ChannelKey, *, start: int, end: int, limit: int, mode: PullMode) -> Page | None:
+        """The same page if it is short; None if it has to be asked for with `page`."""
+        limit = limit if limit > 0 else DEFAULT_LIMIT
+        if limit > SHORT_MESSAGES:
+            return None
+        page = await self.page(key, start=start, end=end, limit=limit, mode=mode, max_bytes=SHORT_BYTES)
+        messages = page.messages
+        cut = (page.more and len(messages) < limit) or (len(messages) == 1 and len(messages[0].payload) > SHORT_BYTES)
+        return None if cut else page
 
     async def _window(self, key: ChannelKey, start: int, end: int, mode: PullMode) -> tuple[int, int, bool]:
         """The lowest and highest seq wanted, and whether the newest or the oldest of them come first."""

@@ -116,12 +116,18 @@ class Wanted(Struct, frozen=True, kw_only=True):
     """Or the earliest of them."""
 
 
+def _bytes_of(messages: list[Message]) -> int:
+    return sum([len(message.payload) for message in messages])
+
+
 def first_of(messages: Iterable[Message], limit: int, max_bytes: int, *, at_least: int = 1) -> list[Message]:
     """As many of these messages as make a page; none is taken from the iterator after the first that does not fit.
 
     Args:
         at_least: so many fit whatever their size.
     """
+    if isinstance(messages, list) and len(messages) <= limit and _bytes_of(messages) <= max_bytes:
+        return messages  # most pages are not cut, and one by one takes twice as long
     taken: list[Message] = []
     size = 0
     for message in islice(messages, limit):

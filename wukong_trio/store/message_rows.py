@@ -1,16 +1,19 @@
 """Stored messages, read from the database by their ids."""
 
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from itertools import pairwise
 from operator import attrgetter
 from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
 from ..model import ChannelKey, Message
 from . import schema
 from .base import SentMark
-from .message_ids import channel_keys, json_text
+from .message_ids import Window, channel_keys, json_text
 from .rows import chunks, load_json
 
 _SLICE: Final = 1024
@@ -18,6 +21,7 @@ _SLICE: Final = 1024
 SMALL_BYTES: Final = 4096
 """Payloads that are read together with others."""
 _READ_MESSAGES: Final = schema.READ_MESSAGES.format(small=SMALL_BYTES)
+_READ_WINDOWS: Final = schema.READ_WINDOWS.format(small=SMALL_BYTES)
 _Reader = sqlite3.Connection
 _Row = tuple[int, int, int, str, str, int, int, int, int, str, str, int]
 _decode_rows = msgspec.json.Decoder(list[_Row]).decode
@@ -26,66 +30,106 @@ _decode_rows = msgspec.json.Decoder(list[_Row]).decode
 def messages_by_id(
     reader: _Reader,
     message_ids: Sequence[int],
-    names: dict[int, ChannelKey] | None = None,
-    places: Mapping[int, ChannelKey] = {},
+    names: Mapping[int, ChannelKey] | None = None,
+    *,
+    places: Mapping[int, ChannelKey] | None = None,
 ) -> Iterator[Message]:
     """Messages in the order of their ids as given; unknown ids are left out. Large payloads are read when their turn
     comes.
 
     Args:
-        names: channels that are known already, by their numbers.
-        places: or by the ids of messages.
+        names: all the channels that they belong to, by their numbers, if that is known.
+        places: the same by the ids of the messages.
     """
-    names = {} if names is None else names
     for chunk in chunks(message_ids, _SLICE):
-        text, payloads = reader.execute(_READ_MESSAGES, (json_text(chunk),)).fetchone()
-        yield from _messages(reader, text, payloads, SMALL_BYTES, names, places)
+        messages, large = small_messages(reader, chunk, names, places)
+        yield from completed(reader, messages, large)
+
+
+def small_messages(
+    reader: _Reader,
+    message_ids: Sequence[int],
+    names: Mapping[int, ChannelKey] | None,
+    places: Mapping[int, ChannelKey] | None = None,
+) -> tuple[list[Message], set[int]]:
+    """The same from one statement, and the ids of those whose payloads are not small, and left out."""
+    text, payloads = reader.execute(_READ_MESSAGES, (json_text(message_ids),)).fetchone()
+    rows = _decode_rows(text)
+    if places is not None:
+        names = {row[2]: places[row[0]] for row in rows}
+    return _messages(reader, rows, payloads, SMALL_BYTES, names)
+
+
+def indexed_messages(
+    reader: _Reader, windows: Sequence[Window], keys: Sequence[ChannelKey]
+) -> tuple[list[list[Message]], set[int]]:
+    """The same of the messages in each window, ascending, as far as the table has them without a gap.
+
+    Args:
+        keys: the channels of the windows.
+    """
+    text, payloads = reader.execute(_READ_WINDOWS, (json_text(windows),)).fetchone()
+    rows = _decode_rows(text)
+    messages, large = _messages(reader, rows, payloads, SMALL_BYTES, dict(enumerate(keys)))
+    places = [row[2] for row in rows]
+    ends = [bisect_right(places, place) for place in range(len(windows))]
+    return [messages[begin:end] for begin, end in pairwise([0, *ends])], large
+
+
+def completed(reader: _Reader, messages: list[Message], large: Container[int]) -> Iterable[Message]:
+    """Messages with their payloads; large ones are read when their turn comes."""
+    return _completed(reader, messages, large) if large else messages
+
+
+def _completed(reader: _Reader, messages: list[Message], large: Container[int]) -> Iterator[Message]:
+    for message in messages:
+        if message.message_id not in large:
+            yield message
+        elif row := reader.execute(schema.READ_PAYLOAD, (message.message_id,)).fetchone():
+            yield replace(message, payload=row[0])
 
 
 def _messages(
-    reader: _Reader,
-    text: str,
-    payloads: bytes | None,
-    small_bytes: int,
-    names: dict[int, ChannelKey],
-    places: Mapping[int, ChannelKey] = {},
-) -> Iterator[Message]:
-    """The messages that a statement has found; payloads above `small_bytes` are not there yet."""
-    rows = _decode_rows(text)
-    if places:
-        names.update([(row[2], places[row[0]]) for row in rows if row[0] in places])
-    names |= channel_keys(reader, {row[2] for row in rows} - names.keys())
-    place = 0
+    reader: _Reader, rows: list[_Row], payloads: bytes | None, small_bytes: int, names: Mapping[int, ChannelKey] | None
+) -> tuple[list[Message], set[int]]:
+    if names is None:
+        names = channel_keys(reader, {row[2] for row in rows})
+    messages: list[Message] = []
+    large: set[int] = set()
+    begin = 0
     for id_, seq, channel, from_uid, client_msg_no, timestamp, flags, setting, expire, topic, stream_no, size in rows:
+        end = begin
         if size <= small_bytes:
-            assert payloads is not None
-            payload = payloads[place : place + size]
-            place += size
+            end += size
         else:
-            [payload] = reader.execute(schema.READ_PAYLOAD, (id_,)).fetchone()
+            large.add(id_)
         channel_id, channel_type = names[channel]
-        yield Message(
-            message_id=id_,
-            message_seq=seq,
-            channel_id=channel_id,
-            channel_type=channel_type,
-            from_uid=from_uid,
-            client_msg_no=client_msg_no,
-            timestamp=timestamp,
-            payload=payload,
-            flags=flags,
-            setting=setting,
-            expire=expire,
-            topic=topic,
-            stream_no=stream_no,
+        messages.append(
+            Message(
+                message_id=id_,
+                message_seq=seq,
+                channel_id=channel_id,
+                channel_type=channel_type,
+                from_uid=from_uid,
+                client_msg_no=client_msg_no,
+                timestamp=timestamp,
+                payload=payloads[begin:end] if payloads else b"",
+                flags=flags,
+                setting=setting,
+                expire=expire,
+                topic=topic,
+                stream_no=stream_no,
+            )
         )
+        begin = end
+    return messages, large
 
 
 def messages_after(reader: _Reader, message_id: int, limit: int, max_bytes: int) -> list[Message]:
     """The messages of all channels that come next, as many as fit."""
     text, payloads = reader.execute(schema.MESSAGES_AFTER, (message_id, limit, max_bytes)).fetchone()
-    found = _messages(reader, text, payloads, schema.NO_BOUND, {})
-    return sorted(found, key=attrgetter("message_id"))
+    messages, _ = _messages(reader, _decode_rows(text), payloads, schema.NO_BOUND, None)
+    return sorted(messages, key=attrgetter("message_id"))
 
 
 def message_ids_after(reader: _Reader, message_id: int, limit: int) -> list[int]:

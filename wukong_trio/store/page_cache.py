@@ -1,10 +1,11 @@
 """Pages of history that many ask for: the newest messages of a busy group, when all its members come back at once.
 
 A page stays as long as nothing was stored in its channel. To see that costs a look into a dict, where reading the page
-again costs a thread and a statement.
+again costs a thread and a statement. What was asked for once is not kept: most pages never are again, and fifty
+messages that come and go cost more than the look.
 """
 
-from typing import Final, NamedTuple
+from typing import Final, Generic, NamedTuple, TypeVar
 
 from ..model import ChannelKey
 from .base import Page
@@ -14,6 +15,9 @@ MAX_PAGES: Final = 128
 MAX_MESSAGES: Final = 200
 MAX_BYTES: Final = 64 * 1024
 """Larger pages are not kept."""
+MAX_ASKED: Final = 1024
+"""Pages that are remembered as asked for."""
+K = TypeVar("K")
 
 
 class Wish(NamedTuple):
@@ -35,12 +39,29 @@ class CachedPage(NamedTuple):
     page: Page
 
 
+class Lately(Generic[K]):
+    """Knows what was asked for lately."""
+
+    def __init__(self) -> None:
+        self._asked: dict[K, None] = {}
+
+    def again(self, what: K) -> bool:
+        """Whether it was asked for before; from now on it was."""
+        if what in self._asked:
+            return True
+        self._asked[what] = None
+        if len(self._asked) > MAX_ASKED:
+            del self._asked[next(iter(self._asked))]
+        return False
+
+
 class PageCache:
     """An LRU cache. Only the event loop uses it."""
 
     def __init__(self, index: MessageIndex) -> None:
         self._index = index
         self._pages: dict[Wish, CachedPage] = {}
+        self._lately: Lately[Wish] = Lately()
 
     def get(self, wish: Wish) -> Page | None:
         """The page, if it was read before and is still the same."""
@@ -51,7 +72,9 @@ class PageCache:
         return cached.page
 
     def put(self, wish: Wish, cached: CachedPage) -> None:
-        """Keeps a page, unless it is large."""
+        """Keeps a page that was asked for before, unless it is large."""
+        if not self._lately.again(wish):
+            return
         messages = cached.page.messages
         if len(messages) > MAX_MESSAGES or sum([len(message.payload) for message in messages]) > MAX_BYTES:
             return

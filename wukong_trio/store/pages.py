@@ -1,114 +1,102 @@
-"""Messages of channels: pages of history, the newest ones of many channels, and single ones by their names."""
+"""Pages of channels' histories."""
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from typing import Final
 
-from ..model import ChannelKey, Message
-from . import schema
-from .base import SEARCHED_MESSAGES, Page, Wanted, first_of
-from .conversations import NewestWish
-from .message_ids import Window, channel_numbers, ids_in, ids_of, json_text
+from ..model import Message
+from .base import Page, first_of
+from .message_ids import Window, channel_numbers, ids_in
 from .message_index import MessageIndex
-from .message_rows import messages_by_id
-from .rows import chunks, load_json
+from .message_rows import completed, indexed_messages, messages_by_id, small_messages
+from .page_cache import MAX_BYTES, MAX_MESSAGES, CachedPage, Wish
 
-_NAMES_IN_STATEMENT: Final = 256
-_SEARCH_SLICE: Final = 4096
-"""Messages that are gone through with one statement."""
+MOST_TOGETHER: Final = 4096
+"""What pages that are read together may weigh: a few milliseconds."""
 _Reader = sqlite3.Connection
+_Windows = Mapping[Wish, Window]
 
 
-def newest_messages(
-    reader: _Reader, index: MessageIndex, wishes: Sequence[NewestWish], max_bytes: int
-) -> list[list[Message]]:
-    """The newest messages of many channels, read together: a few statements for a thousand of them. See
-    `ConversationStore.newest_messages`."""
-    keys: dict[int, ChannelKey] = {}
-    ids: dict[int, Sequence[int]] = {n: (wish.newest_id,) for n, wish in enumerate(wishes) if wish.newest_id}
-    unknown = {n: wish for n, wish in enumerate(wishes) if not wish.newest_id or wish.count > 1}
-    if unknown:
-        numbers = channel_numbers(reader, list({wish.key for wish in unknown.values()}))
-        keys |= {number: key for key, number in numbers.items()}
-        windows = {
-            n: Window(numbers[wish.key], wish.low, schema.NO_BOUND, wish.count, True)
-            for n, wish in unknown.items()
-            if wish.key in numbers
-        }
-        found_ids = ids_in(reader, index, list(windows.values()))
-        ids |= {n: own for n, (own, _) in zip(windows, found_ids, strict=True) if own}
-    places = {wish.newest_id: wish.key for wish in wishes}
-    firsts = [own[0] for own in ids.values()]
-    found = first_of(messages_by_id(reader, firsts, keys, places), len(firsts), max_bytes)
-    if len(found) == len(firsts):
-        left_bytes = max_bytes - sum([len(message.payload) for message in found])
-        older = [message_id for own in ids.values() for message_id in own[1:]]
-        if older:
-            found += first_of(messages_by_id(reader, older, keys), len(older), left_bytes, at_least=0)
-    by_id = {message.message_id: message for message in found}
-    return [[by_id[id_] for id_ in ids.get(n, ()) if id_ in by_id] for n in range(len(wishes))]
+def is_small(wish: Wish) -> bool:
+    """Whether a page is read together with others. None of them should have to wait for a large one."""
+    return wish.limit <= MAX_MESSAGES and wish.max_bytes <= MAX_BYTES
 
 
-def messages_between(
-    reader: _Reader,
-    index: MessageIndex,
-    channel: int,
-    key: ChannelKey,
-    low: int,
-    high: int,
-    limit: int,
-    *,
-    newest: bool,
-    max_bytes: int,
-) -> Page:
-    """A page of a channel's history; it is read message by message until it is full."""
-    [(ids, _)] = ids_in(reader, index, [Window(channel, low, high, limit + 1, newest)])
-    messages = first_of(messages_by_id(reader, ids[:limit], {channel: key}), limit, max_bytes)
-    return Page(messages[::-1] if newest else messages, len(messages) < len(ids))
+def weight(wish: Wish) -> int:
+    """What a page may cost at most, as messages; a KiB counts as one."""
+    return wish.limit + wish.max_bytes // 1024
 
 
-def find_messages(
-    reader: _Reader, index: MessageIndex, channel: int, key: ChannelKey, wanted: Wanted, max_bytes: int
-) -> Page:
-    """Messages of a channel by their sequence numbers, ids and client_msg_nos, in this order."""
-    by_seq = ids_of(reader, index, channel, wanted.message_seqs)
-    in_channel = _those_in(reader, channel, wanted.message_ids)
-    by_number = _ids_with_numbers(reader, index, channel, wanted.client_msg_nos, earliest=wanted.earliest)
-    found = [
-        *(by_seq[seq] for seq in wanted.message_seqs if seq in by_seq),
-        *(message_id for message_id in wanted.message_ids if message_id in in_channel),
-        *(by_number[number] for number in wanted.client_msg_nos if number in by_number),
+def read_page(reader: _Reader, index: MessageIndex, wish: Wish) -> CachedPage | None:
+    """A page of a channel's history, read message by message until it is full; None if the channel is unknown."""
+    channel = channel_numbers(reader, [wish.key]).get(wish.key)
+    if channel is None:
+        return None
+    version = index.version(channel)
+    return CachedPage(channel, version, _large_page(reader, index, wish, _window(channel, wish)))
+
+
+def read_pages(reader: _Reader, index: MessageIndex, wishes: Sequence[Wish]) -> list[CachedPage | None]:
+    """Several small pages, from a statement or two for all of them."""
+    numbers = channel_numbers(reader, list({wish.key for wish in wishes}))
+    versions = {number: index.version(number) for number in numbers.values()}
+    windows = {wish: _window(numbers[wish.key], wish) for wish in wishes if wish.key in numbers}
+    in_memory = {wish: window for wish, window in windows.items() if index.part_of(*window)[0].ids}
+    in_table = {wish: window for wish, window in windows.items() if wish not in in_memory}
+    pages = _pages_by_id(reader, index, in_memory) | _pages_in_table(reader, index, in_table)
+    return [
+        CachedPage(windows[wish].channel, versions[windows[wish].channel], pages[wish]) if wish in pages else None
+        for wish in wishes
     ]
-    messages = first_of(messages_by_id(reader, found, {channel: key}), len(found), max_bytes)
-    return Page(messages, len(messages) < len(found))
 
 
-def _those_in(reader: _Reader, channel: int, message_ids: Sequence[int]) -> set[int]:
-    """Those of some messages that belong to a channel."""
-    found: set[int] = set()
-    for chunk in chunks(message_ids, _NAMES_IN_STATEMENT):
-        found.update(load_json(reader, schema.IN_CHANNEL, (json_text(chunk), channel)))
-    return found
+def _pages_by_id(reader: _Reader, index: MessageIndex, windows: _Windows) -> dict[Wish, Page]:
+    """Pages whose ids are in memory, at least some of them."""
+    if not windows:
+        return {}
+    found = [ids for ids, _ in ids_in(reader, index, list(windows.values()))]
+    wanted = [ids[: wish.limit] for ids, wish in zip(found, windows, strict=True)]
+    names = {window.channel: wish.key for wish, window in windows.items()}
+    messages, large = small_messages(reader, list(chain.from_iterable(wanted)), names)
+    complete = len(messages) == sum(map(len, wanted))
+    by_id = {} if complete else {message.message_id: message for message in messages}
+    pages: dict[Wish, Page] = {}
+    begin = 0
+    for wish, ids, own_ids in zip(windows, found, wanted, strict=True):
+        end = begin + len(own_ids)
+        own = messages[begin:end] if complete else [by_id[id_] for id_ in own_ids if id_ in by_id]
+        pages[wish] = _page(wish, completed(reader, own, large), len(ids))
+        begin = end
+    return pages
 
 
-def _ids_with_numbers(
-    reader: _Reader, index: MessageIndex, channel: int, client_msg_nos: Sequence[str], *, earliest: bool
-) -> dict[str, int]:
-    """Number -> id of the newest or the earliest message with it, of those that there are.
+def _pages_in_table(reader: _Reader, index: MessageIndex, windows: _Windows) -> dict[Wish, Page]:
+    """Pages of older messages."""
+    if not windows:
+        return {}
+    pages: dict[Wish, Page] = {}
+    found, large = indexed_messages(reader, list(windows.values()), [wish.key for wish in windows])
+    for (wish, window), messages in zip(windows.items(), found, strict=True):
+        own = messages[::-1] if wish.newest else messages
+        if own and len(own) <= wish.limit and own[-1].message_seq != (wish.low if wish.newest else wish.high):
+            # There is more if the sequence numbers have a gap.
+            pages[wish] = _large_page(reader, index, wish, window)
+        else:
+            pages[wish] = _page(wish, completed(reader, own[: wish.limit], large), len(own))
+    return pages
 
-    An index of the numbers would cost every commit something; this goes backwards through the messages instead, without
-    the GIL.
-    """
-    found: dict[str, int] = {}
-    wanted, left, high = set(client_msg_nos), SEARCHED_MESSAGES, schema.NO_BOUND
-    encoded = json_text(client_msg_nos)
-    while left and (len(found) < len(wanted) or (earliest and wanted)):
-        [(ids, end_seq)] = ids_in(reader, index, [Window(channel, 1, high, min(left, _SEARCH_SLICE), True)])
-        if not ids:
-            break
-        for client_msg_no, message_id in load_json(reader, schema.WITH_NUMBERS, (json_text(ids), encoded)):
-            if earliest or client_msg_no not in found:
-                found[client_msg_no] = message_id
-        high = end_seq - 1
-        left -= len(ids)
-    return found
+
+def _large_page(reader: _Reader, index: MessageIndex, wish: Wish, window: Window) -> Page:
+    [(ids, _)] = ids_in(reader, index, [window])
+    return _page(wish, messages_by_id(reader, ids[: wish.limit], {window.channel: wish.key}), len(ids))
+
+
+def _window(channel: int, wish: Wish) -> Window:
+    # One more tells whether there are more.
+    return Window(channel, wish.low, wish.high, wish.limit + 1, wish.newest)
+
+
+def _page(wish: Wish, found: Iterable[Message], all_there_are: int) -> Page:
+    messages = first_of(found, wish.limit, wish.max_bytes)
+    return Page(messages[::-1] if wish.newest else messages, len(messages) < all_there_are)

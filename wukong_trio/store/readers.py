@@ -1,7 +1,8 @@
 """Connections that only read, each kind of look-up with its own, so that none waits for another kind."""
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import TypeVar
 
 import trio
@@ -43,9 +44,49 @@ class ReaderPool:
         """
         return await trio.to_thread.run_sync(self._run, work, limiter=self._limiter, abandon_on_cancel=True)
 
+    def begin(
+        self,
+        work: Callable[[sqlite3.Connection], Sequence[T]],
+        answer: Callable[[Sequence[T], BaseException | None], None],
+    ) -> None:
+        """Begins to read in a thread, for nobody in particular, and returns at once. A connection must be free.
+
+        Args:
+            answer: gets what was read, or nothing and what `read` would have raised, in Trio's thread. It must not
+                raise.
+        """
+        token, turn = trio.lowlevel.current_trio_token(), object()
+
+        def run() -> None:
+            results: Sequence[T] = ()
+            error = None
+            try:
+                results = self._run(work)
+            except BaseException as raised:
+                error = raised
+            with suppress(trio.RunFinishedError):
+                token.run_sync_soon(end, results, error)
+
+        def end(results: Sequence[T], error: BaseException | None) -> None:
+            self._limiter.release_on_behalf_of(turn)
+            answer(results, error)
+
+        try:
+            self._limiter.acquire_on_behalf_of_nowait(turn)
+        except trio.WouldBlock:
+            answer((), self._closed_error())
+            return
+        try:
+            trio.lowlevel.start_thread_soon(run, lambda _: None)
+        except RuntimeError as error:  # no more threads
+            end((), error)
+
+    def _closed_error(self) -> StoreError:
+        return StoreError(f"{self._path}: the store is closed")
+
     def _run(self, work: Callable[[sqlite3.Connection], T]) -> T:
         if self._closed:
-            raise StoreError(f"{self._path}: the store is closed")
+            raise self._closed_error()
         connection = self._free.pop()
         try:
             return work(connection)

@@ -134,14 +134,15 @@ TABLES: Final = (
 # these give all they find in one row of JSON.
 _MESSAGES: Final = """
     SELECT json_group_array(json_array(
-        message_id, message_seq, channel, from_uid, client_msg_no, timestamp, flags, setting, expire, topic, stream_no,
-        length(payload)
+        message.message_id, message.message_seq, {channel}, from_uid, client_msg_no, timestamp, flags, setting, expire,
+        topic, stream_no, length(payload)
     )), CAST(group_concat({payload}, '') AS BLOB)
 """
 """Messages without their payloads, and payloads one after another, in the same order."""
+_SMALL_PAYLOAD: Final = "CASE WHEN length(payload) <= {small} THEN payload END"
 READ_MESSAGES: Final = (
-    _MESSAGES.format(payload="CASE WHEN length(payload) <= {small} THEN payload END")
-    + "FROM json_each(?) AS wanted CROSS JOIN message ON message_id = wanted.value"
+    _MESSAGES.format(channel="message.channel", payload=_SMALL_PAYLOAD)
+    + "FROM json_each(?) AS wanted CROSS JOIN message ON message.message_id = wanted.value"
 )
 """In the order of the ids in a JSON array; payloads that are not small have to be asked for one by one."""
 READ_PAYLOAD: Final = "SELECT payload FROM message WHERE message_id = ?"
@@ -149,7 +150,7 @@ UNINDEXED: Final = """
     SELECT channel, message_seq, message_id, from_uid FROM message
     WHERE message_id > (SELECT message_id FROM indexed) ORDER BY message_id
 """
-INDEXED_WINDOWS: Final = """
+_WINDOWS: Final = """
     WITH wanted AS (
         SELECT key AS place, json_extract(value, '$[0]') AS number, json_extract(value, '$[1]') AS low,
             json_extract(value, '$[2]') AS high, json_extract(value, '$[3]') AS most,
@@ -163,12 +164,17 @@ INDEXED_WINDOWS: Final = """
         ) END AS first
         FROM wanted
     )
-    SELECT json_group_array(json_array(place, message_seq, message_id))
-    FROM begun CROSS JOIN message_index ON channel = number AND message_seq BETWEEN
+    {select}
+    FROM begun CROSS JOIN message_index ON message_index.channel = number AND message_index.message_seq BETWEEN
         CASE WHEN newest THEN max(low, first - most + 1) ELSE first END
         AND CASE WHEN newest THEN first ELSE min(high, first + most - 1) END
 """
-"""Of several windows at once, which the table holds without gaps; of those that have gaps fewer than there are."""
+"""Several windows at once, each ascending. They have to be without gaps; of one that has gaps less is found."""
+INDEXED_WINDOWS: Final = _WINDOWS.format(select="SELECT json_group_array(json_array(place, message_seq, message_id))")
+READ_WINDOWS: Final = _WINDOWS.format(select=_MESSAGES.format(channel="place", payload=_SMALL_PAYLOAD)) + (
+    "CROSS JOIN message ON message.message_id = message_index.message_id"
+)
+"""As READ_MESSAGES, with the place of the window instead of the channel."""
 INDEXED_BETWEEN: Final = """
     SELECT json_group_array(json_array(message_seq, message_id)) FROM (
         SELECT message_seq, message_id FROM message_index WHERE channel = ? AND message_seq BETWEEN ? AND ?
@@ -229,7 +235,7 @@ LOAD_LOGINS: Final = """
     WHERE registered OR flags IS NOT NULL
 """
 MESSAGES_AFTER: Final = (
-    _MESSAGES.format(payload="payload")
+    _MESSAGES.format(channel="message.channel", payload="payload")
     + """FROM (
         SELECT id, row_number() OVER so_far AS place, sum(size_bytes) OVER so_far AS all_bytes
         FROM (

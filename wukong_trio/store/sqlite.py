@@ -21,12 +21,14 @@ from .channel_rows import flag_bits, flags_of, load_channels
 from .conversation_rows import ConversationRows
 from .conversations import ConversationChange, Conversations, NewestWish, PendingCommands, first_state
 from .files import DatabaseFiles, Synchronous
+from .gathering import GatheredReads
+from .lookups import find_messages, newest_messages
 from .members import Step, change_members
 from .message_ids import channel_numbers
 from .message_index import MessageIndex
 from .message_rows import last_message_id, message_ids_after, messages_after, messages_by_id, recent_marks
 from .page_cache import CachedPage, PageCache, Wish
-from .pages import find_messages, messages_between, newest_messages
+from .pages import MOST_TOGETHER, is_small, read_page, read_pages, weight
 from .readers import ReaderPool
 from .rows import chunks, insert_rows, load_json, marks
 from .wal import LogKeeper
@@ -78,10 +80,13 @@ class SQLiteStore(Store):
         with ExitStack() as opened:
             self._writer = opened.enter_context(closing(files.open_writer()))
             # Who connects never waits for a large channel, and neither of them for history.
-            self._logins, self._look_ups, self._history = self._pools = tuple(
-                opened.enter_context(closing(ReaderPool(files, size))) for size in (1, 2, 2)
+            self._logins, self._look_ups, self._history, small_pages = self._pools = tuple(
+                opened.enter_context(closing(ReaderPool(files, size))) for size in (1, 2, 2, 1)
             )
-            self._index = MessageIndex(self._writer)
+            self._index = index = MessageIndex(self._writer)
+            self._small_pages: GatheredReads[Wish, CachedPage | None] = GatheredReads(
+                small_pages, lambda reader, wishes: read_pages(reader, index, wishes), weight, MOST_TOGETHER
+            )
             self._pages = PageCache(self._index)
             self._conversations = ConversationRows(self._writer, self._index)
             self._data_version = self._writer.execute(_DATA_VERSION).fetchone()
@@ -319,29 +324,14 @@ class SQLiteStore(Store):
         if page is not None:
             await trio.lowlevel.checkpoint_if_cancelled()
             return page
-        cached = await self._history.read(lambda reader: self._read_page(reader, wish))
+        if is_small(wish):
+            cached = await self._small_pages.read(wish)
+        else:
+            cached = await self._history.read(lambda reader: read_page(reader, self._index, wish))
         if cached is None:
             return Page([], False)
         self._pages.put(wish, cached)
         return cached.page
-
-    def _read_page(self, reader: sqlite3.Connection, wish: Wish) -> CachedPage | None:
-        channel = channel_numbers(reader, [wish.key]).get(wish.key)
-        if channel is None:
-            return None
-        version = self._index.version(channel)
-        page = messages_between(
-            reader,
-            self._index,
-            channel,
-            wish.key,
-            wish.low,
-            wish.high,
-            wish.limit,
-            newest=wish.newest,
-            max_bytes=wish.max_bytes,
-        )
-        return CachedPage(channel, version, page)
 
     async def find_messages(self, key: ChannelKey, wanted: Wanted, *, max_bytes: int) -> Page:
         def read(reader: sqlite3.Connection) -> Page:

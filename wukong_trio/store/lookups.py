@@ -1,0 +1,94 @@
+"""Messages of channels: the newest ones of many channels, and single ones by their names."""
+
+import sqlite3
+from collections.abc import Sequence
+from typing import Final
+
+from ..model import ChannelKey, Message
+from . import schema
+from .base import SEARCHED_MESSAGES, Page, Wanted, first_of
+from .conversations import NewestWish
+from .message_ids import Window, channel_numbers, ids_in, ids_of, json_text
+from .message_index import MessageIndex
+from .message_rows import messages_by_id
+from .rows import chunks, load_json
+
+_NAMES_IN_STATEMENT: Final = 256
+_SEARCH_SLICE: Final = 4096
+"""Messages that are gone through with one statement."""
+_Reader = sqlite3.Connection
+
+
+def newest_messages(
+    reader: _Reader, index: MessageIndex, wishes: Sequence[NewestWish], max_bytes: int
+) -> list[list[Message]]:
+    """The newest messages of many channels, read together: a few statements for a thousand of them. See
+    `ConversationStore.newest_messages`."""
+    ids: dict[int, Sequence[int]] = {n: (wish.newest_id,) for n, wish in enumerate(wishes) if wish.newest_id}
+    unknown = {n: wish for n, wish in enumerate(wishes) if not wish.newest_id or wish.count > 1}
+    if unknown:
+        numbers = channel_numbers(reader, list({wish.key for wish in unknown.values()}))
+        windows = {
+            n: Window(numbers[wish.key], wish.low, schema.NO_BOUND, wish.count, True)
+            for n, wish in unknown.items()
+            if wish.key in numbers
+        }
+        found_ids = ids_in(reader, index, list(windows.values()))
+        ids |= {n: own for n, (own, _) in zip(windows, found_ids, strict=True) if own}
+    places = {id_: wishes[n].key for n, own in ids.items() for id_ in own}
+    firsts = [own[0] for own in ids.values()]
+    found = first_of(messages_by_id(reader, firsts, places=places), len(firsts), max_bytes)
+    if len(found) == len(firsts):
+        left_bytes = max_bytes - sum([len(message.payload) for message in found])
+        older = [message_id for own in ids.values() for message_id in own[1:]]
+        if older:
+            found += first_of(messages_by_id(reader, older, places=places), len(older), left_bytes, at_least=0)
+    by_id = {message.message_id: message for message in found}
+    return [[by_id[id_] for id_ in ids.get(n, ()) if id_ in by_id] for n in range(len(wishes))]
+
+
+def find_messages(
+    reader: _Reader, index: MessageIndex, channel: int, key: ChannelKey, wanted: Wanted, max_bytes: int
+) -> Page:
+    """Messages of a channel by their sequence numbers, ids and client_msg_nos, in this order."""
+    by_seq = ids_of(reader, index, channel, wanted.message_seqs)
+    in_channel = _those_in(reader, channel, wanted.message_ids)
+    by_number = _ids_with_numbers(reader, index, channel, wanted.client_msg_nos, earliest=wanted.earliest)
+    found = [
+        *(by_seq[seq] for seq in wanted.message_seqs if seq in by_seq),
+        *(message_id for message_id in wanted.message_ids if message_id in in_channel),
+        *(by_number[number] for number in wanted.client_msg_nos if number in by_number),
+    ]
+    messages = first_of(messages_by_id(reader, found, {channel: key}), len(found), max_bytes)
+    return Page(messages, len(messages) < len(found))
+
+
+def _those_in(reader: _Reader, channel: int, message_ids: Sequence[int]) -> set[int]:
+    """Those of some messages that belong to a channel."""
+    found: set[int] = set()
+    for chunk in chunks(message_ids, _NAMES_IN_STATEMENT):
+        found.update(load_json(reader, schema.IN_CHANNEL, (json_text(chunk), channel)))
+    return found
+
+
+def _ids_with_numbers(
+    reader: _Reader, index: MessageIndex, channel: int, client_msg_nos: Sequence[str], *, earliest: bool
+) -> dict[str, int]:
+    """Number -> id of the newest or the earliest message with it, of those that there are.
+
+    An index of the numbers would cost every commit something; this goes backwards through the messages instead, without
+    the GIL.
+    """
+    found: dict[str, int] = {}
+    wanted, left, high = set(client_msg_nos), SEARCHED_MESSAGES, schema.NO_BOUND
+    encoded = json_text(client_msg_nos)
+    while left and (len(found) < len(wanted) or (earliest and wanted)):
+        [(ids, end_seq)] = ids_in(reader, index, [Window(channel, 1, high, min(left, _SEARCH_SLICE), True)])
+        if not ids:
+            break
+        for client_msg_no, message_id in load_json(reader, schema.WITH_NUMBERS, (json_text(ids), encoded)):
+            if earliest or client_msg_no not in found:
+                found[client_msg_no] = message_id
+        high = end_seq - 1
+        left -= len(ids)
+    return found

@@ -23,6 +23,8 @@ from .message_index import MessageIndex
 from .rows import insert_rows, marks
 from .schema import NO_BOUND
 
+LIST_WEIGHT: Final = 256
+"""What reading the conversations of a user costs, as messages."""
 _COLUMNS: Final = 9
 _NEWEST: Final = """(
     SELECT json_array(message_seq, message_id) FROM message_index WHERE message_index.channel = {number}
@@ -233,6 +235,10 @@ class ConversationRows:
         """A user has fetched all commands of a channel that was made for them; nothing of it is left for him to have,
         unless he is its member."""
         self._writer.execute(_DROP_DIRECT, (uid, channel))
+
+    def load_many(self, reader: sqlite3.Connection, wishes: Sequence[tuple[str, bool]]) -> list[Conversations]:
+        """Those of several users: (uid, whether those that are gone are wanted). In any thread."""
+        return [self.load(reader, uid, gone=gone) for uid, gone in wishes]
 
     def load(self, reader: sqlite3.Connection, uid: str, *, gone: bool) -> Conversations:
         """Those of a user. In any thread."""

@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from ..model import ChannelKey, Message
 from . import schema
@@ -17,6 +17,23 @@ _NAMES_IN_STATEMENT: Final = 256
 _SEARCH_SLICE: Final = 4096
 """Messages that are gone through with one statement."""
 _Reader = sqlite3.Connection
+
+
+class NewestRead(NamedTuple):
+    """The arguments of `ConversationStore.newest_messages`."""
+
+    wishes: Sequence[NewestWish]
+    max_bytes: int
+
+
+def newest_weight(read: NewestRead) -> int:
+    """What such a read may cost, as messages."""
+    return sum([wish.count for wish in read.wishes])
+
+
+def newest_of_many(reader: _Reader, index: MessageIndex, reads: Sequence[NewestRead]) -> list[list[list[Message]]]:
+    """Several such reads."""
+    return [newest_messages(reader, index, *read) for read in reads]
 
 
 def newest_messages(

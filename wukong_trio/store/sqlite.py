@@ -18,11 +18,11 @@ from ..model import COMMAND_CHANNEL_SUFFIX, ChannelKey, ChannelType, Device, Dev
 from . import schema
 from .base import MAX_MESSAGE_ID, ChannelChange, ChannelRecord, Login, MemberList, Page, SentMark, Store, Wanted
 from .channel_rows import flag_bits, flags_of, load_channels
-from .conversation_rows import ConversationRows
+from .conversation_rows import LIST_WEIGHT, ConversationRows
 from .conversations import ConversationChange, Conversations, NewestWish, PendingCommands, first_state
 from .files import DatabaseFiles, Synchronous
 from .gathering import GatheredReads
-from .lookups import find_messages, newest_messages
+from .lookups import NewestRead, find_messages, newest_of_many, newest_weight
 from .members import Step, change_members
 from .message_ids import channel_numbers
 from .message_index import MessageIndex
@@ -80,15 +80,21 @@ class SQLiteStore(Store):
         with ExitStack() as opened:
             self._writer = opened.enter_context(closing(files.open_writer()))
             # Who connects never waits for a large channel, and neither of them for history.
-            self._logins, self._look_ups, self._history, small_pages = self._pools = tuple(
-                opened.enter_context(closing(ReaderPool(files, size))) for size in (1, 2, 2, 1)
+            self._logins, self._look_ups, self._history, small_pages, talks = self._pools = tuple(
+                opened.enter_context(closing(ReaderPool(files, size))) for size in (1, 2, 2, 1, 2)
             )
             self._index = index = MessageIndex(self._writer)
             self._small_pages: GatheredReads[Wish, CachedPage | None] = GatheredReads(
                 small_pages, lambda reader, wishes: read_pages(reader, index, wishes), weight, MOST_TOGETHER
             )
             self._pages = PageCache(self._index)
-            self._conversations = ConversationRows(self._writer, self._index)
+            self._conversations = conversations = ConversationRows(self._writer, self._index)
+            self._lists: GatheredReads[tuple[str, bool], Conversations] = GatheredReads(
+                talks, conversations.load_many, lambda _: LIST_WEIGHT, MOST_TOGETHER
+            )
+            self._newest: GatheredReads[NewestRead, list[list[Message]]] = GatheredReads(
+                talks, lambda reader, reads: newest_of_many(reader, index, reads), newest_weight, MOST_TOGETHER
+            )
             self._data_version = self._writer.execute(_DATA_VERSION).fetchone()
             self._watch = FileWatch(files.path)
             opened.pop_all()
@@ -389,7 +395,7 @@ class SQLiteStore(Store):
     # Conversations
 
     async def conversations(self, uid: str, *, gone: bool = False) -> Conversations:
-        return await self._history.read(lambda reader: self._conversations.load(reader, uid, gone=gone))
+        return await self._lists.read((uid, gone))
 
     async def change_conversations(self, changes: Sequence[ConversationChange]) -> list[bool]:
         return await self._write(lambda writer: [self._change_conversation(writer, change) for change in changes])
@@ -412,7 +418,7 @@ class SQLiteStore(Store):
         return await self._history.read(lambda reader: self._conversations.load_commands(reader, uid))
 
     async def newest_messages(self, wishes: Sequence[NewestWish], *, max_bytes: int) -> list[list[Message]]:
-        return await self._history.read(lambda reader: newest_messages(reader, self._index, wishes, max_bytes))
+        return await self._newest.read(NewestRead(wishes, max_bytes))
 
     # Users
 

@@ -26,10 +26,13 @@ from .delivery.router import Router
 from .gateway.gateway import Gateway
 from .listening import Sockets, bound_port
 from .services.auth import Authentication, Authenticator
+from .services.channel_calls import Channels
+from .services.channel_history import ChannelHistory
 from .services.channels import ChannelService
 from .services.directory import ChannelDirectory
 from .services.history import History
-from .services.users import SystemAccounts, UserService
+from .services.sending import Batches, Commands
+from .services.users import SystemAccounts, Users
 from .store.base import Store
 from .tls import Certificate
 from .webhooks.webhooks import Webhooks, open_webhooks
@@ -58,6 +61,12 @@ class Parts:
     authentication: Authentication
     gateway: Gateway
     certificate: Certificate | None
+    users: Users
+    channels: Channels
+    history: ChannelHistory
+    batches: Batches
+    commands: Commands
+    connections: Connections
 
 
 async def assemble(config: Config, store: Store, hooks: Hooks, certificate: Certificate | None) -> Parts:
@@ -87,6 +96,15 @@ async def assemble(config: Config, store: Store, hooks: Hooks, certificate: Cert
         on_stored=notify.stored if notify is not None else None,
     )
     authentication = Authentication(store, config.auth, hooks.authenticate, hook_timeout_s=timeout_s)
+    gateway = Gateway(
+        config,
+        router,
+        registry,
+        authentication,
+        flushes,
+        events,
+        status.changed if status is not None else None,
+    )
     return Parts(
         config=config,
         store=store,
@@ -97,16 +115,14 @@ async def assemble(config: Config, store: Store, hooks: Hooks, certificate: Cert
         webhooks=webhooks,
         router=router,
         authentication=authentication,
-        gateway=Gateway(
-            config,
-            router,
-            registry,
-            authentication,
-            flushes,
-            events,
-            status.changed if status is not None else None,
-        ),
+        gateway=gateway,
         certificate=certificate,
+        users=Users(store, accounts, registry.kick, registry.device_flags_of),
+        channels=Channels(ChannelService(store, directory, registry.kick)),
+        history=ChannelHistory(History(store)),
+        batches=Batches(router, payload_limit_bytes=config.limits.payload_bytes),
+        commands=Commands(router),
+        connections=Connections(registry, gateway.past_traffic),
     )
 
 
@@ -116,7 +132,6 @@ def api_context(parts: Parts, sockets: Sockets, ready: Callable[[], bool]) -> Ap
     Args:
         ready: whether the server takes connections.
     """
-    kick = parts.registry.kick
     routes = RouteTable(
         parts.config,
         tcp_port=bound_port(sockets.tcp),
@@ -128,15 +143,15 @@ def api_context(parts: Parts, sockets: Sockets, ready: Callable[[], bool]) -> Ap
         config=parts.config,
         guard=Guard(parts.config),
         store=parts.store,
-        users=UserService(parts.store, kick),
-        system_accounts=parts.system_accounts,
-        channels=ChannelService(parts.store, parts.directory, kick),
-        history=History(parts.store),
+        users=parts.users,
+        channels=parts.channels,
+        history=parts.history,
         encoded_pages=EncodedPages(),
         routes=routes,
         sender=parts.router,
-        device_flags_of=parts.registry.device_flags_of,
-        connections=Connections(parts.registry, parts.gateway.past_traffic),
+        batches=parts.batches,
+        commands=parts.commands,
+        connections=parts.connections,
         slow_clients=lambda: parts.gateway.statistics.slow_clients,
         vitals=Vitals(),
         api_url=sockets.endpoints().http,

@@ -8,4 +8,12 @@
 Requests and answers are those of `contract`. Nothing of a server is started.
 """
 
+from ..errors import ApiAnswerError as ApiAnswerError
+from ..errors import ApiError as ApiError
+from ..errors import ApiRefusedError as ApiRefusedError
+from ..errors import ApiServerError as ApiServerError
+from ..errors import ApiTimeoutError as ApiTimeoutError
+from ..errors import ApiUnauthorizedError as ApiUnauthorizedError
+from ..errors import ApiUnreachableError as ApiUnreachableError
+from ..errors import InvalidArgumentError as InvalidArgumentError
 from .client import ApiClient as ApiClient

@@ -69,7 +69,7 @@ class Channels:
         if listed:
             _check_has_members(key)
         members = MemberChange(list=MemberList.SUBSCRIBERS, reset=reset, add=uids)
-        await self._service.change(ChannelChange(key=key, flags=flags or ChannelFlags(), members=[members]))
+        await self._service.change(ChannelChange(key=key, flags=_checked(flags or ChannelFlags()), members=[members]))
 
     async def set_flags(self, channel_id: str, channel_type: int, flags: ChannelFlags) -> None:
         """Creates a channel or replaces its flags. For (uid, person) they are a user's: `ban` sends him away and
@@ -81,7 +81,7 @@ class Channels:
         """
         check_not_blank("channel_id", channel_id)
         key = known_key(channel_id, channel_type)
-        await self._service.change(ChannelChange(key=key, flags=flags))
+        await self._service.change(ChannelChange(key=key, flags=_checked(flags)))
 
     async def disband(self, channel_id: str, channel_type: int) -> None:
         """Lets nobody send any more. Members and history stay; an unknown channel is left alone.
@@ -255,6 +255,12 @@ async def _some_uids(field: str, uids: Iterable[str]) -> list[str]:
     if not cleaned:
         raise InvalidArgumentError(field, EMPTY)
     return cleaned
+
+
+def _checked(flags: ChannelFlags) -> ChannelFlags:
+    if problem := wrong_type(flags, ChannelFlags):
+        raise InvalidArgumentError("flags", problem)
+    return flags
 
 
 def _check_has_members(key: ChannelKey) -> None:

@@ -25,7 +25,6 @@ from ..version import __version__
 KEPT_ALIVE_S: Final = 30.0
 """Less than servers keep an idle connection: who writes just when the other one closes does not know what became of
 it."""
-MAX_ANSWER_BYTES: Final = 256 * 1024 * 1024
 
 
 class _Failure(msgspec.Struct):
@@ -49,9 +48,9 @@ class Transport:
         connections: httpx.AsyncBaseTransport | None,
     ) -> None:
         self._url = _checked_url(url)
-        self._headers = {"user-agent": f"wukong-trio/{__version__}"}
+        self._headers = [(b"user-agent", b"wukong-trio/" + __version__.encode())]
         if token:
-            self._headers["token"] = _checked_token(token)
+            self._headers.append((b"token", _checked_token(token)))
         self._extensions = {
             "timeout": {
                 "connect": connect_timeout_s,
@@ -84,7 +83,7 @@ class Transport:
         try:
             answer = await self._connections.handle_async_request(request)
             try:
-                content = await _read(answer)
+                content = await answer.aread()
             finally:
                 await answer.aclose()
         except (httpx.ConnectTimeout, httpx.PoolTimeout) as error:
@@ -105,19 +104,10 @@ class Transport:
             content = None if method == "GET" else msgspec.json.encode(body)
         except UnicodeEncodeError:
             raise InvalidArgumentError("request", "holds half a character (a lone surrogate)") from None
-        headers = self._headers if content is None else {**self._headers, "content-type": "application/json"}
+        headers = self._headers if content is None else [*self._headers, (b"content-type", b"application/json")]
         return httpx.Request(
             method, url, params={**query} or None, headers=headers, content=content, extensions=self._extensions
         )
-
-
-async def _read(answer: httpx.Response) -> bytes:
-    content = bytearray()
-    async for part in answer.aiter_bytes():
-        content += part
-        if len(content) > MAX_ANSWER_BYTES:
-            raise ApiAnswerError(f"the answer is longer than {MAX_ANSWER_BYTES:,} bytes")
-    return bytes(content)
 
 
 def _failure(request: httpx.Request, answer: httpx.Response, content: bytes) -> Exception:
@@ -157,7 +147,7 @@ def _checked_url(text: str) -> httpx.URL:
     return url
 
 
-def _checked_token(token: str) -> str:
+def _checked_token(token: str) -> bytes:
     if any(character < " " or character == "\x7f" for character in token):
         raise InvalidArgumentError("token", "holds control characters")
-    return token
+    return token.encode()

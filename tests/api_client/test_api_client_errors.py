@@ -1,0 +1,275 @@
+"""What can go wrong with a call, on Trio and on asyncio: each kind of failure is an error of its own."""
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import trio
+from common import free_port
+from loops import run_on
+
+from wukong_trio.api_client import (
+    ApiAnswerError,
+    ApiClient,
+    ApiError,
+    ApiRefusedError,
+    ApiServerError,
+    ApiTimeoutError,
+    ApiUnauthorizedError,
+    ApiUnreachableError,
+)
+from wukong_trio.testing import open_test_server
+
+Behaviour = Callable[[trio.SocketStream], Awaitable[None]]
+
+
+async def failure(url: str, **limits: float) -> ApiError:
+    """The error of a call."""
+    async with ApiClient(url, **limits) as api:  # type: ignore[arg-type]
+        try:
+            await api.channels.put("g", 2)
+        except ApiError as error:
+            return error
+    raise AssertionError("nothing went wrong")
+
+
+def answered(status: int, **content: Any) -> httpx.MockTransport:
+    return httpx.MockTransport(lambda _request: httpx.Response(status, **content))
+
+
+async def failure_of(answer: httpx.MockTransport) -> ApiError:
+    async with ApiClient("http://h", connections=answer) as api:
+        with pytest.raises(ApiError) as error:
+            await api.history.page("g", 2, login_uid="ann")
+    return error.value
+
+
+@asynccontextmanager
+async def behaving(behaviour: Behaviour) -> AsyncIterator[str]:
+    """The URL of a server that does with each connection what it is told to do."""
+    async with trio.open_nursery() as nursery:
+        [listener] = await trio.open_tcp_listeners(0, host="127.0.0.1")
+        nursery.start_soon(trio.serve_listeners, behaviour, [listener])
+        yield f"http://127.0.0.1:{listener.socket.getsockname()[1]}"
+        nursery.cancel_scope.cancel()
+
+
+async def hear(stream: trio.SocketStream) -> None:
+    await stream.receive_some()
+
+
+async def say_nothing(stream: trio.SocketStream) -> None:
+    async for _ in stream:
+        pass
+
+
+async def say_half(stream: trio.SocketStream) -> None:
+    await stream.receive_some()
+    await stream.send_all(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{")
+
+
+async def say_something_else(stream: trio.SocketStream) -> None:
+    await stream.receive_some()
+    await stream.send_all(b"SSH-2.0-OpenSSH_9.2\r\n")
+
+
+async def test_nobody_is_there(loop: str) -> None:
+    with trio.fail_after(10):
+        error = await run_on(loop, failure, f"http://127.0.0.1:{free_port()}")
+    assert type(error) is ApiUnreachableError
+    assert not error.maybe_done
+    assert "POST http://127.0.0.1" in str(error)
+
+
+@pytest.mark.parametrize("behaviour", [hear, say_half, say_something_else], ids=lambda b: b.__name__)
+async def test_no_answer_comes(loop: str, behaviour: Behaviour) -> None:
+    with trio.fail_after(10):
+        async with behaving(behaviour) as url:
+            error = await run_on(loop, failure, url)
+    assert type(error) is ApiUnreachableError
+    assert error.maybe_done
+
+
+async def test_no_answer_comes_in_time(loop: str) -> None:
+    with trio.fail_after(10):
+        async with behaving(say_nothing) as url:
+            error = await run_on(loop, partial(failure, answer_timeout_s=0.05), url)
+    assert type(error) is ApiTimeoutError
+    assert error.maybe_done
+
+
+async def test_no_connection_in_time(loop: str) -> None:
+    async def use(url: str) -> None:
+        async with ApiClient(url, max_connections=1, answer_timeout_s=0.3) as api:
+            if loop == "trio":
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(hang, api)
+                    await trio.testing.wait_all_tasks_blocked()
+                    await expect_no_room(api)
+                    nursery.cancel_scope.cancel()
+            else:
+                hanging = asyncio.create_task(hang(api))
+                await asyncio.sleep(0)
+                await expect_no_room(api)
+                hanging.cancel()
+
+    async def hang(api: ApiClient) -> None:
+        with pytest.raises(ApiTimeoutError) as error:
+            await api.channels.put("g", 2)
+        assert error.value.maybe_done
+
+    async def expect_no_room(api: ApiClient) -> None:
+        with pytest.raises(ApiTimeoutError) as error:
+            await api.channels.put("g", 2)
+        assert isinstance(error.value.__cause__, httpx.PoolTimeout | httpx.ReadTimeout)
+
+    with trio.fail_after(10):
+        async with behaving(say_nothing) as url:
+            await run_on(loop, use, url)
+
+
+async def test_no_more_connections_than_allowed() -> None:
+    open_now = most = 0
+
+    async def count(stream: trio.SocketStream) -> None:
+        nonlocal open_now, most
+        open_now += 1
+        most = max(most, open_now)
+        async for data in stream:
+            for _ in range(data.count(b"POST ")):
+                await stream.send_all(b'HTTP/1.1 200 OK\r\nContent-Length: 14\r\n\r\n{"status":200}')
+        open_now -= 1
+
+    with trio.fail_after(10):
+        async with behaving(count) as url, ApiClient(url, max_connections=3) as api:
+            async with trio.open_nursery() as nursery:
+                for n in range(30):
+                    nursery.start_soon(api.channels.disband, f"g{n}", 2)
+            assert most == 3
+
+
+async def test_a_cancelled_call_leaves_a_client_that_works(loop: str) -> None:
+    async def use(silent: str, good: str) -> None:
+        for url in (silent, good):
+            async with ApiClient(url, max_connections=1) as api:
+                for _ in range(2):
+                    await cancelled(partial(api.channels.put, "g", 2))
+                if url == good:
+                    await api.channels.put("g", 2)
+
+    async def cancelled(call: Callable[[], Awaitable[None]]) -> None:
+        if loop == "trio":
+            with trio.move_on_after(0.01):
+                await call()
+        else:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(call(), 0.01)
+
+    with trio.fail_after(10):
+        async with behaving(say_nothing) as silent, open_test_server() as server:
+            await run_on(loop, use, silent, server.endpoints.http)
+
+
+async def test_the_token_is_missing_or_wrong() -> None:
+    with trio.fail_after(10):
+        async with open_test_server(auth={"manager_token": "k"}) as server:
+            for token in ("", "wrong"):
+                async with ApiClient(server.endpoints.http, token=token) as api:
+                    with pytest.raises(ApiUnauthorizedError, match="token"):
+                        await api.users.system_uids()
+            async with ApiClient(server.endpoints.http, token="k") as api:
+                assert await api.users.system_uids() == []
+
+
+@pytest.mark.parametrize("status", [400, 403, 413])
+async def test_the_server_refuses(status: int) -> None:
+    error = await failure_of(answered(status, json={"msg": "频道ID不能为空！", "status": status}))
+    assert isinstance(error, ApiRefusedError)
+    assert (error.http_status, error.message) == (status, "频道ID不能为空！")
+
+
+@pytest.mark.parametrize(
+    ("status", "content", "message"),
+    [
+        (500, {"json": {"msg": "the store", "status": 500}}, "the store"),
+        (500, {}, ""),
+        (503, {"json": {"msg": "too many", "status": 503}}, "too many"),
+        (502, {"text": "<html>Bad Gateway</html>"}, ""),
+    ],
+)
+async def test_the_server_fails(status: int, content: dict[str, Any], message: str) -> None:
+    error = await failure_of(answered(status, **content))
+    assert isinstance(error, ApiServerError)
+    assert (error.http_status, error.message) == (status, message)
+
+
+@pytest.mark.parametrize(
+    ("status", "content"),
+    [
+        (200, {"text": "<html>hello</html>"}),
+        (200, {}),
+        (200, {"json": []}),
+        (200, {"json": {"hello": 1}}),
+        (200, {"json": {"messages": [{"hello": 1}]}}),
+        (200, {"json": {"messages": [7]}}),
+        (200, {"json": {"messages": "none"}}),
+        (200, {"json": {"messages": [{"message_id": "7"}]}}),
+        (200, {"json": {"messages": [{"payload": "%%%"}]}}),
+        (200, {"content": b'{"messages":' + b"[" * 100_000}),
+        (201, {"json": {"messages": []}}),
+        (204, {}),
+        (301, {"headers": {"Location": "http://elsewhere/"}}),
+        (400, {"text": "<html>nginx</html>"}),
+        (400, {"json": ["wrong"]}),
+        (404, {"text": "404 page not found"}),
+        (418, {"json": {"msg": "short and stout"}}),
+    ],
+)
+async def test_who_answers_is_no_wukongim(status: int, content: dict[str, Any]) -> None:
+    assert type(await failure_of(answered(status, **content))) is ApiAnswerError
+
+
+@pytest.mark.parametrize("body", [b"[]", b"{}", b"7", b'"x"', b"null", b'{"message":"hello"}'])
+async def test_only_a_status_says_that_something_was_done(body: bytes) -> None:
+    async with ApiClient("http://h", connections=answered(200, content=body)) as api:
+        with pytest.raises(ApiAnswerError):
+            await api.channels.put("g", 2)
+
+
+async def test_a_password_or_a_parameter_is_in_no_error() -> None:
+    async with ApiClient(f"http://127.0.0.1:{free_port()}", token="s3cret") as api:
+        with pytest.raises(ApiUnreachableError) as error:
+            await api.channels.allowed.get("private", 2)
+    assert "s3cret" not in str(error.value)
+    assert "private" not in str(error.value)
+
+
+async def test_whom_to_trust(loop: str, certificate: Path) -> None:
+    trusting = ssl.create_default_context(cafile=str(certificate / "authority.pem"))
+    serving = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    serving.load_cert_chain(certificate / "cert.pem", certificate / "key.pem")
+
+    async def behave(stream: trio.SocketStream) -> None:
+        secure = trio.SSLStream(stream, serving, server_side=True)
+        try:
+            await secure.receive_some()
+            await secure.send_all(b'HTTP/1.1 200 OK\r\nContent-Length: 14\r\n\r\n{"status":200}')
+        except trio.BrokenResourceError:
+            pass
+
+    async def use(url: str) -> None:
+        async with ApiClient(url, ssl_context=trusting) as api:
+            await api.channels.put("g", 2)
+        error = await failure(url)
+        assert type(error) is ApiUnreachableError
+        assert not error.maybe_done
+
+    with trio.fail_after(10):
+        async with behaving(behave) as url:
+            await run_on(loop, use, url.replace("http:", "https:"))

@@ -70,7 +70,13 @@ ONLY_IN = {
     "rich": {"bench/terminal.py", "bench/commands.py"},
     "plotly": {"bench/report.py"},
     "structlog": {"log.py"},
-    "httpx": {"webhooks/hook.py", "webhooks/webhooks.py", "api_client/transport.py"},
+    "httpx": {
+        "webhooks/hook.py",
+        "webhooks/webhooks.py",
+        "api_client/transport.py",
+        "api_client/pool.py",
+        "api_client/client.py",
+    },
     "cryptography": {"protocol/wkproto_keys.py"},
     "yaml": {"settings.py", "cli.py"},
 }

@@ -164,7 +164,7 @@ async def test_connections_addresses_and_counters(server: Server, loop: str) -> 
 async def test_many_calls_at_once(server: Server) -> None:
     async with client(server) as api, trio.open_nursery() as nursery:
         for n in range(200):
-            nursery.start_soon(api.channels.add_subscribers, f"g{n % 7}", GROUP, 0, [f"u{n}"])
+            nursery.start_soon(api.channels.add_subscribers, f"g{n % 7}", GROUP, [f"u{n}"])
     assert sum([len(await server.channels.subscribers(f"g{n}", GROUP)) for n in range(7)]) == 200
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -154,26 +154,59 @@ async def test_no_more_connections_than_allowed() -> None:
             assert most == 3
 
 
-async def test_a_cancelled_call_leaves_a_client_that_works(loop: str) -> None:
-    async def use(silent: str, good: str) -> None:
-        for url in (silent, good):
-            async with ApiClient(url, max_connections=1) as api:
-                for _ in range(2):
-                    await cancelled(partial(api.channels.put, "g", 2))
-                if url == good:
-                    await api.channels.put("g", 2)
+async def cancelled(loop: str, call: Callable[[], Coroutine[Any, Any, None]], steps: int) -> None:
+    """Runs so many turns of a call."""
+    if loop == "trio":
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(call)
+            for _ in range(steps):
+                await trio.lowlevel.checkpoint()
+            nursery.cancel_scope.cancel()
+    else:
+        task = asyncio.create_task(call())
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
 
-    async def cancelled(call: Callable[[], Awaitable[None]]) -> None:
+
+@pytest.mark.parametrize("max_connections", [1, 2, 5])
+async def test_whenever_calls_are_cancelled_others_get_a_connection(loop: str, max_connections: int) -> None:
+    async def use(url: str) -> None:
+        async with ApiClient(url, max_connections=max_connections, answer_timeout_s=5) as api:
+            for steps in range(40):
+                await cancelled(loop, partial(api.channels.disband, "g", 2), steps)
+                await cancelled(loop, partial(crowd, api), steps)
+                await api.channels.disband("g", 2)
+
+    async def crowd(api: ApiClient) -> None:
         if loop == "trio":
-            with trio.move_on_after(0.01):
-                await call()
+            async with trio.open_nursery() as nursery:
+                for _ in range(7):
+                    nursery.start_soon(api.channels.disband, "g", 2)
         else:
-            with suppress(TimeoutError):
-                await asyncio.wait_for(call(), 0.01)
+            await asyncio.gather(*[api.channels.disband("g", 2) for _ in range(7)])
+
+    with trio.fail_after(20):
+        async with open_test_server() as server:
+            await run_on(loop, use, server.endpoints.http)
+
+
+async def test_a_silent_server_and_a_time_limit_of_the_caller(loop: str) -> None:
+    async def use(url: str) -> None:
+        async with ApiClient(url) as api:
+            if loop == "trio":
+                with pytest.raises(trio.TooSlowError), trio.fail_after(0.05):
+                    await api.channels.put("g", 2)
+            else:
+                with pytest.raises(TimeoutError):
+                    async with asyncio.timeout(0.05):
+                        await api.channels.put("g", 2)
 
     with trio.fail_after(10):
-        async with behaving(say_nothing) as silent, open_test_server() as server:
-            await run_on(loop, use, silent, server.endpoints.http)
+        async with behaving(say_nothing) as url:
+            await run_on(loop, use, url)
 
 
 async def test_the_token_is_missing_or_wrong() -> None:
@@ -222,6 +255,7 @@ async def test_the_server_fails(status: int, content: dict[str, Any], message: s
         (200, {"json": {"messages": [{"message_id": "7"}]}}),
         (200, {"json": {"messages": [{"payload": "%%%"}]}}),
         (200, {"content": b'{"messages":' + b"[" * 100_000}),
+        (200, {"headers": {"Content-Encoding": "gzip"}, "content": b"plain"}),
         (201, {"json": {"messages": []}}),
         (204, {}),
         (301, {"headers": {"Location": "http://elsewhere/"}}),

@@ -19,9 +19,9 @@ from wukong_trio.api_client import (
     ApiUnauthorizedError,
     client,
 )
-from wukong_trio.api_client.calls import Call, Group
+from wukong_trio.api_client.calls import Call, MethodGroup
 
-GROUPS = [value for value in vars(client).values() if isinstance(value, type) and issubclass(value, Group)]
+GROUPS = [value for value in vars(client).values() if isinstance(value, type) and issubclass(value, MethodGroup)]
 CALLS: dict[tuple[str, str], Call[Any, Any]] = {
     (call.method, group.prefix + call.path): call
     for group in GROUPS

@@ -3,7 +3,7 @@
     client      ApiClient and its groups of methods, one method for each endpoint
     calls       how a method becomes a request, and finds its answer
     answers     reading answers, also those of WuKongIM, which lack what is new here
-    transport   the connections, and what can go wrong with them
+    transport   requests, and what can go wrong with them (pool: the connections)
 
 Requests and answers are those of `contract`. Nothing of a server is started.
 """

@@ -22,7 +22,7 @@ class WithQuery(NamedTuple):
     query: Struct
 
 
-class Group:
+class MethodGroup:
     """Methods that belong together. The paths of a group begin with its `prefix`."""
 
     prefix = ""
@@ -32,7 +32,7 @@ class Group:
 
 
 class Call(Generic[P, R]):
-    """A method of a Group."""
+    """A method of a MethodGroup."""
 
     def __init__(self, method: str, path: str, request: Callable[P, object], read: Reader[R]) -> None:
         self.method = method
@@ -41,10 +41,10 @@ class Call(Generic[P, R]):
         self.read = read
 
     @overload
-    def __get__(self, group: None, owner: type[Group]) -> "Call[P, R]": ...
+    def __get__(self, group: None, owner: type[MethodGroup]) -> "Call[P, R]": ...
     @overload
-    def __get__(self, group: Group, owner: type[Group]) -> Callable[P, Coroutine[Any, Any, R]]: ...
-    def __get__(self, group: Group | None, owner: type[Group]) -> Any:
+    def __get__(self, group: MethodGroup, owner: type[MethodGroup]) -> Callable[P, Coroutine[Any, Any, R]]: ...
+    def __get__(self, group: MethodGroup | None, owner: type[MethodGroup]) -> Any:
         if group is None:
             return self
 

@@ -21,11 +21,9 @@ from ..contract.connections import (
     ConnectionList,
     ConnectionRef,
     ConnectionsQuery,
+    Group,
     Route,
     RouteQuery,
-)
-from ..contract.connections import (
-    Group as RouteGroup,
 )
 from ..contract.history import (
     ChannelQuery,
@@ -43,11 +41,11 @@ from ..contract.messages import BatchAnswer, BatchRequest, MessageRecord, SendHe
 from ..contract.monitor import Features, Vars, VarsQuery
 from ..contract.users import Online, QuitRequest, TokenRequest, UidsRequest
 from .answers import done, many, maybe, one, sent
-from .calls import Group, WithQuery, get, nothing, post, uid_list
+from .calls import MethodGroup, WithQuery, get, nothing, post, uid_list
 from .transport import Transport
 
 
-class Users(Group):
+class Users(MethodGroup):
     """Tokens and devices, who is online, system accounts."""
 
     set_token = post("/user/token", TokenRequest, done)
@@ -58,7 +56,7 @@ class Users(Group):
     remove_system_uids = post("/user/systemuids_remove", UidsRequest, done)
 
 
-class DeniedList(Group):
+class DeniedList(MethodGroup):
     """The deny lists of channels."""
 
     prefix = "/channel/blacklist"
@@ -68,7 +66,7 @@ class DeniedList(Group):
     clear = post("_remove_all", ChannelRef, done)
 
 
-class AllowedList(Group):
+class AllowedList(MethodGroup):
     """The allow lists of channels."""
 
     prefix = "/channel/whitelist"
@@ -79,7 +77,7 @@ class AllowedList(Group):
     get = get("", AllowedQuery, many(Listed))
 
 
-class Channels(Group):
+class Channels(MethodGroup):
     """Records, members, deny and allow lists."""
 
     put = post("/channel", ChannelRequest, done)
@@ -96,7 +94,7 @@ class Channels(Group):
         self.allowed = AllowedList(transport)
 
 
-class History(Group):
+class History(MethodGroup):
     """Stored messages."""
 
     page = post("/channel/messagesync", SyncRequest, one(SyncAnswer))
@@ -108,7 +106,7 @@ class History(Group):
     last_seq = get("/channel/max_message_seq", ChannelQuery, one(LastSeq))
 
 
-class Connections(Group):
+class Connections(MethodGroup):
     """Single connections of clients."""
 
     kick = post("/conn/kick", ConnectionRef, done)
@@ -120,14 +118,14 @@ def _route_batch(uids: Sequence[str], intranet: int = 0) -> WithQuery:
     return WithQuery([*uids], RouteQuery(intranet))
 
 
-class Routes(Group):
+class Routes(MethodGroup):
     """Where clients connect."""
 
     get = get("/route", RouteQuery, one(Route))
-    get_batch = post("/route/batch", _route_batch, many(RouteGroup))
+    get_batch = post("/route/batch", _route_batch, many(Group))
 
 
-class Monitor(Group):
+class Monitor(MethodGroup):
     """How the server is doing."""
 
     vars = get("/varz", VarsQuery, one(Vars))
@@ -176,7 +174,7 @@ def _send_batch(
     return BatchRequest(header, from_uid, [*subscribers], b64encode(payload).decode())
 
 
-class ApiClient(Group):
+class ApiClient(MethodGroup):
     """The HTTP API of a server, to be used in an `async with` block, on Trio or asyncio.
 
     Nothing is sent twice by itself. Everything may be sent again when no answer has come, but sends: a further one is a

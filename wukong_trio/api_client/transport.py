@@ -1,10 +1,11 @@
-"""One server's HTTP API: connections, time limits, and what can go wrong.
+"""One server's HTTP API: requests, time limits, and what can go wrong.
 
 httpx's transport is used without its client, which would log every address, and follow proxies and ~/.netrc of the
 environment. It runs on Trio and on asyncio, whichever it finds itself in.
 """
 
 import ssl
+import sys
 from collections.abc import Mapping
 from typing import Final
 
@@ -21,6 +22,7 @@ from ..errors import (
     InvalidArgumentError,
 )
 from ..version import __version__
+from .pool import Pool
 
 KEPT_ALIVE_S: Final = 30.0
 """Less than servers keep an idle connection: who writes just when the other one closes does not know what became of
@@ -59,18 +61,19 @@ class Transport:
                 "pool": answer_timeout_s,
             }
         }
-        self._connections = connections or httpx.AsyncHTTPTransport(
-            verify=(ssl_context or ssl.create_default_context()) if self._url.scheme == "https" else False,
-            limits=httpx.Limits(
-                max_connections=max_connections,
-                max_keepalive_connections=max_connections,
-                keepalive_expiry=KEPT_ALIVE_S,
-            ),
+        limits = httpx.Limits(
+            max_connections=max_connections, max_keepalive_connections=max_connections, keepalive_expiry=KEPT_ALIVE_S
+        )
+        trusted = (ssl_context or ssl.create_default_context()) if self._url.scheme == "https" else False
+        self._pool = Pool(
+            lambda: connections or httpx.AsyncHTTPTransport(verify=trusted, limits=limits),
+            # So half of the connections are there, however many calls are cancelled.
+            most_cancelled=max(max_connections // 2, 1) if connections is None else sys.maxsize,
         )
 
     async def aclose(self) -> None:
         """Closes the connections."""
-        await self._connections.aclose()
+        await self._pool.aclose()
 
     async def request(self, method: str, path: str, query: Mapping[str, str | int], body: object | None) -> bytes:
         """The body of the answer, whose HTTP status is 200. Nothing is ever sent twice.
@@ -81,11 +84,7 @@ class Transport:
         """
         request = self._request(method, path, query, body)
         try:
-            answer = await self._connections.handle_async_request(request)
-            try:
-                content = await answer.aread()
-            finally:
-                await answer.aclose()
+            answer = await self._pool.send(request)
         except (httpx.ConnectTimeout, httpx.PoolTimeout) as error:
             raise ApiTimeoutError(_says(request, "no connection in time", error), maybe_done=False) from error
         except httpx.TimeoutException as error:
@@ -94,9 +93,11 @@ class Transport:
             raise ApiUnreachableError(_says(request, "no connection", error), maybe_done=False) from error
         except httpx.TransportError as error:
             raise ApiUnreachableError(_says(request, "no answer", error), maybe_done=True) from error
+        except httpx.HTTPError as error:
+            raise ApiAnswerError(_says(request, "this is no answer of WuKongIM", error)) from error
         if answer.status_code != 200:
-            raise _failure(request, answer, content)
-        return content
+            raise _failure(request, answer)
+        return answer.content
 
     def _request(self, method: str, path: str, query: Mapping[str, str | int], body: object | None) -> httpx.Request:
         url = self._url.copy_with(path=self._url.path.rstrip("/") + path)
@@ -110,9 +111,9 @@ class Transport:
         )
 
 
-def _failure(request: httpx.Request, answer: httpx.Response, content: bytes) -> Exception:
+def _failure(request: httpx.Request, answer: httpx.Response) -> Exception:
     """The error for an answer whose status is not 200."""
-    status, message = answer.status_code, _message(content)
+    status, message = answer.status_code, _message(answer.content)
     if status == 401:
         return ApiUnauthorizedError(_says(request, "the manager token is missing or wrong"))
     if status >= 500:
@@ -120,7 +121,7 @@ def _failure(request: httpx.Request, answer: httpx.Response, content: bytes) -> 
     if status in (400, 403, 413) and message:
         return ApiRefusedError(status, message)
     what = "there is no such endpoint" if status == 404 else "this is no answer of WuKongIM"
-    return ApiAnswerError(_says(request, f"{what}: status {status}, {content[:100]!r}"))
+    return ApiAnswerError(_says(request, f"{what}: status {status}, {answer.content[:100]!r}"))
 
 
 def _message(content: bytes) -> str:

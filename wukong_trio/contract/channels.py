@@ -44,8 +44,8 @@ class ChannelRequest(InfoRequest):
 class SubscribersRequest(ChannelRef):
     """Body of `/channel/subscriber_add` and `/channel/subscriber_remove`."""
 
-    reset: int = 0
     subscribers: list[str] = []
+    reset: int = 0
     temp_subscriber: int = 0
 
 

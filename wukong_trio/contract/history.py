@@ -62,22 +62,22 @@ class SyncItems(Struct, frozen=True):
 class FindRequest(Struct):
     """Body of `/messages`."""
 
-    login_uid: str = ""
     channel_id: str = ""
     channel_type: Byte = 0
     message_seqs: list[Seq] = []
     message_ids: list[Int64] = []
     client_msg_nos: list[str] = []
+    login_uid: str = ""
 
 
 class FindOneRequest(Struct):
     """Body of `/message`."""
 
-    login_uid: str = ""
     channel_id: str = ""
     channel_type: Byte = 0
     message_id: Int64 = 0
     client_msg_no: str = ""
+    login_uid: str = ""
 
 
 class FoundMessages(Struct, frozen=True):

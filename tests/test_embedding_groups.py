@@ -1,12 +1,16 @@
 """What a program does with users, channels, histories, commands and connections of its server."""
 
+import re
+import textwrap
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 import trio
 from common import person
 
+import wukong_trio
 from wukong_trio import (
     ChannelFlags,
     ChannelType,
@@ -25,8 +29,9 @@ from wukong_trio import (
 )
 from wukong_trio.model import RED_DOT, SYNC_ONCE, Device, person_channel_id
 from wukong_trio.store.memory import MemoryStore
-from wukong_trio.testing import open_test_server
+from wukong_trio.testing import config_for_tests, open_test_server
 
+DOCS = Path(__file__).parent.parent / "docs" / "embedding.md"
 GROUP, PERSON = ChannelType.GROUP, ChannelType.PERSON
 
 
@@ -314,6 +319,16 @@ async def test_what_is_wrong_names_the_argument_and_changes_nothing(server: Serv
     assert await server.channels.subscribers("g", GROUP) == server.users.system_uids() == []
 
 
+async def test_the_documented_example(capsys: pytest.CaptureFixture[str]) -> None:
+    section = DOCS.read_text().partition("### Users, channels, histories")[2]
+    [code] = re.findall(r"^```python\n(.*?)^```", section.partition("\n## ")[0], re.MULTILINE | re.DOTALL)
+    names: dict[str, Any] = {**vars(wukong_trio), "config": config_for_tests()}
+    exec("async def example():\n" + textwrap.indent(code, "    "), names)
+    with trio.fail_after(10):
+        await names["example"]()
+    assert capsys.readouterr().out == "[b'hi'] {}\n"
+
+
 class GatedStore(MemoryStore):
     """Stores tokens when it is allowed to."""
 
@@ -341,7 +356,7 @@ async def test_a_write_that_has_begun_is_finished_although_the_call_is_cancelled
                 pass
 
 
-async def test_after_the_stop_nothing_is_changed(tmp_path: Any) -> None:
+async def test_after_the_stop_nothing_is_changed(tmp_path: Path) -> None:
     with trio.fail_after(10):
         async with open_test_server(data_dir=tmp_path, synchronous="normal") as server:
             await server.channels.put("g", GROUP, subscribers=["ann"])

@@ -16,6 +16,6 @@
     quart_app   the reference engine: Quart-Trio on Hypercorn, mounting the whole table (strict_h11)
     framing     where a message ends; both engines obey it
 
-Handlers make calls of services out of the requests of `contract`, and texts that back-ends know out of their errors. They
-never see a socket or the store's SQL.
+Handlers make calls of services out of the requests of `contract`, and texts that back-ends know out of their errors.
+They never see a socket or the store's SQL.
 """

@@ -74,8 +74,8 @@ class Commands:
         self._sender = sender
 
     async def send(self, command: SendCommand) -> SendResult:
-        """Sends a command to the members of a channel. It is stored in the command channel, whatever flags it has
-        besides SYNC_ONCE.
+        """Sends a command to the members of a channel, by its command channel. It has SYNC_ONCE, whether it says so or
+        not.
 
         Raises:
             InvalidCommandError: a field has the wrong type or an impossible value.

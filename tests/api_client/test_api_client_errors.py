@@ -276,6 +276,13 @@ async def test_only_a_status_says_that_something_was_done(body: bytes) -> None:
             await api.channels.put("g", 2)
 
 
+@pytest.mark.parametrize("body", [b"{}", b"7", b'"x"', b'{"message":"hello"}', b"[7]"])
+async def test_what_is_no_list(body: bytes) -> None:
+    async with ApiClient("http://h", connections=answered(200, content=body)) as api:
+        with pytest.raises(ApiAnswerError):
+            await api.users.system_uids()
+
+
 async def test_a_password_or_a_parameter_is_in_no_error() -> None:
     async with ApiClient(f"http://127.0.0.1:{free_port()}", token="s3cret") as api:
         with pytest.raises(ApiUnreachableError) as error:

@@ -22,15 +22,12 @@ Reader = Callable[[bytes], T]
 
 _DONE: Final = 200
 _NOT_FOUND: Final = 404
-_ZEROS: Final[dict[Any, Any]] = {int: 0, float: 0.0, str: "", bool: False, bytes: ""}
+_ZEROS: Final[dict[Any, Any]] = {int: 0, float: 0.0, str: "", bool: False, bytes: "", dict: {}}
 
 
 def done(body: bytes) -> None:
     """Nothing but that it was done."""
-    value = _parse(body)
-    if not isinstance(value, dict) or "status" not in value:
-        raise ApiAnswerError(f"the answer is none of WuKongIM's: {body[:100]!r}")
-    _check_status(value)
+    _check_done(_parse(body))
 
 
 def one(type_: type[T]) -> Reader[T]:
@@ -73,9 +70,10 @@ def many(type_: type[T]) -> Reader[list[T]]:
             return decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError):
             value = _parse(body)
-            _check_status(value)
-            items = [] if value is None or isinstance(value, dict) else value
-            converted: list[T] = _convert(items, list[type_])  # type: ignore[valid-type]  # the same
+            if isinstance(value, dict):
+                _check_done(value)
+                return []
+            converted: list[T] = _convert(value, list[type_])  # type: ignore[valid-type]  # the same
             return converted
 
     return read
@@ -98,6 +96,13 @@ def _parse(body: bytes) -> Any:
         return msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise ApiAnswerError(f"the answer is no JSON: {body[:100]!r}") from None
+
+
+def _check_done(value: Any) -> None:
+    """Only a status says that something was done."""
+    if not isinstance(value, dict) or "status" not in value:
+        raise ApiAnswerError(f"the answer is none of WuKongIM's: {value!r:.100}")
+    _check_status(value)
 
 
 def _check_status(value: Any) -> None:
@@ -135,7 +140,7 @@ def _filled(value: Any, type_: Any) -> Any:
         return parts[0] if value is None else value
     if isinstance(type_, type) and issubclass(type_, Struct):
         return _filled_struct(value, type_)
-    return _ZEROS[type_] if value is None else value
+    return _ZEROS.get(origin or type_) if value is None else value
 
 
 def _filled_struct(value: Any, type_: type[Struct]) -> Any:

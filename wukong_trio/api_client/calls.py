@@ -53,8 +53,9 @@ class Call(Generic[P, R]):
             body, query = request if isinstance(request, WithQuery) else (request, None)
             if self.method == "GET":
                 body, query = None, body
+            parameters = {} if query is None else structs.asdict(_numbered(query))
             path = group.prefix + self.path
-            return self.read(await group._transport.request(self.method, path, _members(query), _numbered(body)))
+            return self.read(await group._transport.request(self.method, path, parameters, _numbered(body)))
 
         return call
 
@@ -78,18 +79,10 @@ def uid_list(uids: Sequence[str]) -> list[str]:
     return list(uids)
 
 
-def _members(query: Any) -> dict[str, str | int]:
-    return (
-        {}
-        if query is None
-        else {name: int(v) if isinstance(v, bool) else v for name, v in structs.asdict(query).items()}
-    )
-
-
-def _numbered(body: object) -> object:
+def _numbered(request: Any) -> Any:
     """The same with numbers for True and False: the API has no others."""
-    if isinstance(body, Struct):
-        for name in body.__struct_fields__:
-            if isinstance(value := getattr(body, name), bool):
-                setattr(body, name, int(value))
-    return body
+    if isinstance(request, Struct):
+        for name in request.__struct_fields__:
+            if isinstance(value := getattr(request, name), bool):
+                setattr(request, name, int(value))
+    return request

@@ -58,6 +58,8 @@ def check_not_blank(field: str, text: str) -> None:
 
 def check_id(field: str, text: str) -> None:
     """Refuses what is no text, or longer than an id may be."""
+    if type(text) is str and len(text) <= _SURELY_FITS and text.isascii():
+        return
     if problem := wrong_type(text, str):
         raise InvalidArgumentError(field, problem)
     if not fits(text, MAX_ID_BYTES):
@@ -72,6 +74,8 @@ def check_plain(field: str, text: str) -> None:
 
 def check_number(field: str, number: int, lowest: int, highest: int) -> None:
     """Refuses what is no number from `lowest` to `highest`."""
+    if type(number) is int and lowest <= number <= highest:
+        return
     if problem := wrong_type(number, int):
         raise InvalidArgumentError(field, problem)
     if not lowest <= number <= highest:
@@ -80,20 +84,19 @@ def check_number(field: str, number: int, lowest: int, highest: int) -> None:
 
 async def clean_uids(field: str, uids: Iterable[str]) -> list[str]:
     """The uids of a list without blank ones. Long lists give way to other tasks in between."""
-    listed = as_list(field, uids)
+    listed = to_sequence(field, uids)
     cleaned: list[str] = []
     for start in range(0, len(listed), UIDS_AT_ONCE):
         if start:
             await trio.lowlevel.checkpoint()
         for uid in listed[start : start + UIDS_AT_ONCE]:
             if type(uid) is not str or uid.strip():
-                if type(uid) is not str or len(uid) > _SURELY_FITS or not uid.isascii():
-                    check_id("uid", uid)
+                check_id("uid", uid)
                 cleaned.append(uid)
     return cleaned
 
 
-def as_list(field: str, values: Iterable[T]) -> Sequence[T]:
+def to_sequence(field: str, values: Iterable[T]) -> Sequence[T]:
     """What can be gone through; a text is no list of texts."""
     if isinstance(values, list | tuple):
         return values

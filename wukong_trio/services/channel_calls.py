@@ -14,13 +14,13 @@ from .arguments import (
     PERSON,
     UIDS_AT_ONCE,
     any_key,
-    as_list,
     check_id,
     check_not_blank,
     check_number,
     check_plain,
     clean_uids,
     known_key,
+    to_sequence,
     wrong_type,
 )
 from .channels import ChannelService
@@ -64,7 +64,7 @@ class Channels:
         check_not_blank("channel_id", channel_id)
         key = known_key(channel_id, channel_type)
         check_plain("channel_id", channel_id)
-        listed = as_list("subscribers", subscribers)
+        listed = to_sequence("subscribers", subscribers)
         uids = await clean_uids("subscribers", listed)
         if listed:
             _check_has_members(key)

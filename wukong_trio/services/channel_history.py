@@ -6,7 +6,7 @@ from typing import Final
 from ..errors import InvalidArgumentError
 from ..model import Message
 from ..store.base import Page, Wanted
-from .arguments import MAX_NUMBER, as_list, check_number, viewed_key, wrong_type
+from .arguments import MAX_NUMBER, check_number, to_sequence, viewed_key, wrong_type
 from .history import DEFAULT_LIMIT, PAGE_BYTES, History, PullMode
 
 MAX_NAMED: Final = 10_000
@@ -55,7 +55,8 @@ class ChannelHistory:
         check_number("start_message_seq", start_message_seq, 0, MAX_SEQ)
         check_number("end_message_seq", end_message_seq, 0, MAX_SEQ)
         check_number("limit", limit, -MAX_NUMBER - 1, MAX_NUMBER)
-        check_number("pull_mode", pull_mode, PullMode.DOWN, PullMode.UP)
+        if not isinstance(pull_mode, PullMode):
+            check_number("pull_mode", pull_mode, PullMode.DOWN, PullMode.UP)
         check_number("max_bytes", max_bytes, 0, MAX_NUMBER)
         return await self._history.page(
             key,
@@ -88,9 +89,9 @@ class ChannelHistory:
         """
         key = viewed_key(login_uid, channel_id, channel_type)
         wanted = Wanted(
-            message_seqs=as_list("message_seqs", message_seqs),
-            message_ids=as_list("message_ids", message_ids),
-            client_msg_nos=[number for number in as_list("client_msg_nos", client_msg_nos) if number],
+            message_seqs=to_sequence("message_seqs", message_seqs),
+            message_ids=to_sequence("message_ids", message_ids),
+            client_msg_nos=[number for number in to_sequence("client_msg_nos", client_msg_nos) if number],
         )
         if len(wanted.message_seqs) + len(wanted.message_ids) + len(wanted.client_msg_nos) > MAX_NAMED:
             raise InvalidArgumentError("messages", TOO_MANY)

@@ -8,7 +8,7 @@ from msgspec import structs
 from ..errors import InvalidArgumentError, InvalidCommandError, WukongError
 from ..model import SYNC_ONCE, ChannelType, SendCommand, SendResult
 from .addressing import direct_key
-from .arguments import EMPTY, as_list, check_not_blank, clean_uids, wrong_type
+from .arguments import EMPTY, check_not_blank, clean_uids, to_sequence, wrong_type
 
 SENDS_AT_ONCE: Final = 512
 """Of a batch; between them others get their turn."""
@@ -40,7 +40,7 @@ class Batches:
     ) -> list[tuple[str, WukongError]]:
         """See `Server.send_batch`."""
         check_not_blank("from_uid", from_uid)
-        receivers = as_list("subscribers", subscribers)
+        receivers = to_sequence("subscribers", subscribers)
         if not receivers:
             raise InvalidArgumentError("subscribers", EMPTY)
         for field, value, type_ in (("payload", payload, bytes), ("flags", flags, int)):

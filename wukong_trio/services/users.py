@@ -12,12 +12,12 @@ from .arguments import (
     MAX_NUMBER,
     SYSTEM,
     UIDS_AT_ONCE,
-    as_list,
     check_given,
     check_id,
     check_number,
     check_plain,
     clean_uids,
+    to_sequence,
 )
 
 ALL_DEVICES: Final = -1
@@ -149,7 +149,7 @@ class Users:
         Raises:
             InvalidArgumentError: `uids` is no list of texts.
         """
-        listed = as_list("uids", uids)
+        listed = to_sequence("uids", uids)
         online: dict[str, list[int]] = {}
         for start in range(0, len(listed), UIDS_AT_ONCE):
             if start:

@@ -120,6 +120,14 @@ async def test_members_and_flags_hold_for_the_next_message(server: Server) -> No
         await channels.disband("never", GROUP)
 
 
+async def test_a_channel_that_came_into_being_with_members_stays_without_them(server: Server) -> None:
+    async with open_client(server.endpoints.ws, uid="ann") as ann:
+        assert await reason(ann, "g") == ReasonCode.CHANNEL_NOT_EXIST
+        await server.channels.add_subscribers("g", GROUP, ["bob"])
+        await server.channels.remove_subscribers("g", GROUP, ["bob"])
+        assert await reason(ann, "g") == ReasonCode.SUBSCRIBER_NOT_EXIST
+
+
 async def test_deny_and_allow_lists(server: Server) -> None:
     await server.channels.put("g", GROUP, subscribers=["ann", "bob"])
     async with open_client(server.endpoints.ws, uid="ann") as ann:

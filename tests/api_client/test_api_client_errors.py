@@ -104,34 +104,50 @@ async def test_no_answer_comes_in_time(loop: str) -> None:
     assert error.maybe_done
 
 
-async def test_no_connection_in_time(loop: str) -> None:
-    async def use(url: str) -> None:
-        async with ApiClient(url, max_connections=1, answer_timeout_s=0.3) as api:
-            if loop == "trio":
-                async with trio.open_nursery() as nursery:
-                    nursery.start_soon(hang, api)
-                    await trio.testing.wait_all_tasks_blocked()
-                    await expect_no_room(api)
-                    nursery.cancel_scope.cancel()
-            else:
-                hanging = asyncio.create_task(hang(api))
-                await asyncio.sleep(0)
-                await expect_no_room(api)
-                hanging.cancel()
+async def trickle(stream: trio.SocketStream) -> None:
+    """An answer without end."""
+    await stream.receive_some()
+    await stream.send_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
+    with suppress(trio.BrokenResourceError):
+        while True:
+            await stream.send_all(b" ")
+            await trio.sleep(0.02)
 
-    async def hang(api: ApiClient) -> None:
-        with pytest.raises(ApiTimeoutError) as error:
-            await api.channels.put("g", 2)
-        assert error.value.maybe_done
 
-    async def expect_no_room(api: ApiClient) -> None:
-        with pytest.raises(ApiTimeoutError) as error:
-            await api.channels.put("g", 2)
-        assert isinstance(error.value.__cause__, httpx.PoolTimeout | httpx.ReadTimeout)
+async def test_no_connection_becomes_free_in_time() -> None:
+    with trio.fail_after(10):
+        async with (
+            behaving(trickle) as url,
+            ApiClient(url, max_connections=1, answer_timeout_s=0.2) as api,
+            trio.open_nursery() as nursery,
+        ):
+            nursery.start_soon(api.channels.put, "g", 2)
+            await trio.testing.wait_all_tasks_blocked()
+            with pytest.raises(ApiTimeoutError) as error:
+                await api.channels.put("g", 2)
+            assert not error.value.maybe_done
+            nursery.cancel_scope.cancel()
+
+
+async def test_a_cancelled_call_does_not_end_others() -> None:
+    asked, answer = trio.Event(), trio.Event()
+
+    async def behave(stream: trio.SocketStream) -> None:
+        await stream.receive_some()
+        asked.set()
+        await answer.wait()
+        with suppress(trio.BrokenResourceError):
+            await stream.send_all(b'HTTP/1.1 200 OK\r\nContent-Length: 14\r\n\r\n{"status":200}')
 
     with trio.fail_after(10):
-        async with behaving(say_nothing) as url:
-            await run_on(loop, use, url)
+        async with behaving(behave) as url, ApiClient(url, max_connections=2) as api, trio.open_nursery() as nursery:
+            nursery.start_soon(api.channels.put, "g", 2)
+            await asked.wait()
+            for _ in range(3):
+                with trio.move_on_after(0.01) as scope:
+                    await api.channels.put("g", 2)
+                assert scope.cancelled_caught
+            answer.set()
 
 
 async def test_no_more_connections_than_allowed() -> None:

@@ -1,4 +1,4 @@
-"""The reference in docs/embedding.md is made from the code: `python tests/test_embedding_reference.py` does it."""
+"""The references in docs/embedding.md are made from the code: `python tests/test_embedding_reference.py` does it."""
 
 import ast
 import inspect
@@ -7,19 +7,41 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from wukong_trio import (
+    ChannelFlags,
     ConnectInfo,
     Limits,
     Message,
     MessageAccepted,
+    Page,
     SendCommand,
     SendResult,
     ServerStatistics,
     SessionClosed,
     SessionOpened,
+    Snapshot,
 )
+from wukong_trio.delivery.connections import Connections
+from wukong_trio.services.channel_calls import Channels, UidList
+from wukong_trio.services.channel_history import ChannelHistory
+from wukong_trio.services.conversation_calls import UserConversations
+from wukong_trio.services.conversations import ClientState, ConversationChanges, ConversationView
+from wukong_trio.services.sending import Commands
+from wukong_trio.services.traffic import Traffic
+from wukong_trio.services.users import Users
 
 DOCS = Path(__file__).parent.parent / "docs" / "embedding.md"
 BEGIN, END = "<!-- reference -->\n", "<!-- end of the reference -->\n"
+GROUPS_BEGIN, GROUPS_END = "<!-- groups -->\n", "<!-- end of the groups -->\n"
+GROUPS = {
+    "users": Users,
+    "channels": Channels,
+    "channels.denied and channels.allowed": UidList,
+    "history": ChannelHistory,
+    "conversations": UserConversations,
+    "commands": Commands,
+    "connections": Connections,
+}
+"""The groups of `Server`, by their names there."""
 TYPES = (
     ConnectInfo,
     SendCommand,
@@ -28,6 +50,13 @@ TYPES = (
     SessionClosed,
     MessageAccepted,
     Message,
+    Page,
+    ClientState,
+    ConversationView,
+    ConversationChanges,
+    ChannelFlags,
+    Snapshot,
+    Traffic,
     Limits,
     ServerStatistics,
 )
@@ -51,6 +80,45 @@ def _table(type_: type) -> Iterator[str]:
     yield ""
 
 
+def groups() -> str:
+    """A table of the methods of each group."""
+    return "\n".join(line for name, class_ in GROUPS.items() for line in _methods(name, class_)) + "\n"
+
+
+def _methods(name: str, type_: type) -> Iterator[str]:
+    [class_] = ast.parse(inspect.getsource(type_)).body
+    assert isinstance(class_, ast.ClassDef)
+    title = " and ".join(f"`server.{part}`" for part in name.split(" and "))
+    yield from (f"### {title}", "", *(_line(part) + "\n" for part in (ast.get_docstring(class_) or "").split("\n\n")))
+    yield from ("| | | raises |", "|---|---|---|")
+    for method in class_.body:
+        if isinstance(method, ast.FunctionDef | ast.AsyncFunctionDef) and not method.name.startswith("_"):
+            text, _, raises = (ast.get_docstring(method) or "").partition("Raises:\n")
+            errors = ", ".join(f"`{error}`" for error in re.findall(r"^    (\w+):", raises, re.MULTILINE))
+            after = raises.partition("\n\n")[2]
+            yield f"| {_signature(method)} | {_line(_with_arguments(text) + ' ' + after)} | {errors} |"
+    yield ""
+
+
+def _signature(method: ast.FunctionDef | ast.AsyncFunctionDef) -> str:
+    """As it is called; parameters without their types, which are those of their names everywhere."""
+    arguments = method.args
+    del arguments.args[0]
+    for argument in (*arguments.args, *arguments.kwonlyargs):
+        argument.annotation = None
+    returns = f" -> {ast.unparse(method.returns)}" if method.returns and ast.unparse(method.returns) != "None" else ""
+    called = method.name
+    if not any(isinstance(decorator, ast.Name) and decorator.id == "property" for decorator in method.decorator_list):
+        called += f"({ast.unparse(arguments)})"
+    return f"`{'await ' * isinstance(method, ast.AsyncFunctionDef)}{called}{returns}`".replace("|", "or")
+
+
+def _with_arguments(text: str) -> str:
+    """A docstring whose arguments are in sentences."""
+    before, _, arguments = text.partition("Args:\n")
+    return before + re.sub(r"^ +(\w+): ", r"`\1`: ", arguments, flags=re.MULTILINE)
+
+
 def _docs(after: ast.stmt | None) -> str:
     if isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant):
         return _line(str(after.value.value))
@@ -63,8 +131,10 @@ def _line(text: str) -> str:
 
 def updated(text: str) -> str:
     """The documentation with the reference as the code has it now."""
-    before, _, rest = text.partition(BEGIN)
-    return before + BEGIN + "\n" + reference() + rest[rest.index(END) :]
+    for begin, made, end in ((GROUPS_BEGIN, groups(), GROUPS_END), (BEGIN, reference(), END)):
+        before, _, rest = text.partition(begin)
+        text = before + begin + "\n" + made + rest[rest.index(end) :]
+    return text
 
 
 def test_the_reference_is_up_to_date() -> None:

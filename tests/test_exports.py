@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import wukong_trio
+import wukong_trio.api_client
 import wukong_trio.testing
 
 
@@ -17,12 +18,13 @@ def public(module: object) -> set[str]:
 
 def test_the_package_exports_what_is_documented() -> None:
     assert public(wukong_trio) == {
-        "Address", "Auth", "ChannelKey", "ChannelType", "Client", "Config", "ConfigError", "ConnectInfo",
-        "ConnectionClosed", "DeviceLevel", "Endpoints", "Event", "Idempotency", "InternalError", "InvalidCommandError",
-        "Limits", "Listeners", "Message", "MessageAccepted", "MessageRetry", "MessagesMissed", "ReasonCode",
-        "RequestError", "RouteAddresses", "SendCommand", "SendRefusedError",
-        "SendResult", "Server", "ServerStatistics", "SessionClosed", "SessionOpened", "StoreError",
-        "StoreOpenError", "WukongError", "open_client", "open_server", "open_store", "serve",
+        "Address", "Auth", "ChannelFlags", "ChannelKey", "ChannelType", "Client", "ClientState", "Config",
+        "ConfigError", "ConnectInfo", "ConnectionClosed", "ConversationChanges", "ConversationView", "DeviceLevel",
+        "Endpoints", "Event", "Idempotency", "InternalError", "InvalidArgumentError", "InvalidCommandError", "Limits",
+        "Listeners", "Message", "MessageAccepted", "MessageRetry", "MessagesMissed", "Page", "PullMode", "ReasonCode",
+        "RefusedError", "RequestError", "RouteAddresses", "SendCommand", "SendRefusedError", "SendResult", "Server",
+        "ServerStatistics", "SessionClosed", "SessionOpened", "Snapshot", "StoreError", "StoreOpenError",
+        "WukongError", "open_client", "open_server", "open_store", "serve",
     }  # fmt: skip
 
 
@@ -33,8 +35,16 @@ def test_the_test_helpers_export_what_is_documented() -> None:
     }  # fmt: skip
 
 
+def test_the_client_for_back_ends_exports_what_is_documented() -> None:
+    assert public(wukong_trio.api_client) - {"answers", "calls", "client", "transport"} == {
+        "ApiAnswerError", "ApiClient", "ApiError", "ApiRefusedError", "ApiServerError", "ApiTimeoutError",
+        "ApiUnauthorizedError", "ApiUnreachableError", "InvalidArgumentError",
+    }  # fmt: skip
+
+
 def test_importing_the_package_leaves_the_heavy_libraries_alone() -> None:
-    heavy = {"quart", "hypercorn", "structlog", "yaml", "sqlite3", "click", "rich", "plotly", "wukong_trio.bench"}
+    heavy = {"quart", "hypercorn", "structlog", "yaml", "sqlite3", "click", "rich", "plotly", "httpx"}
+    heavy |= {"wukong_trio.bench", "wukong_trio.api_client"}
     code = f"import sys, wukong_trio; print(*{heavy} & set(sys.modules))"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.split() == []

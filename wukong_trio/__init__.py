@@ -2,6 +2,7 @@
 
     open_server, serve   run a server inside a Trio program
     open_client          talk to one
+    api_client           call the HTTP API of one, on Trio or asyncio; is imported by itself
     open_store           the durable part alone
 
 The data path, package by package: `gateway` turns sockets into sessions, `protocol` their bytes into requests,
@@ -25,14 +26,17 @@ from .delivery.events import SessionOpened as SessionOpened
 from .errors import ConfigError as ConfigError
 from .errors import ConnectionClosed as ConnectionClosed
 from .errors import InternalError as InternalError
+from .errors import InvalidArgumentError as InvalidArgumentError
 from .errors import InvalidCommandError as InvalidCommandError
 from .errors import MessagesMissed as MessagesMissed
+from .errors import RefusedError as RefusedError
 from .errors import RequestError as RequestError
 from .errors import SendRefusedError as SendRefusedError
 from .errors import StoreError as StoreError
 from .errors import StoreOpenError as StoreOpenError
 from .errors import WukongError as WukongError
 from .listening import Endpoints as Endpoints
+from .model import ChannelFlags as ChannelFlags
 from .model import ChannelKey as ChannelKey
 from .model import ChannelType as ChannelType
 from .model import DeviceLevel as DeviceLevel
@@ -45,5 +49,11 @@ from .server import ServerStatistics as ServerStatistics
 from .server import open_server as open_server
 from .server import serve as serve
 from .services.auth import ConnectInfo as ConnectInfo
+from .services.conversations import ClientState as ClientState
+from .services.conversations import ConversationChanges as ConversationChanges
+from .services.conversations import ConversationView as ConversationView
+from .services.history import PullMode as PullMode
+from .services.traffic import Snapshot as Snapshot
 from .store import open_store as open_store
+from .store.base import Page as Page
 from .version import __version__ as __version__

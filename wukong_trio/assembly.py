@@ -27,12 +27,16 @@ from .gateway.gateway import Gateway
 from .listening import Sockets, bound_port
 from .model import first_id_at
 from .services.auth import Authentication, Authenticator
+from .services.channel_calls import Channels
+from .services.channel_history import ChannelHistory
 from .services.channels import ChannelService
 from .services.command_sync import CommandSync
+from .services.conversation_calls import UserConversations
 from .services.conversations import ConversationService
 from .services.directory import ChannelDirectory
 from .services.history import History
-from .services.users import SystemAccounts, UserService
+from .services.sending import Batches, Commands
+from .services.users import SystemAccounts, Users
 from .store.base import Store
 from .tls import Certificate
 from .webhooks.webhooks import Webhooks, open_webhooks
@@ -58,10 +62,17 @@ class Parts:
     events: Events | None
     webhooks: Webhooks | None
     router: Router
-    commands: CommandSync
+    command_sync: CommandSync
     authentication: Authentication
     gateway: Gateway
     certificate: Certificate | None
+    users: Users
+    channels: Channels
+    history: ChannelHistory
+    conversations: UserConversations
+    batches: Batches
+    commands: Commands
+    connections: Connections
 
 
 async def assemble(config: Config, store: Store, hooks: Hooks, certificate: Certificate | None) -> Parts:
@@ -81,7 +92,7 @@ async def assemble(config: Config, store: Store, hooks: Hooks, certificate: Cert
     registry, flushes, directory = SessionRegistry(), FlushList(), ChannelDirectory(store)
     webhooks = await open_webhooks(config, store, registry, accounts, newest_id)
     notify, offline, status = webhooks.told if webhooks is not None else (None, None, None)
-    commands = CommandSync(store)
+    command_sync = CommandSync(store)
     router = Router(
         store,
         Decider(store, directory, ids, marks, config, system_accounts=accounts),
@@ -92,6 +103,16 @@ async def assemble(config: Config, store: Store, hooks: Hooks, certificate: Cert
         on_stored=notify.stored if notify is not None else None,
     )
     authentication = Authentication(store, config.auth, hooks.authenticate, hook_timeout_s=timeout_s)
+    gateway = Gateway(
+        config,
+        router,
+        registry,
+        authentication,
+        flushes,
+        events,
+        command_sync.received,
+        status.changed if status is not None else None,
+    )
     return Parts(
         config=config,
         store=store,
@@ -101,19 +122,17 @@ async def assemble(config: Config, store: Store, hooks: Hooks, certificate: Cert
         events=events,
         webhooks=webhooks,
         router=router,
-        commands=commands,
+        command_sync=command_sync,
         authentication=authentication,
-        gateway=Gateway(
-            config,
-            router,
-            registry,
-            authentication,
-            flushes,
-            events,
-            commands.received,
-            status.changed if status is not None else None,
-        ),
+        gateway=gateway,
         certificate=certificate,
+        users=Users(store, accounts, registry.kick, registry.device_flags_of),
+        channels=Channels(ChannelService(store, directory, registry.kick)),
+        history=ChannelHistory(History(store)),
+        batches=Batches(router, payload_limit_bytes=config.limits.payload_bytes),
+        conversations=UserConversations(ConversationService(store, user_max=config.conversation.user_max)),
+        commands=Commands(router, command_sync),
+        connections=Connections(registry, gateway.past_traffic),
     )
 
 
@@ -123,7 +142,6 @@ def api_context(parts: Parts, sockets: Sockets, ready: Callable[[], bool]) -> Ap
     Args:
         ready: whether the server takes connections.
     """
-    kick = parts.registry.kick
     routes = RouteTable(
         parts.config,
         tcp_port=bound_port(sockets.tcp),
@@ -135,17 +153,17 @@ def api_context(parts: Parts, sockets: Sockets, ready: Callable[[], bool]) -> Ap
         config=parts.config,
         guard=Guard(parts.config),
         store=parts.store,
-        users=UserService(parts.store, kick),
-        system_accounts=parts.system_accounts,
-        channels=ChannelService(parts.store, parts.directory, kick),
-        history=History(parts.store),
-        conversations=ConversationService(parts.store, user_max=parts.config.conversation.user_max),
-        commands=parts.commands,
+        users=parts.users,
+        channels=parts.channels,
+        history=parts.history,
+        short_pages=History(parts.store),
+        conversations=parts.conversations,
         encoded_pages=EncodedPages(),
         routes=routes,
         sender=parts.router,
-        device_flags_of=parts.registry.device_flags_of,
-        connections=Connections(parts.registry, parts.gateway.past_traffic),
+        batches=parts.batches,
+        commands=parts.commands,
+        connections=parts.connections,
         slow_clients=lambda: parts.gateway.statistics.slow_clients,
         vitals=Vitals(),
         api_url=sockets.endpoints().http,

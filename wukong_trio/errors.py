@@ -5,8 +5,17 @@ WukongError
 ├── StoreError          the store could not do it now; nothing was changed (`store.base` has two kinds more)
 │   └── StoreOpenError  the store cannot be used at all: unreadable, corrupt, or newer than this program
 ├── InternalError       a part of the server has ended by a bug; the server was stopped
-├── InvalidCommandError a program wants something sent that cannot be sent as it is; also a ValueError
-├── SendRefusedError    a message of a program may not be sent; carries the reason code
+├── InvalidArgumentError a call of a program is wrong, and nothing was changed; names the argument; also a ValueError
+│   └── InvalidCommandError  a `SendCommand` that nobody could send; carries the reason code
+├── RefusedError        a rule forbids what a program wants; carries the reason code
+│   └── SendRefusedError     a message may not be sent
+├── ApiError            a call of `wukong_trio.api_client` has failed
+│   ├── ApiRefusedError      the server says no, and nothing was changed; carries its words
+│   ├── ApiUnauthorizedError the manager token is missing or wrong
+│   ├── ApiServerError       the server cannot do it at the moment
+│   ├── ApiUnreachableError  no answer has come; says whether the server may have done it all the same
+│   │   └── ApiTimeoutError  ... within the time limits
+│   └── ApiAnswerError       who answers is no WuKongIM, or has no such endpoint
 ├── RequestError        a request of a client was refused; carries the protocol's code
 ├── ConnectionClosed    the client's connection has ended; carries close code and reason
 └── MessagesMissed      a client did not take its messages in time; carries how many are gone
@@ -33,34 +42,113 @@ class InternalError(WukongError):
     """A part of the server has ended although it must not: a bug. The cause is attached; the server was stopped."""
 
 
-class InvalidCommandError(WukongError, ValueError):
+class InvalidArgumentError(WukongError, ValueError):
+    """An argument that no call takes: it has the wrong type or an impossible value. Nothing was changed.
+
+    Attributes:
+        field: the name of the argument or field.
+        problem: what is wrong with it; the text of the error is both.
+    """
+
+    def __init__(self, field: str, problem: str) -> None:
+        super().__init__(f"{field} {problem}")
+        self.field = field
+        self.problem = problem
+
+
+class InvalidCommandError(InvalidArgumentError):
     """A `SendCommand` that nobody could send: a field has the wrong type or an impossible value. Nothing was sent.
 
     Attributes:
-        field: the name of the field.
-        problem: what is wrong with it; the text of the error is both.
         reason_code: WuKongIM's reason code, 0 if there is none for this.
     """
 
     def __init__(self, field: str, problem: str, reason_code: int = 0) -> None:
-        super().__init__(f"{field} {problem}")
-        self.field = field
-        self.problem = problem
+        super().__init__(field, problem)
         self.reason_code = reason_code
 
 
-class SendRefusedError(WukongError):
-    """The rules of the channel, or the `before_send` hook, do not let this message pass. Nothing was sent.
+class RefusedError(WukongError):
+    """A rule forbids it, for example because a user is banned. Nothing was changed.
 
     Attributes:
         reason_code: WuKongIM's reason code, a `ReasonCode`.
+    """
+
+    def __init__(self, text: str, reason_code: int) -> None:
+        super().__init__(text)
+        self.reason_code = reason_code
+
+
+class SendRefusedError(RefusedError):
+    """The rules of the channel, or the `before_send` hook, do not let this message pass. Nothing was sent.
+
+    Attributes:
         client_msg_no: that of the command.
     """
 
     def __init__(self, reason_code: int, reason: str, client_msg_no: str = "") -> None:
-        super().__init__(f"the message was refused: {reason} (reason {reason_code})")
-        self.reason_code = reason_code
+        super().__init__(f"the message was refused: {reason} (reason {reason_code})", reason_code)
         self.client_msg_no = client_msg_no
+
+
+class ApiError(WukongError):
+    """A call of the HTTP API, made by `wukong_trio.api_client`, has failed."""
+
+
+class ApiRefusedError(ApiError):
+    """The server does not do this, and nothing was changed. The same call will be refused again.
+
+    Attributes:
+        http_status: 400 if the request is wrong; 403 and 413 are of this kind as well, and 200 with a `reason_code`.
+        message: the server's words, for a developer.
+        reason_code: WuKongIM's reason code, for example 19 for a banned channel; 0 if it is none of these.
+    """
+
+    def __init__(self, http_status: int, message: str, reason_code: int = 0) -> None:
+        super().__init__(f"refused: {message} (HTTP status {http_status})")
+        self.http_status = http_status
+        self.message = message
+        self.reason_code = reason_code
+
+
+class ApiUnauthorizedError(ApiError):
+    """The server wants another manager token than this client has."""
+
+
+class ApiServerError(ApiError):
+    """The server cannot do it at the moment: its store fails, or too much is asked at the same time.
+
+    Attributes:
+        http_status: 500 or above.
+        message: the server's words, perhaps empty.
+    """
+
+    def __init__(self, http_status: int, message: str) -> None:
+        super().__init__(f"the server failed: {message or 'it does not say why'} (HTTP status {http_status})")
+        self.http_status = http_status
+        self.message = message
+
+
+class ApiUnreachableError(ApiError):
+    """No answer has come.
+
+    Attributes:
+        maybe_done: the request was on its way, so the server may have done it all the same. Doing the same again is
+            safe for everything but sends: these would be further messages.
+    """
+
+    def __init__(self, text: str, *, maybe_done: bool) -> None:
+        super().__init__(text)
+        self.maybe_done = maybe_done
+
+
+class ApiTimeoutError(ApiUnreachableError):
+    """No answer has come within the client's time limits."""
+
+
+class ApiAnswerError(ApiError):
+    """The answer is none of WuKongIM's: somebody else listens there, or a server that has no such endpoint."""
 
 
 class RequestError(WukongError):

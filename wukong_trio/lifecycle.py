@@ -56,7 +56,7 @@ async def _run_shielded(parts: Parts, sockets: Sockets, stopping: trio.Event, st
 
         watch("the router", parts.router.run)
         watch("the look-ups of logins", parts.authentication.run)
-        watch("the receipts of commands", parts.commands.run)
+        watch("the receipts of commands", parts.command_sync.run)
         watch("the clock of sessions", gateway.deadlines.run)
         if parts.events is not None:
             watch("the queue of events", parts.events.run)

@@ -7,7 +7,7 @@ Server       the handle
 `assembly` builds the parts, `lifecycle` runs and stops them, `listening` binds the sockets.
 """
 
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Iterable
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from functools import partial
 
@@ -19,7 +19,7 @@ from .assembly import Hooks, Parts, assemble
 from .config import Config, Listeners
 from .delivery.events import OnEvent
 from .delivery.hooks import BeforeSend
-from .errors import ConfigError
+from .errors import ConfigError, WukongError
 from .groups import single_error
 from .lifecycle import run_parts
 from .listening import Endpoints, Sockets
@@ -70,6 +70,18 @@ class Server:
     def __init__(self, parts: Parts, endpoints: Endpoints, stopping: trio.Event) -> None:
         self.endpoints = endpoints
         """Where it really listens."""
+        self.users = parts.users
+        """Tokens and devices, who is online, system accounts."""
+        self.channels = parts.channels
+        """Records, members, deny and allow lists."""
+        self.history = parts.history
+        """Stored messages."""
+        self.conversations = parts.conversations
+        """The channels of a user, and how far he is with them."""
+        self.commands = parts.commands
+        """Messages for programs, apart from the history."""
+        self.connections = parts.connections
+        """Single connections of clients."""
         self._parts = parts
         self._stopping = stopping
 
@@ -87,6 +99,24 @@ class Server:
         If cancelled after the message was handed in, the message is stored and delivered nevertheless.
         """
         return await self._parts.router.send(command)
+
+    async def send_batch(
+        self, from_uid: str, subscribers: Iterable[str], payload: bytes, *, flags: int = 0
+    ) -> list[tuple[str, WukongError]]:
+        """Sends the same payload to many users, to each as a message of its own, 512 at a time. Blank uids are skipped.
+
+        Args:
+            flags: header flags: NO_PERSIST, RED_DOT, SYNC_ONCE.
+
+        Returns:
+            Whom it was not sent to, each with the error that `send` would have raised. Everybody else has it.
+
+        Raises:
+            InvalidArgumentError: nobody could be sent this; nothing was sent.
+
+        If cancelled, some have it and others do not.
+        """
+        return await self._parts.batches.send(from_uid, subscribers, payload, flags=flags)
 
     def kick(self, uid: str, device_flag: int | None = None, *, reason: str = "") -> int:
         """Sends the sessions of a user away: all, or those with one device flag. Official clients do not come back by

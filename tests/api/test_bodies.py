@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from wukong_trio.api import bodies
 from wukong_trio.api.bodies import BodyError, BodyReader, TooManyItemsError, encode_list
-from wukong_trio.api.channels import SubscribersRequest
-from wukong_trio.api.checks import clean_uids
-from wukong_trio.api.messages import SendHeader, SendRequest
+from wukong_trio.contract.channels import SubscribersRequest
+from wukong_trio.contract.messages import SendHeader, SendRequest
+from wukong_trio.services.arguments import clean_uids
 
 STRUCT = BodyReader(SubscribersRequest)
 LIST = BodyReader(list[str])
@@ -93,7 +93,7 @@ async def test_large_bodies_give_way() -> None:
         assert request.subscribers == uids
         assert turns.count > len(body) / bodies.SLICE_BYTES / 2
         turns.count = 0
-        assert await clean_uids([*uids, " "]) == uids
+        assert await clean_uids("uids", [*uids, " "]) == uids
         assert turns.count > len(uids) / bodies.SLICE_ITEMS / 2
         turns.count = 0
         assert json.loads(bytes(await encode_list(uids))) == uids

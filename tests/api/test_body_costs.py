@@ -9,13 +9,13 @@ import pytest
 import trio
 
 from wukong_trio.api.bodies import BodyError, BodyReader, TooManyItemsError
-from wukong_trio.api.channels import ChannelRequest, SubscribersRequest
 from wukong_trio.api.framing import SMALL_CHUNK_BYTES, ChunkedBody, is_ambiguous
 from wukong_trio.api.guard import Guard, Head
 from wukong_trio.api.http_parser import HandOver, Refusal, RequestReader
-from wukong_trio.api.messages import SendRequest
 from wukong_trio.api.table import BodyBudget, _parse_query
 from wukong_trio.config import Config
+from wukong_trio.contract.channels import ChannelRequest, SubscribersRequest
+from wukong_trio.contract.messages import SendRequest
 from wukong_trio.protocol.payload import PayloadError, read_base64
 
 TIMES = 8

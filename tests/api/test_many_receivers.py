@@ -9,8 +9,9 @@ import trio
 from api_calls import Api, OpenServer, P
 
 from wukong_trio import ChannelKey, Client, open_client
-from wukong_trio.api import bodies, messages
+from wukong_trio.api import bodies
 from wukong_trio.model import person_channel_id
+from wukong_trio.services.sending import SENDS_AT_ONCE
 from wukong_trio.store.memory import MemoryStore
 
 COMMAND = {"sync_once": 1}
@@ -149,7 +150,7 @@ async def test_h072_one_payload_to_many(api: Api) -> None:
 
 
 async def test_h072_to_more_than_are_sent_at_once(api: Api) -> None:
-    uids = [f"u{n}" for n in range(2 * messages.SENDS_AT_ONCE + 1)]
+    uids = [f"u{n}" for n in range(2 * SENDS_AT_ONCE + 1)]
     bad = [f"a@{n}" for n in range(3)]
     mixed = [*bad[:1], *uids[:600], bad[1], *uids[600:], bad[2]]
     answer = await api.post("/message/sendbatch", {"from_uid": "ann", "subscribers": mixed, "payload": P})

@@ -17,5 +17,5 @@ async def test_a_long_allow_list_is_sorted_while_others_get_their_turns() -> Non
     await store.change_channel(ChannelChange(key=G, members=[MemberChange(list=MemberList.ALLOWED, add=uids)]))
     service = ChannelService(store, ChannelDirectory(store), lambda *_args, **_kwargs: 0)
     async with counted_turns() as turns:
-        assert list(await service.allowed(G)) == uids
+        assert list(await service.listed(G, MemberList.ALLOWED)) == uids
     assert turns.count >= 9

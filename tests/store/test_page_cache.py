@@ -7,7 +7,7 @@ import trio
 from samples import GROUP, between, message
 
 from wukong_trio import ChannelKey, StoreError
-from wukong_trio.store import message_index, page_cache, pages, sqlite
+from wukong_trio.store import lately, message_index, page_cache, pages, sqlite
 from wukong_trio.store.files import DatabaseFiles
 from wukong_trio.store.sqlite import SQLiteStore
 
@@ -131,9 +131,9 @@ async def test_the_page_that_was_longest_unused_goes(tmp_path: Path, monkeypatch
 
 
 async def test_few_pages_are_remembered_as_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(page_cache, "MAX_ASKED", 2)
-    lately: page_cache.Lately[int] = page_cache.Lately()
-    assert [lately.again(n) for n in (1, 2, 1, 2, 3, 2, 1)] == [False, False, True, True, False, True, False]
+    monkeypatch.setattr(lately, "MAX_ASKED", 2)
+    asked: lately.Lately[int] = lately.Lately()
+    assert [asked.again(n) for n in (1, 2, 1, 2, 3, 2, 1)] == [False, False, True, True, False, True, False]
 
 
 async def test_the_same_page_for_many_at_once_is_read_once(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@
     journal     what the operator is told: changes, refusals, failures
     addresses   what `/route` gives out (machine: the addresses of this one)
     users, channels, messages, history, lookups, connections, monitor, route   the handlers, one file per family
+    checks      what the contract wants of requests whatever the services take
     vitals      how the process is doing
     documents   `/openapi.json`, `/openrpc.json`, `/docs`; made by openapi, openrpc and docs_page
     glossary    what the members of bodies mean, once for all of these (schemas)
@@ -15,5 +16,6 @@
     quart_app   the reference engine: Quart-Trio on Hypercorn, mounting the whole table (strict_h11)
     framing     where a message ends; both engines obey it
 
-Handlers use services and the router; they never see a socket or the store's SQL.
+Handlers make calls of services out of the requests of `contract`, and texts that back-ends know out of their errors.
+They never see a socket or the store's SQL.
 """

@@ -2,24 +2,12 @@
 
 from logging import getLogger
 
-from msgspec import Struct
-
 from ..config import Address, Config, RouteAddresses
+from ..contract.connections import Route
 from ..hosts import host_name, is_local_only, is_loopback
 from .machine import own_address
 
 log = getLogger(__name__)
-
-
-class Route(Struct, frozen=True):
-    """Where clients connect. Empty where there is no such listener."""
-
-    tcp_addr: str
-    """`host:port`"""
-    ws_addr: str
-    """`ws://host:port`"""
-    wss_addr: str
-    """`wss://host:port`"""
 
 
 class RouteTable:

@@ -2,31 +2,15 @@
 
 from typing import Final
 
-from msgspec import Struct
-
+from ..contract.conversations import AckRequest, CommandsRequest
+from ..services.arguments import EMPTY, NEGATIVE
 from ..services.records import command_record_of
 from .bodies import encode_list
-from .checks import required, within_limit
 from .context import ApiContext
-from .history import Seq
-from .table import STATUS_OK, ApiError, Query
-from .users import Int64
+from .table import STATUS_OK, ApiError, Query, Texts
 
-DEFAULT_LIMIT: Final = 200
-
-
-class CommandsRequest(Struct):
-    """Body of `/message/sync`."""
-
-    uid: str = ""
-    limit: Int64 = 0
-
-
-class AckRequest(Struct):
-    """Body of `/message/syncack`."""
-
-    uid: str = ""
-    last_message_seq: Seq = 0
+FETCH_TEXTS: Final[Texts] = {("uid", EMPTY): "用户uid不能为空！", ("limit", NEGATIVE): "limit不能为负数！"}
+ACK_TEXTS: Final[Texts] = {("uid", EMPTY): "用户UID不能为空！"}
 
 
 async def sync_commands(context: ApiContext, request: CommandsRequest, _query: Query) -> object:
@@ -36,20 +20,14 @@ async def sync_commands(context: ApiContext, request: CommandsRequest, _query: Q
     """
     if not context.config.command_sync:
         return []
-    required(request.uid, "用户uid不能为空！")
-    within_limit("uid", request.uid)
-    if request.limit < 0:
-        raise ApiError("limit不能为负数！")
-    messages = await context.commands.fetch(request.uid, request.limit or DEFAULT_LIMIT)
-    return await encode_list(map(command_record_of, messages))
+    return await encode_list(map(command_record_of, await context.commands.missed(request.uid, request.limit)))
 
 
 async def acknowledge_commands(context: ApiContext, request: AckRequest, _query: Query) -> object:
     """The user has what `/message/sync` gave him last; the number only has to be there."""
-    if context.config.command_sync:
-        required(request.uid, "用户UID不能为空！")
-        within_limit("uid", request.uid)
-        if request.last_message_seq == 0:
-            raise ApiError("最后一次messageSeq不能为0！")
-        await context.commands.acknowledge(request.uid)
+    if not context.config.command_sync:
+        return STATUS_OK
+    if request.uid.strip() and request.last_message_seq == 0:
+        raise ApiError("最后一次messageSeq不能为0！")
+    await context.commands.acknowledge(request.uid)
     return STATUS_OK

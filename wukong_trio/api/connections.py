@@ -3,18 +3,17 @@
 import time
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
-from typing import Annotated, Final, TypeAlias
+from typing import Final
 
 import trio
-from msgspec import Raw, Struct
 
+from ..contract.connections import ConnectionList, ConnectionRecord, ConnectionRef
 from ..model import DeviceLevel
 from ..services.traffic import Snapshot
-from .bodies import encode_list
+from .bodies import as_list, encode_list
 from .context import ApiContext
 from .guard import Head
 from .table import STATUS_OK, ApiError, Query
-from .users import Int64
 from .vitals import duration
 
 DEFAULT_LIMIT: Final = 20
@@ -38,66 +37,6 @@ _RANKS: Final[dict[str, Callable[[Snapshot], float]]] = {
     "protoVersion": lambda s: s.version,
 }
 BUSIEST: Final = "inMsgDesc"
-
-
-class ConnectionRef(Struct):
-    """Body of `/conn/kick` and `/conn/remove`."""
-
-    uid: str = ""
-    conn_id: Int64 = 0
-    node_id: Int64 = 0
-    op_node_id: Int64 = 0
-
-
-class ConnectionRecord(Struct, frozen=True):
-    """A connection, for people."""
-
-    id: int
-    uid: str
-    ip: str
-    port: int
-    last_activity: str
-    uptime: str
-    idle: str
-    pending_bytes: int
-    in_msgs: int
-    out_msgs: int
-    in_msg_bytes: int
-    out_msg_bytes: int
-    in_packets: int
-    out_packets: int
-    in_packet_bytes: int
-    out_packet_bytes: int
-    device: str
-    device_id: str
-    version: int
-    proxy_type_format: str
-    leader_id: int
-    node_id: int
-
-
-ConnectionRecords: TypeAlias = Annotated[Raw, list[ConnectionRecord]]
-"""Encoded already."""
-
-
-class ConnectionsQuery(Struct):
-    """Parameters of `/connz`."""
-
-    sort: str = ""
-    offset: int = 0
-    limit: int = 0
-    uid: str = ""
-    node_id: int = 0
-
-
-class ConnectionList(Struct, frozen=True):
-    """Answer of `/connz`."""
-
-    connections: ConnectionRecords
-    now: str
-    total: int
-    offset: int
-    limit: int
 
 
 async def kick(context: ApiContext, request: ConnectionRef, _query: Query) -> object:
@@ -129,7 +68,9 @@ async def list_connections(context: ApiContext, _head: Head, query: Query) -> ob
         raise ApiError("节点不存在！")
     offset, limit = query.integer("offset"), min(query.integer("limit") or DEFAULT_LIMIT, MAX_LIMIT)
     found = await records(context, query.get("sort", ""), offset=offset, limit=limit, uid_part=query.get("uid", ""))
-    return ConnectionList(await encode_list(found), _clock(time.time()), context.connections.count, offset, limit)
+    return ConnectionList(
+        as_list(await encode_list(found)), _clock(time.time()), context.connections.count, offset, limit
+    )
 
 
 async def records(

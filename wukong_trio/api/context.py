@@ -1,37 +1,22 @@
 """What the handlers of the API work with."""
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
 from ..config import Config
-from ..errors import WukongError
-from ..model import SendCommand, SendResult
-from ..services.channels import ChannelService
-from ..services.command_sync import CommandSync
-from ..services.conversations import ConversationService
+from ..services.channel_calls import Channels
+from ..services.channel_history import ChannelHistory
+from ..services.conversation_calls import UserConversations
 from ..services.history import History
+from ..services.sending import Batches, Commands, Sender
 from ..services.traffic import Snapshot, Traffic
-from ..services.users import SystemAccounts, UserService
+from ..services.users import Users
 from ..store.base import Store
 from .addresses import RouteTable
 from .encoded_pages import EncodedPages
 from .guard import Guard
 from .vitals import Vitals
-
-
-class Sender(Protocol):
-    """Sends on behalf of a back-end; implemented by the router."""
-
-    def send(
-        self, command: SendCommand, *, command_channel: bool = False, direct_to: frozenset[str] | None = None
-    ) -> Awaitable[SendResult]:
-        """Sends a message."""
-
-    def send_all(
-        self, commands: Iterable[SendCommand], *, command_channel: bool = False
-    ) -> Awaitable[list[SendResult | WukongError]]:
-        """Sends several; each has its own result, or error."""
 
 
 class Connections(Protocol):
@@ -78,17 +63,16 @@ class ApiContext:
     config: Config
     guard: Guard
     store: Store
-    users: UserService
-    system_accounts: SystemAccounts
-    channels: ChannelService
-    history: History
-    conversations: ConversationService
-    commands: CommandSync
+    users: Users
+    channels: Channels
+    history: ChannelHistory
+    short_pages: History
+    conversations: UserConversations
     encoded_pages: EncodedPages
     routes: RouteTable
     sender: Sender
-    device_flags_of: Callable[[str], list[int]]
-    """The device flags with which a user is online."""
+    batches: Batches
+    commands: Commands
     connections: Connections
     slow_clients: Callable[[], int]
     """How many clients were closed because they did not take what was sent to them."""

@@ -6,69 +6,15 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
+from ..contract.conversations import ConversationListRequest, ConversationPage, LastMessage, ListItem, Removed
 from ..model import Message, moment_of
 from ..services.conversations import ConversationView
-from .checks import required, within_limit
 from .context import ApiContext
 from .table import ApiError, Query
-from .users import Int64
 
 DEFAULT_LIMIT: Final = 50
 MAX_LIMIT: Final = 200
 CURSOR_BYTES: Final = 4096
-
-
-class ConversationListRequest(Struct):
-    """Body of `/conversation/list`."""
-
-    uid: str = ""
-    cursor: str = ""
-    limit: Int64 = 0
-    completed_coverage: Int64 = 0
-
-
-class LastMessage(Struct, frozen=True):
-    """The newest message of a conversation."""
-
-    message_id: int
-    message_idstr: str
-    message_seq: int
-    from_uid: str
-    client_msg_no: str
-    server_timestamp_ms: int
-    payload: bytes
-
-
-class ListItem(Struct, frozen=True):
-    """A conversation with its position and its newest message."""
-
-    channel_id: str
-    channel_type: int
-    active_at: int
-    read_seq: int
-    deleted_to_seq: int
-    unread: int
-    last_message: LastMessage | None
-
-
-class Removed(Struct, frozen=True):
-    """A conversation that is not in the list any more."""
-
-    channel_id: str
-    channel_type: int
-
-
-class ConversationPage(Struct, frozen=True):
-    """A page of conversations."""
-
-    conversations: list[ListItem]
-    deletes: list[Removed]
-    unresolved: list[Removed]
-    next_cursor: str
-    done: bool
-    coverage: int
-    tombstones_retained_since: int
-    reset_required: bool
 
 
 class _Cursor(Struct, frozen=True, array_like=True):
@@ -85,8 +31,6 @@ async def list_conversations(context: ApiContext, request: ConversationListReque
     Ask again with `next_cursor` until `done`, then keep `coverage`: given as `completed_coverage` it leaves only what
     has changed since, and names in `deletes` what is gone. With `reset_required` begin again with nothing.
     """
-    required(request.uid, "uid不能为空！")
-    within_limit("uid", request.uid)
     cursor = _read_cursor(request.cursor) if request.cursor else None
     since = cursor.since if cursor is not None else max(request.completed_coverage, 0)
     changes = await context.conversations.list_changes(

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
-from .addresses import Route
+from ..contract.connections import Route
 from .context import ApiContext
 from .docs_page import write_page
 from .guard import Head

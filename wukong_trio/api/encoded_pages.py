@@ -11,7 +11,7 @@ from msgspec import Raw
 from ..services.history import is_short
 from ..services.records import record_of, records_of
 from ..store.base import Page
-from ..store.page_cache import Lately
+from ..store.lately import Lately
 from .bodies import encode_list, encode_short_list
 
 MAX_PAGES: Final = 128

@@ -2,30 +2,55 @@
 
 from typing import Any, Final
 
-from ..services.records import MessageRecord
-from ..store.base import MemberList
-from .addresses import Route
-from .answers import (
-    Done,
-    Failure,
-    Group,
-    Health,
-    Listed,
-    NotReady,
-    Online,
-    Ready,
-    Refused,
-    SendAnswer,
-    Unhealthy,
-)
-from .channels import (
+from ..contract.answers import Done, Failure, NotFound, Refused
+from ..contract.channels import (
     AllowedQuery,
     ChannelRef,
     ChannelRequest,
     InfoRequest,
+    Listed,
     ListRequest,
     RecipientsRequest,
     SubscribersRequest,
+)
+from ..contract.connections import ConnectionList, ConnectionRef, ConnectionsQuery, Group, Route, RouteQuery
+from ..contract.conversations import (
+    AckRequest,
+    ByChannelsRequest,
+    ChannelMessages,
+    ChannelName,
+    CommandsRequest,
+    ConversationListRequest,
+    ConversationPage,
+    ConversationRecord,
+    ConversationRef,
+    ConversationsRequest,
+    ListedConversation,
+    MessagesRequest,
+    UnreadRequest,
+    UserRequest,
+)
+from ..contract.history import (
+    ChannelQuery,
+    FindOneRequest,
+    FindRequest,
+    FoundMessages,
+    LastSeq,
+    NumberQuery,
+    SyncAnswer,
+    SyncBatchRequest,
+    SyncItems,
+    SyncRequest,
+)
+from ..contract.messages import BatchAnswer, BatchRequest, MessageRecord, SendAnswer, SendRequest
+from ..contract.monitor import Features, Vars, VarsQuery
+from ..contract.users import Online, QuitRequest, TokenRequest, UidsRequest
+from .answers import Health, NotReady, Ready, Unhealthy
+from .channels import (
+    LIST_TEXTS,
+    MEMBER_TEXTS,
+    RECORD_TEXTS,
+    ListName,
     add_subscribers,
     changes,
     clears,
@@ -38,20 +63,16 @@ from .channels import (
     set_recipients,
     sets,
 )
-from .commands import AckRequest, CommandsRequest, acknowledge_commands, sync_commands
-from .connections import ConnectionList, ConnectionRef, ConnectionsQuery, kick, list_connections, remove
-from .conversation_list import ConversationListRequest, ConversationPage, list_conversations
+from .commands import ACK_TEXTS, FETCH_TEXTS, acknowledge_commands, sync_commands
+from .connections import kick, list_connections, remove
+from .conversation_list import list_conversations
 from .conversations import (
-    ByChannelsRequest,
-    ChannelMessages,
-    ChannelName,
-    ConversationRecord,
-    ConversationRef,
-    ConversationsRequest,
-    ListedConversation,
-    MessagesRequest,
-    UnreadRequest,
-    UserRequest,
+    ACTIVATE_TEXTS,
+    CLEAR_TEXTS,
+    DELETE_TEXTS,
+    READ_TEXTS,
+    SET_TEXTS,
+    SOME_TEXTS,
     activate_conversation,
     clear_unread,
     delete_conversation,
@@ -64,29 +85,14 @@ from .conversations import (
 )
 from .documents import HTML, get_openapi, get_openrpc, get_page
 from .guard import Head
-from .history import SyncAnswer, SyncBatchRequest, SyncItems, SyncRequest, sync_few_messages, sync_many, sync_messages
-from .lookups import (
-    ChannelQuery,
-    FindOneRequest,
-    FindRequest,
-    FoundMessages,
-    LastSeq,
-    NotFound,
-    NumberQuery,
-    find_by_number,
-    find_message,
-    find_messages,
-    get_last,
-    get_max_seq,
-)
-from .messages import BatchAnswer, BatchRequest, SendRequest, send_batch, send_message
-from .monitor import Features, Vars, VarsQuery, get_features, get_vars
-from .route import RouteQuery, batch_route, get_health, get_healthz, get_readyz, get_route
+from .history import sync_few_messages, sync_many, sync_messages
+from .lookups import FIND_TEXTS, find_by_number, find_message, find_messages, get_last, get_max_seq
+from .messages import SEND_TEXTS, send_batch, send_message
+from .monitor import get_features, get_vars
+from .route import batch_route, get_health, get_healthz, get_readyz, get_route
 from .table import Endpoint
 from .users import (
-    QuitRequest,
-    TokenRequest,
-    UidsRequest,
+    TEXTS,
     add_system_uids,
     get_system_uids,
     online_status,
@@ -111,13 +117,23 @@ _MESSAGE: Final = {
 }
 
 
-def _list_endpoints(name: str, members: MemberList) -> list[Endpoint[Any]]:
-    path, add, remove = f"/channel/{name}", changes(members, "add"), changes(members, "remove")
+def _list_endpoints(name: ListName) -> list[Endpoint[Any]]:
+    path, texts = f"/channel/{name}", LIST_TEXTS
+    add, remove = changes(name, "add"), changes(name, "remove")
     return [
-        Endpoint("POST", f"{path}_add", ListRequest, add, changes=True, lists=True, needs=_LISTED),
-        Endpoint("POST", f"{path}_set", ListRequest, sets(members), changes=True, lists=True, needs=("channel_id",)),
-        Endpoint("POST", f"{path}_remove", ListRequest, remove, changes=True, lists=True, needs=_LISTED),
-        Endpoint("POST", f"{path}_remove_all", ChannelRef, clears(members), changes=True, needs=_CHANNEL),
+        Endpoint("POST", f"{path}_add", ListRequest, add, changes=True, lists=True, needs=_LISTED, texts=texts),
+        Endpoint(
+            "POST",
+            f"{path}_set",
+            ListRequest,
+            sets(name),
+            changes=True,
+            lists=True,
+            needs=("channel_id",),
+            texts=RECORD_TEXTS,
+        ),
+        Endpoint("POST", f"{path}_remove", ListRequest, remove, changes=True, lists=True, needs=_LISTED, texts=texts),
+        Endpoint("POST", f"{path}_remove_all", ChannelRef, clears(name), changes=True, needs=_CHANNEL, texts=texts),
     ]
 
 
@@ -134,9 +150,16 @@ ENDPOINTS: Final[tuple[Endpoint[Any], ...]] = (
         answer=list[Group],
     ),
     Endpoint(
-        "POST", "/user/token", TokenRequest, set_token, changes=True, needs=("uid", "token"), answer=(Done, Refused)
+        "POST",
+        "/user/token",
+        TokenRequest,
+        set_token,
+        changes=True,
+        needs=("uid", "token"),
+        answer=(Done, Refused),
+        texts=TEXTS,
     ),
-    Endpoint("POST", "/user/device_quit", QuitRequest, quit_device, changes=True, needs=("uid",)),
+    Endpoint("POST", "/user/device_quit", QuitRequest, quit_device, changes=True, needs=("uid",), texts=TEXTS),
     Endpoint(
         "POST",
         "/user/onlinestatus",
@@ -149,11 +172,20 @@ ENDPOINTS: Final[tuple[Endpoint[Any], ...]] = (
     Endpoint("GET", "/user/systemuids", Head, get_system_uids, answer=list[str]),
     Endpoint("POST", "/user/systemuids_add", UidsRequest, add_system_uids, changes=True, lists=True),
     Endpoint("POST", "/user/systemuids_remove", UidsRequest, remove_system_uids, changes=True, lists=True),
-    Endpoint("POST", "/channel", ChannelRequest, put_channel, changes=True, lists=True, needs=_CHANNEL),
-    Endpoint("POST", "/channel/info", InfoRequest, put_info, changes=True, needs=_CHANNEL),
-    Endpoint("POST", "/channel/delete", ChannelRef, delete_channel, changes=True),
     Endpoint(
-        "POST", "/channel/subscriber_add", SubscribersRequest, add_subscribers, changes=True, lists=True, needs=_MEMBERS
+        "POST", "/channel", ChannelRequest, put_channel, changes=True, lists=True, needs=_CHANNEL, texts=RECORD_TEXTS
+    ),
+    Endpoint("POST", "/channel/info", InfoRequest, put_info, changes=True, needs=_CHANNEL, texts=RECORD_TEXTS),
+    Endpoint("POST", "/channel/delete", ChannelRef, delete_channel, changes=True, texts=MEMBER_TEXTS),
+    Endpoint(
+        "POST",
+        "/channel/subscriber_add",
+        SubscribersRequest,
+        add_subscribers,
+        changes=True,
+        lists=True,
+        needs=_MEMBERS,
+        texts=MEMBER_TEXTS,
     ),
     Endpoint(
         "POST",
@@ -163,9 +195,16 @@ ENDPOINTS: Final[tuple[Endpoint[Any], ...]] = (
         changes=True,
         lists=True,
         needs=_MEMBERS,
+        texts=MEMBER_TEXTS,
     ),
     Endpoint(
-        "POST", "/channel/subscriber_remove_all", ChannelRef, remove_all_subscribers, changes=True, needs=_CHANNEL
+        "POST",
+        "/channel/subscriber_remove_all",
+        ChannelRef,
+        remove_all_subscribers,
+        changes=True,
+        needs=_CHANNEL,
+        texts=LIST_TEXTS,
     ),
     Endpoint(
         "POST",
@@ -175,9 +214,10 @@ ENDPOINTS: Final[tuple[Endpoint[Any], ...]] = (
         changes=True,
         lists=True,
         needs=("channel_id", "uids"),
+        texts=LIST_TEXTS,
     ),
-    *_list_endpoints("blacklist", MemberList.DENIED),
-    *_list_endpoints("whitelist", MemberList.ALLOWED),
+    *_list_endpoints("blacklist"),
+    *_list_endpoints("whitelist"),
     Endpoint(
         "GET", "/channel/whitelist", Head, get_allowed, long_answers=True, query=AllowedQuery, answer=list[Listed]
     ),
@@ -190,6 +230,7 @@ ENDPOINTS: Final[tuple[Endpoint[Any], ...]] = (
         needs=("payload",),
         example=_MESSAGE,
         answer=SendAnswer,
+        texts=SEND_TEXTS,
     ),
     Endpoint(
         "POST",
@@ -228,6 +269,7 @@ ENDPOINTS: Final[tuple[Endpoint[Any], ...]] = (
         long_answers=True,
         needs=("channel_id",),
         answer=FoundMessages,
+        texts=FIND_TEXTS,
     ),
     Endpoint("POST", "/message", FindOneRequest, find_message, needs=_CHANNEL, answer=_FOUND),
     Endpoint(
@@ -250,9 +292,17 @@ ENDPOINTS: Final[tuple[Endpoint[Any], ...]] = (
         sync_commands,
         long_answers=True,
         needs=("uid",),
+        texts=FETCH_TEXTS,
         answer=list[MessageRecord],
     ),
-    Endpoint("POST", "/message/syncack", AckRequest, acknowledge_commands, needs=("uid", "last_message_seq")),
+    Endpoint(
+        "POST",
+        "/message/syncack",
+        AckRequest,
+        acknowledge_commands,
+        needs=("uid", "last_message_seq"),
+        texts=ACK_TEXTS,
+    ),
     Endpoint(
         "POST",
         "/conversation/sync",
@@ -260,6 +310,7 @@ ENDPOINTS: Final[tuple[Endpoint[Any], ...]] = (
         sync_conversations,
         long_answers=True,
         needs=("uid",),
+        texts=READ_TEXTS,
         answer=list[ConversationRecord],
     ),
     Endpoint(
@@ -269,6 +320,7 @@ ENDPOINTS: Final[tuple[Endpoint[Any], ...]] = (
         sync_by_channels,
         long_answers=True,
         needs=("uid", "channels"),
+        texts=SOME_TEXTS,
         answer=list[ConversationRecord],
     ),
     Endpoint(
@@ -286,6 +338,7 @@ ENDPOINTS: Final[tuple[Endpoint[Any], ...]] = (
         list_channels,
         long_answers=True,
         needs=("uid",),
+        texts=READ_TEXTS,
         answer=list[ChannelName],
     ),
     Endpoint(
@@ -295,6 +348,7 @@ ENDPOINTS: Final[tuple[Endpoint[Any], ...]] = (
         list_conversations,
         long_answers=True,
         needs=("uid",),
+        texts=READ_TEXTS,
         answer=ConversationPage,
     ),
     Endpoint(
@@ -305,12 +359,24 @@ ENDPOINTS: Final[tuple[Endpoint[Any], ...]] = (
         long_answers=True,
         query=UserRequest,
         needs=("uid",),
+        texts=READ_TEXTS,
         answer=list[ListedConversation],
     ),
-    Endpoint("POST", "/conversations/clearUnread", ConversationRef, clear_unread, needs=_CONVERSATION),
-    Endpoint("POST", "/conversations/setUnread", UnreadRequest, set_unread, needs=_CONVERSATION),
-    Endpoint("POST", "/conversations/delete", ConversationRef, delete_conversation, needs=_CONVERSATION),
-    Endpoint("POST", "/conversations/activate", ConversationRef, activate_conversation, needs=_CONVERSATION),
+    Endpoint(
+        "POST", "/conversations/clearUnread", ConversationRef, clear_unread, needs=_CONVERSATION, texts=CLEAR_TEXTS
+    ),
+    Endpoint("POST", "/conversations/setUnread", UnreadRequest, set_unread, needs=_CONVERSATION, texts=SET_TEXTS),
+    Endpoint(
+        "POST", "/conversations/delete", ConversationRef, delete_conversation, needs=_CONVERSATION, texts=DELETE_TEXTS
+    ),
+    Endpoint(
+        "POST",
+        "/conversations/activate",
+        ConversationRef,
+        activate_conversation,
+        needs=_CONVERSATION,
+        texts=ACTIVATE_TEXTS,
+    ),
     Endpoint("POST", "/conn/kick", ConnectionRef, kick, changes=True, needs=("conn_id",)),
     Endpoint("POST", "/conn/remove", ConnectionRef, remove, changes=True, needs=("conn_id",)),
     Endpoint(

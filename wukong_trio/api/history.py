@@ -1,75 +1,21 @@
 """`/channel/messagesync` and `/channel/messagesyncbatch`: pages of channels' histories."""
 
-from typing import Annotated, Final
+from typing import Final
 
-from msgspec import Meta, Struct
-
+from ..contract.history import PageRequest, SyncAnswer, SyncBatchRequest, SyncItem, SyncItems, SyncRequest
+from ..errors import InvalidArgumentError
+from ..services.arguments import viewed_key
 from ..services.history import PAGE_BYTES, PullMode
-from ..services.records import Records, record_of
+from ..services.records import record_of
 from ..store.base import Page
-from .bodies import encode_list
-from .checks import required, viewed_key
+from .bodies import as_list, encode_list
+from .checks import required
 from .context import ApiContext
 from .table import ApiError, Query
-from .users import Byte, Int64
 
 MAX_PAGES: Final = 200
 """In one call."""
 ANSWER_FULL: Final = "the answer is full; ask for this channel in another call"
-Seq = Annotated[int, Meta(ge=0, le=2**62)]
-
-
-class PageRequest(Struct):
-    """Which part of which channel."""
-
-    channel_id: str = ""
-    channel_type: Byte = 0
-    start_message_seq: Seq = 0
-    end_message_seq: Seq = 0
-    limit: Int64 = 0
-    pull_mode: Int64 = 0
-
-
-class SyncRequest(PageRequest):
-    """Body of `/channel/messagesync`."""
-
-    login_uid: str = ""
-
-
-class SyncBatchRequest(Struct):
-    """Body of `/channel/messagesyncbatch`."""
-
-    login_uid: str = ""
-    items: list[PageRequest] = []
-
-
-class SyncAnswer(Struct, frozen=True):
-    """A page of history."""
-
-    start_message_seq: int
-    end_message_seq: int
-    pull_mode: int
-    more: int
-    messages: Records
-
-
-class SyncItem(Struct, frozen=True, omit_defaults=True):
-    """The same as one of several."""
-
-    channel_id: str
-    channel_type: int
-    start_message_seq: int
-    end_message_seq: int
-    more: int
-    messages: Records
-    error: str = ""
-    """Why there are no messages, if something went wrong with this item."""
-
-
-class SyncItems(Struct, frozen=True):
-    """A page of each channel, in the order of the request."""
-
-    items: list[SyncItem]
 
 
 async def sync_messages(context: ApiContext, request: SyncRequest, _query: Query) -> object:
@@ -84,7 +30,7 @@ async def sync_messages(context: ApiContext, request: SyncRequest, _query: Query
 async def sync_few_messages(context: ApiContext, request: SyncRequest, _query: Query) -> SyncAnswer | None:
     """The same if the page is short."""
     _check(request)
-    page = await context.history.short_page(
+    page = await context.short_pages.short_page(
         viewed_key(request.login_uid, request.channel_id, request.channel_type),
         start=request.start_message_seq,
         end=request.end_message_seq,
@@ -105,17 +51,19 @@ async def _answer(context: ApiContext, request: SyncRequest, page: Page) -> Sync
         request.end_message_seq,
         request.pull_mode,
         int(page.more),
-        await context.encoded_pages.records(page),
+        as_list(await context.encoded_pages.records(page)),
     )
 
 
 async def _page(context: ApiContext, login_uid: str, wanted: PageRequest, max_bytes: int) -> Page:
     return await context.history.page(
-        viewed_key(login_uid, wanted.channel_id, wanted.channel_type),
-        start=wanted.start_message_seq,
-        end=wanted.end_message_seq,
+        wanted.channel_id,
+        wanted.channel_type,
+        login_uid=login_uid,
+        start_message_seq=wanted.start_message_seq,
+        end_message_seq=wanted.end_message_seq,
         limit=wanted.limit,
-        mode=_mode(wanted),
+        pull_mode=_mode(wanted),
         max_bytes=max_bytes,
     )
 
@@ -138,8 +86,8 @@ async def sync_many(context: ApiContext, request: SyncBatchRequest, _query: Quer
             if left_bytes <= 0:
                 raise ApiError(ANSWER_FULL)
             page = await _page(context, request.login_uid, wanted, left_bytes)
-        except ApiError as wrong:
-            error = wrong.message
+        except (ApiError, InvalidArgumentError) as wrong:
+            error = str(wrong)
         left_bytes -= sum([len(message.payload) for message in page.messages])
         items.append(await _item(request.login_uid, wanted, page, error))
     return SyncItems(items)
@@ -152,6 +100,6 @@ async def _item(login_uid: str, wanted: PageRequest, page: Page, error: str) -> 
         wanted.start_message_seq,
         wanted.end_message_seq,
         int(page.more),
-        await encode_list(record_of(message, login_uid) for message in page.messages),
+        as_list(await encode_list(record_of(message, login_uid) for message in page.messages)),
         error,
     )

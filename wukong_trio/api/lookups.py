@@ -4,93 +4,36 @@
 Who is a member, and what is banned or disbanded, does not matter here.
 """
 
-from typing import Final, Literal
+from typing import Final
 
-from msgspec import Struct
-
-from ..model import ChannelKey, ChannelType, Message
-from ..services.records import Records, record_of
-from ..store.base import Wanted
-from .bodies import encode_list
-from .checks import given, required, viewed_key
+from ..contract.answers import NotFound
+from ..contract.history import FindOneRequest, FindRequest, FoundMessages, LastSeq
+from ..model import ChannelType, Message
+from ..services.channel_history import MAX_NAMED, TOO_MANY
+from ..services.records import record_of
+from .bodies import as_list, encode_list
+from .checks import given, required
 from .context import ApiContext
 from .guard import Head
-from .history import Seq
-from .table import ApiError, Query
-from .users import Byte, Int64
+from .table import ApiError, Query, Texts
 
-MAX_NAMED: Final = 10_000
-"""Messages that one call may ask for."""
-
-
-class FindRequest(Struct):
-    """Body of `/messages`."""
-
-    login_uid: str = ""
-    channel_id: str = ""
-    channel_type: Byte = 0
-    message_seqs: list[Seq] = []
-    message_ids: list[Int64] = []
-    client_msg_nos: list[str] = []
-
-
-class FindOneRequest(Struct):
-    """Body of `/message`."""
-
-    login_uid: str = ""
-    channel_id: str = ""
-    channel_type: Byte = 0
-    message_id: Int64 = 0
-    client_msg_no: str = ""
-
-
-class FoundMessages(Struct, frozen=True):
-    """Messages that were asked for; `more` is 1 if there are others that have no room in the answer."""
-
-    start_message_seq: int
-    end_message_seq: int
-    more: int
-    messages: Records
-
-
-class NotFound(Struct, frozen=True):
-    """There is no such message; the HTTP status is 200."""
-
-    status: Literal[404] = 404
-
-
-class LastSeq(Struct, frozen=True):
-    """Where a channel ends."""
-
-    message_seq: int
-
-
-class ChannelQuery(Struct):
-    """Parameters of `/channel/max_message_seq` and `/channel/last_message`."""
-
-    channel_id: str
-    channel_type: int = 0
-    login_uid: str = ""
-
-
-class NumberQuery(ChannelQuery):
-    """Parameters of `/message/byclientmsgno`."""
-
-    client_msg_no: str = ""
+FIND_TEXTS: Final[Texts] = {
+    ("messages", TOO_MANY): f"more than {MAX_NAMED} messages are asked for; ask in several calls"
+}
 
 
 async def find_messages(context: ApiContext, request: FindRequest, _query: Query) -> object:
     """Messages by sequence numbers, ids and client numbers, in this order."""
     required(request.channel_id, "channel_id不能为空！")
-    wanted = Wanted(
+    page = await context.history.find(
+        request.channel_id,
+        request.channel_type,
+        login_uid=request.login_uid,
         message_seqs=request.message_seqs,
         message_ids=request.message_ids,
-        client_msg_nos=[number for number in request.client_msg_nos if number],
+        client_msg_nos=request.client_msg_nos,
     )
-    if len(wanted.message_seqs) + len(wanted.message_ids) + len(wanted.client_msg_nos) > MAX_NAMED:
-        raise ApiError(f"more than {MAX_NAMED} messages are asked for; ask in several calls")
-    page = await context.history.find(viewed_key(request.login_uid, request.channel_id, request.channel_type), wanted)
-    return FoundMessages(0, 0, int(page.more), await encode_list(map(record_of, page.messages)))
+    return FoundMessages(0, 0, int(page.more), as_list(await encode_list(map(record_of, page.messages))))
 
 
 async def find_message(context: ApiContext, request: FindOneRequest, _query: Query) -> object:
@@ -100,14 +43,14 @@ async def find_message(context: ApiContext, request: FindOneRequest, _query: Que
         raise ApiError("channel_type不能为0")
     if request.channel_type == ChannelType.PERSON:
         required(request.login_uid, "login_uid不能为空！")
-    if request.message_id:
-        wanted = Wanted(message_ids=[request.message_id])
-    elif request.client_msg_no:
-        wanted = Wanted(client_msg_nos=[request.client_msg_no])
-    else:
-        return NotFound()
-    key = viewed_key(request.login_uid, request.channel_id, request.channel_type)
-    return _shown(await context.history.find_one(key, wanted))
+    found = await context.history.find_one(
+        request.channel_id,
+        request.channel_type,
+        login_uid=request.login_uid,
+        message_id=request.message_id,
+        client_msg_no=request.client_msg_no,
+    )
+    return _shown(found)
 
 
 async def find_by_number(context: ApiContext, _head: Head, query: Query) -> object:
@@ -118,35 +61,35 @@ async def find_by_number(context: ApiContext, _head: Head, query: Query) -> obje
         raise ApiError("channel_type不能为0")
     client_msg_no = query.get("client_msg_no", "")
     given(client_msg_no, "client_msg_no不能为空")
-    key = _stored_or_viewed_key(query.get("login_uid", ""), channel_id, channel_type)
-    return _shown(await context.history.find_one(key, Wanted(client_msg_nos=[client_msg_no], earliest=True)))
+    found = await context.history.find_one(
+        channel_id, channel_type, login_uid=_viewer(query), client_msg_no=client_msg_no, earliest=True
+    )
+    return _shown(found)
 
 
 async def get_max_seq(context: ApiContext, _head: Head, query: Query) -> object:
     """The sequence number of the last message of a channel."""
-    channel_id = query.get("channel_id", "")
-    return LastSeq(await context.history.last_seq(_asked_key(query, need_login="@" not in channel_id)))
+    channel_id, channel_type = _asked(query, need_login="@" not in query.get("channel_id", ""))
+    return LastSeq(await context.history.last_seq(channel_id, channel_type, login_uid=_viewer(query)))
 
 
 async def get_last(context: ApiContext, _head: Head, query: Query) -> object:
     """The last message of a channel."""
-    return _shown(await context.history.last(_asked_key(query, need_login=True)))
+    channel_id, channel_type = _asked(query, need_login=True)
+    return _shown(await context.history.last(channel_id, channel_type, login_uid=_viewer(query)))
 
 
-def _asked_key(query: Query, *, need_login: bool) -> ChannelKey:
+def _asked(query: Query, *, need_login: bool) -> tuple[str, int]:
     channel_id, channel_type = query.get("channel_id", ""), query.integer("channel_type")
-    login_uid = query.get("login_uid", "")
     given(channel_id, "channel_id不能为空")
     if channel_type == ChannelType.PERSON and need_login:
-        given(login_uid, "login_uid不能为空")
-    return _stored_or_viewed_key(login_uid, channel_id, channel_type)
+        given(query.get("login_uid", ""), "login_uid不能为空")
+    return channel_id, channel_type
 
 
-def _stored_or_viewed_key(login_uid: str, channel_id: str, channel_type: int) -> ChannelKey:
-    """A person channel by its stored id, or as one of its two users names it."""
-    if channel_type == ChannelType.PERSON and (not login_uid or "@" in channel_id):
-        return ChannelKey(channel_id, channel_type)
-    return viewed_key(login_uid, channel_id, channel_type)
+def _viewer(query: Query) -> str:
+    """Who asks; nobody if a person channel is named by its stored id."""
+    return "" if "@" in query.get("channel_id", "") else query.get("login_uid", "")
 
 
 def _shown(message: Message | None) -> object:

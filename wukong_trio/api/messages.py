@@ -1,96 +1,24 @@
 """`/message/send` and `/message/sendbatch`: sending on behalf of anybody."""
 
-from typing import Annotated, Final
+from typing import Final
 
-from msgspec import Meta, Raw, Struct, field
-
+from ..contract.messages import BatchAnswer, BatchRequest, SendRequest
 from ..errors import InvalidCommandError, SendRefusedError, StoreError, WukongError
-from ..model import (
-    NO_PERSIST,
-    RED_DOT,
-    SETTING_STREAM,
-    SETTING_TOPIC,
-    SYNC_ONCE,
-    SYSTEM_UID,
-    ChannelKey,
-    ChannelType,
-    ReasonCode,
-    SendCommand,
-    SendResult,
-)
+from ..model import SETTING_STREAM, SETTING_TOPIC, SYNC_ONCE, SYSTEM_UID, ReasonCode, SendCommand, SendResult
 from ..protocol.payload import PayloadError, read_base64
-from ..services.addressing import direct_key
-from .bodies import encode_list
-from .checks import channel_key, clean_uids, plain, required
+from ..services.arguments import EMPTY, NO_TYPE, UNKNOWN_TYPE, known_key
+from .bodies import as_list, encode_list
+from .checks import plain, required
 from .context import ApiContext
-from .table import BAD_BODY, STORE_FAILS, ApiError, Query
-from .users import Byte
+from .table import BAD_BODY, STORE_FAILS, ApiError, Query, Texts
 
-SENDS_AT_ONCE: Final = 512
-"""Of a batch; between them others get their turn."""
 _BAD_CHANNEL: Final = "频道ID不合法！"
 _NO_MODE: Final = "无法处理发送消息请求！"
-Seconds = Annotated[int, Meta(ge=0, lt=2**32)]
-
-
-class SendHeader(Struct):
-    """Flags of a message; only 1 means true."""
-
-    no_persist: int = 0
-    red_dot: int = 0
-    sync_once: int = 0
-
-    @property
-    def flags(self) -> int:
-        """The same as one number."""
-        return (
-            (NO_PERSIST if self.no_persist == 1 else 0)
-            | (RED_DOT if self.red_dot == 1 else 0)
-            | (SYNC_ONCE if self.sync_once == 1 else 0)
-        )
-
-
-class SendRequest(Struct):
-    """Body of `/message/send`."""
-
-    header: SendHeader = field(default_factory=SendHeader)
-    from_uid: str = ""
-    sender_uid: str = ""
-    channel_id: str = ""
-    channel_type: Byte = 0
-    subscribers: list[str] = []
-    payload: str = ""
-    client_msg_no: str = ""
-    expire: Seconds = 0
-    is_stream: int = 0
-    setting: Byte = 0
-    topic: str = ""
-    no_persist: int = 0
-    sync_once: int = 0
-
-    @property
-    def flags(self) -> int:
-        """The header as flags, and what stands beside it."""
-        return (
-            self.header.flags | (NO_PERSIST if self.no_persist == 1 else 0) | (SYNC_ONCE if self.sync_once == 1 else 0)
-        )
-
-
-class BatchRequest(Struct):
-    """Body of `/message/sendbatch`."""
-
-    header: SendHeader = field(default_factory=SendHeader)
-    from_uid: str = ""
-    subscribers: list[str] = []
-    payload: str = ""
-
-
-class BatchAnswer(Struct, frozen=True):
-    """Whom a message was not sent to, and why: two lists of the same length."""
-
-    fail_uids: Annotated[Raw, list[str]]
-    reason: Annotated[Raw, list[str]]
-    status: int = 200
+SEND_TEXTS: Final[Texts] = {
+    ("channel_type", NO_TYPE): "频道类型错误！",
+    ("channel_type", UNKNOWN_TYPE): "频道类型错误！",
+    ("subscribers", EMPTY): _NO_MODE,
+}
 
 
 async def send_message(context: ApiContext, request: SendRequest, _query: Query) -> object:
@@ -101,20 +29,20 @@ async def send_message(context: ApiContext, request: SendRequest, _query: Query)
     """
     payload = _payload(request.payload)
     direct = _is_direct(request)
-    recipients = await clean_uids(request.subscribers) if direct else []
-    if direct and not recipients:
-        raise ApiError(_NO_MODE)
-    key = direct_key(dict.fromkeys(recipients)) if direct else _channel(request)
-    command = _command(request, key, payload)
+    if not direct:
+        plain(request.channel_id, _BAD_CHANNEL)
+        known_key(request.channel_id, request.channel_type)
+    command = _command(request, payload)
     try:
         if direct:
-            return _send_answer(await context.sender.send(command, direct_to=frozenset(recipients)))
-        result = await context.sender.send(command, command_channel=command.flags & SYNC_ONCE != 0)
+            return _send_answer(await context.commands.send_to(request.subscribers, command))
+        send = context.commands.send if command.flags & SYNC_ONCE else context.sender.send
+        result = await send(command)
     except (InvalidCommandError, SendRefusedError) as error:
         if error.reason_code == ReasonCode.CHANNEL_ID_ERROR:
             raise ApiError(_BAD_CHANNEL) from None
         if isinstance(error, InvalidCommandError):
-            raise ApiError(str(error)) from None
+            raise
         return _with_data(SendResult(reason_code=error.reason_code, client_msg_no=error.client_msg_no))
     return _with_data(result)
 
@@ -151,22 +79,16 @@ def _is_direct(request: SendRequest) -> bool:
     return to_users
 
 
-def _channel(request: SendRequest) -> ChannelKey:
-    plain(request.channel_id, _BAD_CHANNEL)
-    return channel_key(request.channel_id, request.channel_type)
-
-
-def _command(request: SendRequest, key: ChannelKey, payload: bytes) -> SendCommand:
+def _command(request: SendRequest, payload: bytes) -> SendCommand:
     from_uid = request.from_uid if request.from_uid.strip() else request.sender_uid
     stream = SETTING_STREAM if request.is_stream == 1 else 0
     topic = SETTING_TOPIC if request.topic else 0
-    given_number = bool(request.client_msg_no.strip()) and not request.subscribers
     return SendCommand(
         from_uid=from_uid if from_uid.strip() else SYSTEM_UID,
-        channel_id=key.channel_id,
-        channel_type=key.channel_type,
+        channel_id=request.channel_id,
+        channel_type=request.channel_type,
         payload=payload,
-        client_msg_no=request.client_msg_no if given_number else "",
+        client_msg_no=request.client_msg_no if request.client_msg_no.strip() else "",
         flags=request.flags,
         setting=request.setting & ~SETTING_STREAM | stream | topic,
         expire=request.expire,
@@ -179,30 +101,11 @@ async def send_batch(context: ApiContext, request: BatchRequest, _query: Query) 
     required(request.from_uid, "from_uid不能为空！")
     if not request.subscribers:
         raise ApiError("subscribers不能为空！")
-    payload, flags = _payload(request.payload), request.header.flags
-    limit_bytes = context.config.limits.payload_bytes
-    if len(payload) > limit_bytes:
-        raise ApiError(f"payload is larger than {limit_bytes} bytes")
-    failures: list[tuple[str, str]] = []
-    for start in range(0, len(request.subscribers), SENDS_AT_ONCE):
-        uids = [uid for uid in request.subscribers[start : start + SENDS_AT_ONCE] if uid.strip()]
-        outcomes = await context.sender.send_all(
-            [_person_message(request.from_uid, uid, payload, flags) for uid in uids],
-            command_channel=flags & SYNC_ONCE != 0,
-        )
-        failures += [
-            (uid, _reason(outcome))
-            for uid, outcome in zip(uids, outcomes, strict=True)
-            if isinstance(outcome, WukongError)
-        ]
+    payload = _payload(request.payload)
+    failures = await context.batches.send(request.from_uid, request.subscribers, payload, flags=request.header.flags)
     return BatchAnswer(
-        await encode_list(uid for uid, _ in failures), await encode_list(reason for _, reason in failures)
-    )
-
-
-def _person_message(from_uid: str, uid: str, payload: bytes, flags: int) -> SendCommand:
-    return SendCommand(
-        from_uid=from_uid, channel_id=uid, channel_type=int(ChannelType.PERSON), payload=payload, flags=flags
+        as_list(await encode_list(uid for uid, _ in failures)),
+        as_list(await encode_list(_reason(error) for _, error in failures)),
     )
 
 

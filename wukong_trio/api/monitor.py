@@ -2,11 +2,13 @@
 
 from typing import Final
 
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, UnsetType
 
+from ..contract.connections import ConnectionRecord
+from ..contract.monitor import Features, LoggerFeatures, Vars
 from ..version import __version__
-from .bodies import encode_list
-from .connections import BUSIEST, DEFAULT_LIMIT, MAX_LIMIT, ConnectionRecords, records
+from .bodies import as_list, encode_list
+from .connections import BUSIEST, DEFAULT_LIMIT, MAX_LIMIT, records
 from .context import ApiContext
 from .guard import Head
 from .table import ApiError, Query
@@ -15,65 +17,7 @@ from .vitals import duration
 SERVER_NAME: Final = "WuKongIM"
 
 
-class VarsQuery(Struct):
-    """Parameters of `/varz`."""
-
-    show: str = ""
-    conn_limit: int = 0
-    node_id: int = 0
-
-
-class LoggerFeatures(Struct, frozen=True):
-    """Where the original can send its log."""
-
-    trace_on: int
-    loki_on: int
-
-
-class Features(Struct, frozen=True):
-    """Which of the original's features are on."""
-
-    logger: LoggerFeatures
-    prometheus_on: int
-    stress_on: int
-
-
 FEATURES: Final = Features(LoggerFeatures(trace_on=0, loki_on=0), prometheus_on=0, stress_on=0)
-
-
-class Vars(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Answer of `/varz`."""
-
-    server_id: str
-    server_name: str
-    version: str
-    connections: int
-    user_handler_count: int
-    user_handler_conn_count: int
-    uptime: str
-    goroutine: int
-    mem: int
-    cpu: float
-    in_msgs: int
-    out_msgs: int
-    in_bytes: int
-    out_bytes: int
-    slow_clients: int
-    retry_queue: int
-    tcp_addr: str
-    ws_addr: str
-    wss_addr: str
-    manager_addr: str
-    manager_on: int
-    commit: str
-    commit_date: str
-    tree_state: str
-    api_url: str
-    manager_uid: str
-    manager_token_on: int
-    conversation_cache_count: int
-    conns: ConnectionRecords | UnsetType = UNSET
-    """If it was asked for."""
 
 
 async def get_vars(context: ApiContext, _head: Head, query: Query) -> object:
@@ -81,10 +25,10 @@ async def get_vars(context: ApiContext, _head: Head, query: Query) -> object:
     config, connections, vitals = context.config, context.connections, context.vitals
     if query.integer("node_id") not in (0, config.node_id):
         raise ApiError("node not found")
-    conns: ConnectionRecords | UnsetType = UNSET
+    conns: list[ConnectionRecord] | UnsetType = UNSET
     if query.get("show") == "conn":
         limit = min(query.integer("conn_limit") or DEFAULT_LIMIT, MAX_LIMIT)
-        conns = await encode_list(await records(context, BUSIEST, offset=0, limit=limit))
+        conns = as_list(await encode_list(await records(context, BUSIEST, offset=0, limit=limit)))
     traffic, unacknowledged = await connections.totals()
     route = context.routes.external
     return Vars(

@@ -8,8 +8,8 @@ from typing import Any, Final, get_args, get_origin
 import msgspec
 from msgspec import Struct
 
+from ..contract.answers import Failure
 from ..version import __version__
-from .answers import Failure
 from .guard import Guard
 from .schemas import Schema, Schemas, described, example_of, example_of_member, is_struct
 from .table import BAD_BODY, JSON, STORE_FAILS, Endpoint

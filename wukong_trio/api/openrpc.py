@@ -15,13 +15,13 @@ import msgspec
 from msgspec import Raw, Struct
 from msgspec.structs import FieldInfo
 
+from ..contract.connections import Route
 from ..model import ReasonCode
 from ..protocol import codes
 from ..protocol.answers import ConnectResult, PushHeader, PushSetting, SendResult
 from ..protocol.codes import ErrorCode, error_of_reason
 from ..protocol.requests import ConnectParams, DisconnectParams, RecvackParams, SendParams
 from ..version import __version__
-from .addresses import Route
 from .schemas import Schema, Schemas, described, example_of, example_of_member
 
 _ABOUT: Final = """\

@@ -1,21 +1,13 @@
 """`/route`: where clients connect. And the probes."""
 
-from msgspec import Struct
-
+from ..contract.connections import Group, Route
 from ..model import ChannelKey, ChannelType
 from ..version import __version__
-from .addresses import Route
-from .answers import Group, Health, NotReady, Ready, Unhealthy
-from .bodies import encode_list
+from .answers import Health, NotReady, Ready, Unhealthy
+from .bodies import as_list, encode_list
 from .context import ApiContext
 from .guard import Head
 from .table import STORE_FAILS, Query, Reply
-
-
-class RouteQuery(Struct):
-    """Parameters of `/route` and `/route/batch`."""
-
-    intranet: int = 0
 
 
 def _route(context: ApiContext, query: Query) -> Route:
@@ -33,7 +25,7 @@ async def batch_route(context: ApiContext, uids: list[str], query: Query) -> obj
     They are in groups of the same addresses; a single server has one.
     """
     route = _route(context, query)
-    return [Group(route.tcp_addr, route.ws_addr, route.wss_addr, await encode_list(uids))]
+    return [Group(route.tcp_addr, route.ws_addr, route.wss_addr, as_list(await encode_list(uids)))]
 
 
 def get_health(context: ApiContext, head: Head, _query: Query) -> object:

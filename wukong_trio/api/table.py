@@ -16,9 +16,9 @@ import msgspec
 import trio
 from msgspec import Struct
 
-from ..errors import StoreError
+from ..contract.answers import Done
+from ..errors import InvalidArgumentError, StoreError
 from .answer_budget import SHORT_BYTES, AnswerBudget
-from .answers import Done
 from .bodies import LARGE_BYTES, MAX_ITEMS, BodyError, BodyReader, TooManyItemsError
 from .context import ApiContext
 from .guard import Head
@@ -40,6 +40,7 @@ BODIES_AT_ONCE: Final = 2
 is one, because anybody may send it."""
 JSON: Final = "application/json; charset=utf-8"
 NOTHING: Final[Mapping[int, Any]] = MappingProxyType({})
+NO_TEXTS: Final[Mapping[tuple[str, str], str]] = MappingProxyType({})
 CORS_HEADERS: Final = (
     ("Access-Control-Allow-Origin", "*"),
     ("Access-Control-Allow-Credentials", "true"),
@@ -103,6 +104,8 @@ class Query(dict[str, str]):
         return int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else 0
 
 
+Texts = Mapping[tuple[str, str], str]
+"""What back-ends know instead of a field and its problem, of an InvalidArgumentError."""
 Handler = Callable[[ApiContext, T, Query], object]
 """A plain function where nothing has to be waited for, else an async one."""
 ShortHandler = Callable[[ApiContext, T, Query], Awaitable[object]]
@@ -134,6 +137,7 @@ class Endpoint(Generic[T]):
         answer: Any = Done,
         also: Mapping[int, Any] = NOTHING,
         content_type: str = JSON,
+        texts: Texts = NO_TEXTS,
     ) -> None:
         self.method = method
         self.path = path
@@ -162,6 +166,8 @@ class Endpoint(Generic[T]):
         """Statuses that only this endpoint answers with, and their types."""
         self.content_type = content_type
         """Of a success."""
+        self.texts = texts
+        """For arguments that services refuse; others get the error's own text."""
         self.handler = handler
         self.reader = BodyReader(request) if method != "GET" else None
 
@@ -338,6 +344,8 @@ class ApiTable:
     def _failure(self, endpoint: Endpoint[Any], error: Exception) -> HttpAnswer:
         if isinstance(error, ApiError):
             return _error(error.http_status, error.message)
+        if isinstance(error, InvalidArgumentError):
+            return _error(400, endpoint.texts.get((error.field, error.problem)) or str(error))
         if isinstance(error, TooManyItemsError):
             return _error(413, f"the lists have more than {MAX_ITEMS} entries; send them in several calls")
         if isinstance(error, BodyError):

@@ -1,42 +1,22 @@
 """`/user/*`: tokens, devices, who is online, system accounts."""
 
-from typing import Annotated
+from typing import Final
 
-import trio
-from msgspec import Meta, Struct
-
-from ..model import SYSTEM_UID, Device, DeviceLevel, ReasonCode
-from .answers import Online
-from .bodies import SLICE_ITEMS, encode_list
-from .checks import clean_uids, given, plain, within_limit
+from ..contract.users import Online, QuitRequest, TokenRequest, UidsRequest
+from ..errors import RefusedError
+from ..model import DeviceLevel
+from ..services.arguments import EMPTY, SPECIAL, SYSTEM
+from .bodies import encode_list
 from .context import ApiContext
 from .guard import Head
-from .table import STATUS_OK, ApiError, Query
+from .table import STATUS_OK, Query, Texts
 
-Byte = Annotated[int, Meta(ge=0, le=255)]
-Int64 = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
-
-
-class TokenRequest(Struct):
-    """Body of `/user/token`."""
-
-    uid: str = ""
-    token: str = ""
-    device_flag: Byte = 0
-    device_level: Byte = 0
-
-
-class QuitRequest(Struct):
-    """Body of `/user/device_quit`."""
-
-    uid: str = ""
-    device_flag: Int64 = 0
-
-
-class UidsRequest(Struct):
-    """Body of the calls on system accounts."""
-
-    uids: list[str] = []
+TEXTS: Final[Texts] = {
+    ("uid", EMPTY): "uid不能为空！",
+    ("uid", SPECIAL): "uid不能包含特殊字符！",
+    ("uid", SYSTEM): "系统账号不允许更新token！",
+    ("token", EMPTY): "token不能为空！",
+}
 
 
 async def set_token(context: ApiContext, request: TokenRequest, _query: Query) -> object:
@@ -45,20 +25,12 @@ async def set_token(context: ApiContext, request: TokenRequest, _query: Query) -
     From then on the user needs the token to connect from this device flag. A master device is alone on its flag, so
     who is connected there is sent away.
     """
-    given(request.uid, "uid不能为空！")
-    given(request.token, "token不能为空！")
-    plain(request.uid, "uid不能包含特殊字符！")
-    within_limit("uid", request.uid)
-    if request.uid == SYSTEM_UID:
-        raise ApiError("系统账号不允许更新token！")
-    device = Device(
-        uid=request.uid,
-        device_flag=request.device_flag,
-        token=request.token,
-        level=DeviceLevel.MASTER if request.device_level == 1 else DeviceLevel.SLAVE,
-    )
-    reason = await context.users.set_token(device)
-    return STATUS_OK if reason is ReasonCode.SUCCESS else {"status": int(reason)}
+    level = DeviceLevel.MASTER if request.device_level == 1 else DeviceLevel.SLAVE
+    try:
+        await context.users.set_token(request.uid, request.token, device_flag=request.device_flag, device_level=level)
+    except RefusedError as error:
+        return {"status": error.reason_code}
+    return STATUS_OK
 
 
 async def quit_device(context: ApiContext, request: QuitRequest, _query: Query) -> object:
@@ -66,9 +38,7 @@ async def quit_device(context: ApiContext, request: QuitRequest, _query: Query) 
 
     `device_flag` -1 means app, web and PC.
     """
-    given(request.uid, "uid不能为空！")
-    within_limit("uid", request.uid)
-    await context.users.quit(request.uid, request.device_flag)
+    await context.users.quit_device(request.uid, request.device_flag)
     return STATUS_OK
 
 
@@ -79,26 +49,22 @@ async def online_status(context: ApiContext, uids: list[str], _query: Query) -> 
     """
     if not uids:
         return STATUS_OK
-    online: dict[str, list[int]] = {}
-    for start in range(0, len(uids), SLICE_ITEMS):
-        if start:
-            await trio.lowlevel.checkpoint()
-        online |= {uid: flags for uid in uids[start : start + SLICE_ITEMS] if (flags := context.device_flags_of(uid))}
+    online = await context.users.online(uids)
     return await encode_list(Online(uid, flag, 1) for uid, flags in online.items() for flag in flags)
 
 
 def get_system_uids(context: ApiContext, _head: Head, _query: Query) -> object:
     """The system accounts."""
-    return context.system_accounts.listed()
+    return context.users.system_uids()
 
 
 async def add_system_uids(context: ApiContext, request: UidsRequest, _query: Query) -> object:
     """Makes users system accounts."""
-    await context.system_accounts.change(add=await clean_uids(request.uids))
+    await context.users.add_system_uids(request.uids)
     return STATUS_OK
 
 
 async def remove_system_uids(context: ApiContext, request: UidsRequest, _query: Query) -> object:
     """Makes system accounts plain users."""
-    await context.system_accounts.change(remove=await clean_uids(request.uids))
+    await context.users.remove_system_uids(request.uids)
     return STATUS_OK

@@ -38,8 +38,8 @@ class Connections:
         """Closes a connection without a word. One that is not there does nothing."""
         self._registry.dismiss(uid, session_id, None)
 
-    async def select(self, rank: Callable[[Snapshot], float], *, end: int, uid_part: str) -> list[Snapshot]:
-        """The connections that rank lowest.
+    async def select(self, rank: Callable[[Snapshot], float], *, end: int, uid_part: str = "") -> list[Snapshot]:
+        """The connections that rank lowest, in this order.
 
         Args:
             end: so many of them.

@@ -5,5 +5,7 @@ directory    cached state of channels, kept true to the store
 permission   who may send where
 auth         who may connect
 records      a stored message as back-ends read it, over the API and by webhooks
-users, channels, history   what back-ends do over the API
+channels, history          changes of channels, and pages of what is stored
+arguments    what ids, lists and numbers may be, whoever brings them
+users, channel_calls, channel_history, sending   what back-ends do over the API, and programs with a `Server`
 """

@@ -1,4 +1,4 @@
-"""What back-ends do with channels: records, members, deny and allow lists."""
+"""Changes of channels: records, members, deny and allow lists. What a call may ask for is in `channel_calls`."""
 
 from collections.abc import Iterator, Sequence
 from heapq import merge
@@ -7,7 +7,7 @@ from typing import Final
 import trio
 
 from ..model import ChannelFlags, ChannelKey, ChannelType, ReasonCode, person_channel_id
-from ..store.base import ChannelChange, MemberChange, MemberList, Store
+from ..store.base import ChannelChange, ChannelRecord, MemberList, Store
 from ..store.conversations import ConversationChange
 from .directory import ChannelDirectory
 from .users import Kick
@@ -38,6 +38,9 @@ class ChannelService:
             await self._carry_out(change)
         if change.key.channel_type == ChannelType.PERSON and change.flags is not None and change.flags.ban:
             self._kick(change.key.channel_id, reason_code=ReasonCode.BAN, reason="banned")
+        for members in change.members:
+            if members.list is MemberList.ALLOWED and change.key.channel_type == ChannelType.PERSON:
+                await self._begin_conversations(change.key.channel_id, members.add)
 
     async def _carry_out(self, change: ChannelChange) -> None:
         try:
@@ -65,34 +68,6 @@ class ChannelService:
             )
             await self._carry_out(ChannelChange(key=key, flags=flags))
 
-    async def add_subscribers(self, key: ChannelKey, uids: Sequence[str], *, reset: bool) -> None:
-        """Adds members to a channel, which is created where needed.
-
-        Raises:
-            StoreError: nothing was changed; see `change`.
-        """
-        members = MemberChange(list=MemberList.SUBSCRIBERS, reset=reset, add=uids)
-        await self.change(ChannelChange(key=key, create=True, members=[members]))
-
-    async def change_list(
-        self,
-        key: ChannelKey,
-        members: MemberList,
-        *,
-        reset: bool = False,
-        add: Sequence[str] = (),
-        remove: Sequence[str] = (),
-    ) -> None:
-        """Changes one list of a channel, which need not exist.
-
-        Raises:
-            StoreError: nothing was changed; see `change`.
-        """
-        change = MemberChange(list=members, reset=reset, add=add, remove=remove)
-        await self.change(ChannelChange(key=key, members=[change]))
-        if members is MemberList.ALLOWED and key.channel_type == ChannelType.PERSON:
-            await self._begin_conversations(key.channel_id, add)
-
     async def _begin_conversations(self, uid: str, others: Sequence[str]) -> None:
         """Those who may write to a user have a conversation with him."""
         for start in range(0, len(others), CONVERSATIONS_AT_ONCE):
@@ -109,17 +84,23 @@ class ChannelService:
         """Says who receives what is sent to a temporary channel, in memory only."""
         self._directory.set_recipients(channel_id, uids)
 
-    async def allowed(self, key: ChannelKey) -> Iterator[str]:
-        """The allow list, sorted. A long one is sorted in pieces, while others get their turns.
+    async def listed(self, key: ChannelKey, members: MemberList) -> Iterator[str]:
+        """Who is on a list, sorted. A long one is sorted in pieces, while others get their turns.
 
         Raises:
             StoreError: the store could not be read.
         """
         [record] = await self._store.load_channels([key])
-        uids = list(record.allowed)
+        uids = list(_on(record, members))
         runs = []
         for start in range(0, len(uids), SORTED_AT_ONCE):
             if start:
                 await trio.lowlevel.checkpoint()
             runs.append(sorted(uids[start : start + SORTED_AT_ONCE]))
         return merge(*runs)
+
+
+def _on(record: ChannelRecord, members: MemberList) -> frozenset[str]:
+    if members is MemberList.SUBSCRIBERS:
+        return record.subscribers
+    return record.denied if members is MemberList.DENIED else record.allowed

@@ -1,11 +1,11 @@
 """What a send may look like, whoever wants it: a client, a back-end, the embedding program or its hook."""
 
-from enum import Enum
 from typing import Final
 
 from ..errors import InvalidCommandError
 from ..model import DUP, NO_PERSIST, RED_DOT, SYNC_ONCE, ChannelType, ReasonCode, SendCommand
 from .addressing import MAX_ID_BYTES, is_internal
+from .arguments import wrong_type
 from .permission import CHANNEL_TYPES
 
 _SURELY_FITS: Final = MAX_ID_BYTES // 4
@@ -27,7 +27,8 @@ def check_command(command: SendCommand, *, payload_limit_bytes: int) -> None:
         InvalidCommandError: it breaks one.
     """
     for field, type_ in _TYPES.items():
-        _check_type(field, getattr(command, field), type_)
+        if problem := wrong_type(getattr(command, field), type_):
+            raise InvalidCommandError(field, problem)
     if not command.from_uid.strip():
         raise InvalidCommandError("from_uid", "is empty")
     if "@" in command.from_uid and command.channel_type in _JOINED:
@@ -75,17 +76,6 @@ def check_values(command: SendCommand, *, payload_limit_bytes: int) -> None:
         _check_length("stream_no", command.stream_no)
     if len(command.payload) > payload_limit_bytes:
         raise InvalidCommandError("payload", f"is larger than {payload_limit_bytes} bytes")
-
-
-def _check_type(field: str, value: object, type_: type) -> None:
-    """Of subclasses only enumerations of int are taken: encoders know no others."""
-    if type(value) is not type_ and not (type_ is int and isinstance(value, int) and isinstance(value, Enum)):
-        raise InvalidCommandError(field, f"is {type_.__name__}, not {type(value).__name__}")
-    if isinstance(value, str):
-        try:
-            value.encode()
-        except UnicodeEncodeError:
-            raise InvalidCommandError(field, "holds half a character (a lone surrogate)") from None
 
 
 def _check_length(field: str, text: str) -> None:

@@ -39,17 +39,21 @@ class ConversationView(Struct, frozen=True, gc=False):
         return self.recents[0] if self.recents else None
 
 
-class Since(Struct, frozen=True, kw_only=True):
+class ClientState(Struct, frozen=True, kw_only=True):
     """What a client knows already."""
 
-    anything: bool = False
-    """It wants only what is news to its user."""
+    incremental: bool = False
+    """It has the conversations: it wants those with something after the position up to which the user has read."""
     seqs: Mapping[tuple[str, int], int] = {}
     """The newest message it has of channels as its user knows them: (channel_id, channel_type) -> message_seq."""
     only_unread: bool = False
 
 
-class Changes(Struct, frozen=True):
+NOTHING_KNOWN: Final = ClientState()
+"""Nothing is known."""
+
+
+class ConversationChanges(Struct, frozen=True):
     """One page of conversations, the most recently active first."""
 
     views: list[ConversationView]
@@ -78,7 +82,7 @@ class ConversationService:
         self,
         uid: str,
         count: int,
-        since: Since,
+        client: ClientState,
         *,
         excluded_types: Collection[int] = (),
         page: int = 0,
@@ -88,7 +92,7 @@ class ConversationService:
 
         Args:
             count: how many messages of each.
-            excluded_types: types of channels that are left out, unless `since` names the channel.
+            excluded_types: types of channels that are left out, unless `client` names the channel.
             page: from 1; 0: all.
             page_size: how many make a page, before any is left out.
         """
@@ -99,14 +103,14 @@ class ConversationService:
             candidates = candidates[(page - 1) * page_size : page * page_size]
         wanted: list[tuple[Conversation, int]] = []
         for conversation in candidates:
-            known = since.seqs.get((_shown_id(uid, conversation), conversation.channel_type))
+            known = client.seqs.get((_shown_id(uid, conversation), conversation.channel_type))
             if known is None and conversation.channel_type in excluded_types:
                 continue
-            low = _lower_bound(conversation, since, known or 0)
+            low = _lower_bound(conversation, client, known or 0)
             if low <= conversation.last_seq:
                 wanted.append((conversation, low))
         views = await self._views(uid, wanted, count)
-        return [view for view in views if view.recents and (view.unread or not since.only_unread)]
+        return [view for view in views if view.recents and (view.unread or not client.only_unread)]
 
     async def of_channels(self, uid: str, keys: Sequence[ChannelKey], count: int) -> list[ConversationView]:
         """The conversations of these channels, in the same order, also where there is none."""
@@ -146,7 +150,7 @@ class ConversationService:
 
     async def list_changes(
         self, uid: str, *, since: int, limit: int, before: tuple[int, str, int] | None = None, coverage: int = 0
-    ) -> Changes:
+    ) -> ConversationChanges:
         """One page of the conversations that have changed, with their last messages.
 
         Args:
@@ -157,7 +161,7 @@ class ConversationService:
         found = await self._store.conversations(uid, gone=since > 0)
         coverage = coverage or found.moment
         if since > found.moment:
-            return Changes([], [], found.moment, None, reset_required=True)
+            return ConversationChanges([], [], found.moment, None, reset_required=True)
         visible = [c for c in found.items if _is_visible(c)]
         changed = [c for c in visible if max(_active_at(c), c.changed_at) > since]
         changed.sort(key=_place, reverse=True)
@@ -169,7 +173,7 @@ class ConversationService:
             gone = [c for c in found.items if not _is_visible(c) and c.changed_at > since]
             deleted = [(_shown_id(uid, c), c.channel_type) for c in gone]
         views = await self._views(uid, [(c, c.deleted_to + 1) for c in page], 1)
-        return Changes(views, deleted, coverage, _place(page[-1]) if more else None)
+        return ConversationChanges(views, deleted, coverage, _place(page[-1]) if more else None)
 
     async def mark_read(self, uid: str, key: ChannelKey, *, leave_unread: int = 0) -> None:
         """Raises the position up to which a user has read to the end of a channel, or to so many messages before it."""
@@ -253,11 +257,11 @@ def _shown_id(uid: str, conversation: Conversation) -> str:
     return conversation.channel_id
 
 
-def _lower_bound(conversation: Conversation, since: Since, known_seq: int) -> int:
+def _lower_bound(conversation: Conversation, client: ClientState, known_seq: int) -> int:
     """The first message that a client may want."""
     if known_seq:
         low = known_seq + 1
-    elif since.anything or since.only_unread:
+    elif client.incremental or client.only_unread:
         low = conversation.read_to + 1
     else:
         low = 1

@@ -1,11 +1,11 @@
-"""A stored message as back-ends read it."""
+"""A stored message as back-ends read it, over the API and by webhooks."""
 
 from collections.abc import Iterable
-from typing import Annotated, Final, TypeAlias
+from typing import Final
 
-from msgspec import Raw, Struct
 from msgspec.structs import replace
 
+from ..contract.messages import MessageRecord, RecordHeader
 from ..model import (
     COMMAND_CHANNEL_SUFFIX,
     NO_PERSIST,
@@ -20,35 +20,6 @@ from .addressing import peer_of
 _ALL_FLAGS: Final = NO_PERSIST | RED_DOT | SYNC_ONCE
 _PERSON: Final = int(ChannelType.PERSON)
 
-
-class RecordHeader(Struct, frozen=True, gc=False):
-    """Flags of a message as 0 or 1."""
-
-    no_persist: int
-    red_dot: int
-    sync_once: int
-
-
-class MessageRecord(Struct, frozen=True, omit_defaults=True, gc=False):
-    """One message; `payload` is base64 on the wire."""
-
-    header: RecordHeader
-    setting: int
-    message_id: int
-    message_idstr: str
-    client_msg_no: str
-    message_seq: int
-    from_uid: str
-    channel_id: str
-    channel_type: int
-    expire: int
-    timestamp: int
-    payload: bytes
-    topic: str = ""
-
-
-Records: TypeAlias = Annotated[Raw, list[MessageRecord]]
-"""Encoded already."""
 
 _HEADERS = tuple(
     RecordHeader(

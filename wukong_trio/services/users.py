@@ -1,13 +1,26 @@
 """Users, their devices and tokens, and the system accounts."""
 
-from collections.abc import Collection, Sequence
-from typing import Protocol
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import Final, Protocol
 
 import trio
 
+from ..errors import InvalidArgumentError, RefusedError
 from ..model import SYSTEM_UID, ChannelFlags, ChannelKey, ChannelType, Device, DeviceLevel, ReasonCode
 from ..store.base import Store
+from .arguments import (
+    MAX_NUMBER,
+    SYSTEM,
+    UIDS_AT_ONCE,
+    check_given,
+    check_id,
+    check_number,
+    check_plain,
+    clean_uids,
+    to_sequence,
+)
 
+ALL_DEVICES: Final = -1
 ALL_FLAGS = (0, 1, 2)
 """The devices that a quit of "all devices" means: app, web and PC."""
 
@@ -59,44 +72,113 @@ class SystemAccounts:
             self.generation += 1
 
 
-class UserService:
-    """What back-ends do with users."""
+class Users:
+    """Users: their tokens and devices, who is online, and the system accounts.
 
-    def __init__(self, store: Store, kick: Kick) -> None:
+    Everything that changes something is durable when it returns, and holds for the next connection or message. A
+    write that has begun is finished even if the call is cancelled.
+    """
+
+    def __init__(
+        self, store: Store, accounts: SystemAccounts, kick: Kick, device_flags_of: Callable[[str], list[int]]
+    ) -> None:
         self._store = store
+        self._accounts = accounts
         self._kick = kick
+        self._device_flags_of = device_flags_of
 
-    async def set_token(self, device: Device) -> ReasonCode:
-        """Stores the token of a device. A master device then drives away who is connected with its flag.
+    async def set_token(
+        self, uid: str, token: str, *, device_flag: int = 0, device_level: DeviceLevel = DeviceLevel.SLAVE
+    ) -> None:
+        """Stores the token with which a user may connect from a device: flag 0 app, 1 web, 2 PC.
 
-        Returns:
-            SUCCESS, or BAN or DISBAND if the user's own record says so; then nothing was stored.
+        A master device is alone on its flag, so who is connected there is sent away.
 
         Raises:
+            InvalidArgumentError: an argument is wrong; reserved for the system, too.
+            RefusedError: the user is banned or disbanded; nothing was stored.
             StoreError: nothing was stored.
         """
-        [record] = await self._store.load_channels([ChannelKey(device.uid, ChannelType.PERSON)])
-        flags = record.flags or ChannelFlags()
-        if flags.ban:
-            return ReasonCode.BAN
-        if flags.disband:
-            return ReasonCode.DISBAND
-        await self._store.put_device(device)
-        if device.level is DeviceLevel.MASTER:
+        check_given("uid", uid)
+        check_given("token", token)
+        check_plain("uid", uid)
+        check_id("uid", uid)
+        check_number("device_flag", device_flag, 0, 255)
+        check_number("device_level", device_level, DeviceLevel.SLAVE, DeviceLevel.MASTER)
+        if uid == SYSTEM_UID:
+            raise InvalidArgumentError("uid", SYSTEM)
+        await self._check_state(uid)
+        level = DeviceLevel(device_level)
+        await self._store.put_device(Device(uid=uid, device_flag=int(device_flag), token=token, level=level))
+        if level is DeviceLevel.MASTER:
             self._kick(
-                device.uid,
-                (device.device_flag,),
+                uid,
+                (int(device_flag),),
                 reason_code=ReasonCode.CONNECT_KICK,
                 reason="账号在其他设备上登录",
             )
-        return ReasonCode.SUCCESS
 
-    async def quit(self, uid: str, device_flag: int) -> None:
-        """Invalidates the token of a device and sends its sessions away; -1 = app, web and PC.
+    async def _check_state(self, uid: str) -> None:
+        [record] = await self._store.load_channels([ChannelKey(uid, ChannelType.PERSON)])
+        flags = record.flags or ChannelFlags()
+        if flags.ban:
+            raise RefusedError(f"the user {uid!r} is banned", ReasonCode.BAN)
+        if flags.disband:
+            raise RefusedError(f"the user {uid!r} is disbanded", ReasonCode.DISBAND)
+
+    async def quit_device(self, uid: str, device_flag: int = ALL_DEVICES) -> None:
+        """Makes the token of a device worthless and sends its sessions away. An unknown user is left alone.
+
+        Args:
+            device_flag: ALL_DEVICES (-1) means app, web and PC.
 
         Raises:
+            InvalidArgumentError: an argument is wrong.
             StoreError: nothing was changed.
         """
-        flags = ALL_FLAGS if device_flag == -1 else (device_flag,)
+        check_given("uid", uid)
+        check_id("uid", uid)
+        check_number("device_flag", device_flag, -MAX_NUMBER - 1, MAX_NUMBER)
+        flags = ALL_FLAGS if device_flag == ALL_DEVICES else (int(device_flag),)
         await self._store.clear_tokens(uid, flags)
         self._kick(uid, flags, reason_code=ReasonCode.CONNECT_KICK, reason="device quit")
+
+    async def online(self, uids: Iterable[str]) -> dict[str, list[int]]:
+        """Who of these users is online, each with his device flags.
+
+        Raises:
+            InvalidArgumentError: `uids` is no list of texts.
+        """
+        listed = to_sequence("uids", uids)
+        online: dict[str, list[int]] = {}
+        for start in range(0, len(listed), UIDS_AT_ONCE):
+            if start:
+                await trio.lowlevel.checkpoint()
+            for uid in listed[start : start + UIDS_AT_ONCE]:
+                if type(uid) is not str:
+                    check_id("uid", uid)
+                if flags := self._device_flags_of(uid):
+                    online[uid] = flags
+        return online
+
+    def system_uids(self) -> list[str]:
+        """The system accounts that somebody added, sorted. They may write to everybody, and everybody to them."""
+        return self._accounts.listed()
+
+    async def add_system_uids(self, uids: Iterable[str]) -> None:
+        """Makes users system accounts. Blank uids are skipped.
+
+        Raises:
+            InvalidArgumentError: a uid is wrong.
+            StoreError: nothing was changed.
+        """
+        await self._accounts.change(add=await clean_uids("uids", uids))
+
+    async def remove_system_uids(self, uids: Iterable[str]) -> None:
+        """Makes system accounts plain users. Blank uids are skipped.
+
+        Raises:
+            InvalidArgumentError: a uid is wrong.
+            StoreError: nothing was changed.
+        """
+        await self._accounts.change(remove=await clean_uids("uids", uids))

@@ -5,19 +5,17 @@ again costs a thread and a statement. What was asked for once is not kept: most 
 messages that come and go cost more than the look.
 """
 
-from typing import Final, Generic, NamedTuple, TypeVar
+from typing import Final, NamedTuple
 
 from ..model import ChannelKey
 from .base import Page
+from .lately import Lately
 from .message_index import MessageIndex
 
 MAX_PAGES: Final = 128
 MAX_MESSAGES: Final = 200
 MAX_BYTES: Final = 64 * 1024
 """Larger pages are not kept."""
-MAX_ASKED: Final = 1024
-"""Pages that are remembered as asked for."""
-K = TypeVar("K")
 
 
 class Wish(NamedTuple):
@@ -37,22 +35,6 @@ class CachedPage(NamedTuple):
     channel: int
     version: tuple[int, int]
     page: Page
-
-
-class Lately(Generic[K]):
-    """Knows what was asked for lately."""
-
-    def __init__(self) -> None:
-        self._asked: dict[K, None] = {}
-
-    def again(self, what: K) -> bool:
-        """Whether it was asked for before; from now on it was."""
-        if what in self._asked:
-            return True
-        self._asked[what] = None
-        if len(self._asked) > MAX_ASKED:
-            del self._asked[next(iter(self._asked))]
-        return False
 
 
 class PageCache:

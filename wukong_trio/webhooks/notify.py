@@ -18,9 +18,10 @@ import trio
 from msgspec.structs import replace
 
 from ..config import Webhook
+from ..contract.messages import MessageRecord
 from ..errors import StoreError
 from ..model import COMMAND_CHANNEL_SUFFIX, SYNC_ONCE, Message, first_id_at
-from ..services.records import MessageRecord, record_of
+from ..services.records import record_of
 from ..store.base import Store
 from .hook import FIRST_WAIT_S, Hook, waits
 

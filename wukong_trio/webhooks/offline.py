@@ -11,11 +11,12 @@ import msgspec
 import trio
 from msgspec import Raw, Struct, structs
 
+from ..contract.messages import MessageRecord
 from ..delivery.registry import SessionRegistry
 from ..delivery.submission import Submission
 from ..model import ChannelKey, ChannelType, Message
 from ..services.directory import Channel
-from ..services.records import MessageRecord, record_of
+from ..services.records import record_of
 from .hook import Hook
 
 log = getLogger(__name__)

@@ -29,6 +29,7 @@ from .services.auth import Authentication, Authenticator
 from .services.channels import ChannelService
 from .services.directory import ChannelDirectory
 from .services.history import History
+from .services.message_events import MessageEvents
 from .services.users import SystemAccounts, UserService
 from .store.base import Store
 from .tls import Certificate
@@ -56,6 +57,7 @@ class Parts:
     webhooks: Webhooks | None
     router: Router
     authentication: Authentication
+    message_events: MessageEvents
     gateway: Gateway
     certificate: Certificate | None
 
@@ -97,6 +99,7 @@ async def assemble(config: Config, store: Store, hooks: Hooks, certificate: Cert
         webhooks=webhooks,
         router=router,
         authentication=authentication,
+        message_events=MessageEvents(store, router.push_event, payload_limit_bytes=config.limits.payload_bytes),
         gateway=Gateway(
             config,
             router,
@@ -132,7 +135,8 @@ def api_context(parts: Parts, sockets: Sockets, ready: Callable[[], bool]) -> Ap
         system_accounts=parts.system_accounts,
         channels=ChannelService(parts.store, parts.directory, kick),
         history=History(parts.store),
-        encoded_pages=EncodedPages(),
+        message_events=parts.message_events,
+        encoded_pages=EncodedPages(parts.message_events),
         routes=routes,
         sender=parts.router,
         device_flags_of=parts.registry.device_flags_of,

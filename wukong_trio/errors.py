@@ -6,6 +6,7 @@ WukongError
 │   └── StoreOpenError  the store cannot be used at all: unreadable, corrupt, or newer than this program
 ├── InternalError       a part of the server has ended by a bug; the server was stopped
 ├── InvalidCommandError a program wants something sent that cannot be sent as it is; also a ValueError
+├── EventRefusedError   an event that cannot be appended to a message; also a ValueError
 ├── SendRefusedError    a message of a program may not be sent; carries the reason code
 ├── RequestError        a request of a client was refused; carries the protocol's code
 ├── ConnectionClosed    the client's connection has ended; carries close code and reason
@@ -61,6 +62,11 @@ class SendRefusedError(WukongError):
         super().__init__(f"the message was refused: {reason} (reason {reason_code})")
         self.reason_code = reason_code
         self.client_msg_no = client_msg_no
+
+
+class EventRefusedError(WukongError, ValueError):
+    """An event that cannot be appended to a message: a field is wrong, or the key has ended. The text says which.
+    Nothing has changed, and nobody was told of it."""
 
 
 class RequestError(WukongError):

@@ -9,6 +9,7 @@ from ..errors import WukongError
 from ..model import SendCommand, SendResult
 from ..services.channels import ChannelService
 from ..services.history import History
+from ..services.message_events import MessageEvents
 from ..services.traffic import Snapshot, Traffic
 from ..services.users import SystemAccounts, UserService
 from ..store.base import Store
@@ -80,6 +81,7 @@ class ApiContext:
     system_accounts: SystemAccounts
     channels: ChannelService
     history: History
+    message_events: MessageEvents
     encoded_pages: EncodedPages
     routes: RouteTable
     sender: Sender

@@ -1,13 +1,14 @@
 """The JSON of pages of history: what many members of a group ask for is made once.
 
 Stored messages do not change and their sequence numbers have no gaps, so channel, first and last number say what is in
-a page.
+a page. Only what is shown of the events of a message changes, so pages with messages that may have events are not kept.
 """
 
 from typing import Final
 
 from msgspec import Raw
 
+from ..services.message_events import MessageEvents, SummaryMode, may_have_events
 from ..services.records import record_of
 from ..store.base import Page
 from .bodies import encode_list
@@ -20,17 +21,24 @@ MAX_BYTES: Final = 128 * 1024
 class EncodedPages:
     """An LRU cache."""
 
-    def __init__(self) -> None:
+    def __init__(self, events: MessageEvents) -> None:
+        self._events = events
         self._pages: dict[tuple[str, int, int, int], Raw] = {}
 
-    async def records(self, page: Page) -> Raw:
-        """The messages of a page as a JSON list of their records."""
+    async def records(self, page: Page, mode: SummaryMode = SummaryMode.FULL) -> Raw:
+        """The messages of a page as a JSON list of their records.
+
+        Args:
+            mode: how much is shown of their events.
+        """
         if not page.messages:
             return Raw(b"[]")
         first, last = page.messages[0], page.messages[-1]
         name = (first.channel_id, first.channel_type, first.message_seq, last.message_seq)
         encoded = self._pages.pop(name, None)
         if encoded is None:
+            if may_have_events(page.messages):
+                return await encode_list(await self._events.records(page.messages, mode=mode))
             encoded = await encode_list(map(record_of, page.messages))
             if memoryview(encoded).nbytes > MAX_BYTES:
                 return encoded

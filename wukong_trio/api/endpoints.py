@@ -56,6 +56,17 @@ from .lookups import (
     get_last,
     get_max_seq,
 )
+from .message_events import (
+    EventAnswer,
+    EventRequest,
+    EventSyncAnswer,
+    EventSyncRequest,
+    ForceQuery,
+    PlainEventRequest,
+    append_event,
+    push_plain_event,
+    sync_events,
+)
 from .messages import BatchAnswer, BatchRequest, SendRequest, send_batch, send_message
 from .monitor import Features, Vars, VarsQuery, get_features, get_vars
 from .route import RouteQuery, batch_route, get_health, get_healthz, get_readyz, get_route
@@ -212,6 +223,24 @@ ENDPOINTS: Final[tuple[Endpoint[Any], ...]] = (
         "GET", "/channel/max_message_seq", Head, get_max_seq, query=ChannelQuery, needs=("channel_id",), answer=LastSeq
     ),
     Endpoint("GET", "/channel/last_message", Head, get_last, query=ChannelQuery, needs=("channel_id",), answer=_FOUND),
+    Endpoint(
+        "POST",
+        "/message/event",
+        EventRequest,
+        append_event,
+        needs=(*_CHANNEL, "client_msg_no", "event_id", "event_type"),
+        answer=EventAnswer,
+    ),
+    Endpoint(
+        "POST",
+        "/message/eventsync",
+        EventSyncRequest,
+        sync_events,
+        long_answers=True,
+        needs=(*_CHANNEL, "client_msg_no"),
+        answer=EventSyncAnswer,
+    ),
+    Endpoint("POST", "/event", PlainEventRequest, push_plain_event, query=ForceQuery, needs=(*_CHANNEL, "event")),
     Endpoint("POST", "/conn/kick", ConnectionRef, kick, changes=True, needs=("conn_id",)),
     Endpoint("POST", "/conn/remove", ConnectionRef, remove, changes=True, needs=("conn_id",)),
     Endpoint(

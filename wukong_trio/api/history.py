@@ -5,7 +5,8 @@ from typing import Annotated, Final
 from msgspec import Meta, Struct
 
 from ..services.history import PAGE_BYTES, PullMode
-from ..services.records import Records, record_of
+from ..services.message_events import SummaryMode
+from ..services.records import Records
 from ..store.base import Page
 from .bodies import encode_list
 from .checks import required, viewed_key
@@ -28,6 +29,7 @@ class PageRequest(Struct):
     end_message_seq: Seq = 0
     limit: Int64 = 0
     pull_mode: Int64 = 0
+    event_summary_mode: str = ""
 
 
 class SyncRequest(PageRequest):
@@ -85,8 +87,13 @@ async def sync_messages(context: ApiContext, request: SyncRequest, _query: Query
         request.end_message_seq,
         request.pull_mode,
         int(page.more),
-        await context.encoded_pages.records(page),
+        await context.encoded_pages.records(page, summary_mode(request.event_summary_mode)),
     )
+
+
+def summary_mode(name: str) -> SummaryMode:
+    """How much records show of events; an unknown name counts as none."""
+    return SummaryMode.BASIC if name == SummaryMode.BASIC else SummaryMode.FULL
 
 
 async def _page(context: ApiContext, login_uid: str, wanted: PageRequest, max_bytes: int) -> Page:
@@ -117,17 +124,19 @@ async def sync_many(context: ApiContext, request: SyncBatchRequest, _query: Quer
         except ApiError as wrong:
             error = wrong.message
         left_bytes -= sum([len(message.payload) for message in page.messages])
-        items.append(await _item(request.login_uid, wanted, page, error))
+        items.append(await _item(context, request.login_uid, wanted, page, error))
     return SyncItems(items)
 
 
-async def _item(login_uid: str, wanted: PageRequest, page: Page, error: str) -> SyncItem:
+async def _item(context: ApiContext, login_uid: str, wanted: PageRequest, page: Page, error: str) -> SyncItem:
     return SyncItem(
         wanted.channel_id,
         wanted.channel_type,
         wanted.start_message_seq,
         wanted.end_message_seq,
         int(page.more),
-        await encode_list(record_of(message, login_uid) for message in page.messages),
+        await encode_list(
+            await context.message_events.records(page.messages, login_uid, summary_mode(wanted.event_summary_mode))
+        ),
         error,
     )

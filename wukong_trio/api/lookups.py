@@ -9,7 +9,7 @@ from typing import Final, Literal
 from msgspec import Struct
 
 from ..model import ChannelKey, ChannelType, Message
-from ..services.records import Records, record_of
+from ..services.records import Records
 from ..store.base import Wanted
 from .bodies import encode_list
 from .checks import given, required, viewed_key
@@ -90,7 +90,7 @@ async def find_messages(context: ApiContext, request: FindRequest, _query: Query
     if len(wanted.message_seqs) + len(wanted.message_ids) + len(wanted.client_msg_nos) > MAX_NAMED:
         raise ApiError(f"more than {MAX_NAMED} messages are asked for; ask in several calls")
     page = await context.history.find(viewed_key(request.login_uid, request.channel_id, request.channel_type), wanted)
-    return FoundMessages(0, 0, int(page.more), await encode_list(map(record_of, page.messages)))
+    return FoundMessages(0, 0, int(page.more), await encode_list(await context.message_events.records(page.messages)))
 
 
 async def find_message(context: ApiContext, request: FindOneRequest, _query: Query) -> object:
@@ -107,7 +107,7 @@ async def find_message(context: ApiContext, request: FindOneRequest, _query: Que
     else:
         return NotFound()
     key = viewed_key(request.login_uid, request.channel_id, request.channel_type)
-    return _shown(await context.history.find_one(key, wanted))
+    return await _shown(context, await context.history.find_one(key, wanted))
 
 
 async def find_by_number(context: ApiContext, _head: Head, query: Query) -> object:
@@ -119,7 +119,9 @@ async def find_by_number(context: ApiContext, _head: Head, query: Query) -> obje
     client_msg_no = query.get("client_msg_no", "")
     given(client_msg_no, "client_msg_no不能为空")
     key = _stored_or_viewed_key(query.get("login_uid", ""), channel_id, channel_type)
-    return _shown(await context.history.find_one(key, Wanted(client_msg_nos=[client_msg_no], earliest=True)))
+    return await _shown(
+        context, await context.history.find_one(key, Wanted(client_msg_nos=[client_msg_no], earliest=True))
+    )
 
 
 async def get_max_seq(context: ApiContext, _head: Head, query: Query) -> object:
@@ -130,7 +132,7 @@ async def get_max_seq(context: ApiContext, _head: Head, query: Query) -> object:
 
 async def get_last(context: ApiContext, _head: Head, query: Query) -> object:
     """The last message of a channel."""
-    return _shown(await context.history.last(_asked_key(query, need_login=True)))
+    return await _shown(context, await context.history.last(_asked_key(query, need_login=True)))
 
 
 def _asked_key(query: Query, *, need_login: bool) -> ChannelKey:
@@ -149,5 +151,5 @@ def _stored_or_viewed_key(login_uid: str, channel_id: str, channel_type: int) ->
     return viewed_key(login_uid, channel_id, channel_type)
 
 
-def _shown(message: Message | None) -> object:
-    return NotFound() if message is None else record_of(message)
+async def _shown(context: ApiContext, message: Message | None) -> object:
+    return NotFound() if message is None else next(await context.message_events.records([message]))

@@ -109,7 +109,12 @@ async def send_message(context: ApiContext, request: SendRequest, _query: Query)
     try:
         if direct:
             return _send_answer(await context.sender.send(command, direct_to=frozenset(recipients)))
-        result = await context.sender.send(command, command_channel=command.flags & SYNC_ONCE != 0)
+        if command.flags & SYNC_ONCE:
+            result = await context.sender.send(command, command_channel=True)
+        elif command.setting & SETTING_STREAM:
+            result = await context.message_events.send_stream(command, context.sender.send)
+        else:
+            result = await context.sender.send(command)
     except (InvalidCommandError, SendRefusedError) as error:
         if error.reason_code == ReasonCode.CHANNEL_ID_ERROR:
             raise ApiError(_BAD_CHANNEL) from None

@@ -4,16 +4,18 @@ import time
 from typing import Final
 
 from ..config import NotificationProfile
+from ..delivery.event_push import EventForm
 from ..delivery.push import Form, Push
 from ..delivery.registry import Notice
 from ..delivery.submission import Errand
-from ..model import ReasonCode
+from ..model import MessageEvent, ReasonCode
 from ..protocol.answers import (
     encode_batch,
     encode_connect_result,
     encode_disconnect,
     encode_empty,
     encode_error,
+    encode_event,
     encode_push,
     encode_refusal,
     encode_send_result,
@@ -60,13 +62,27 @@ class JsonForm(Form):
         return self._frame(encode_push(push.message, self._bits, push.channel_id, red_dot=push.red_dot, dup=dup))
 
 
+class JsonEventForm(EventForm):
+    """Events as notifications."""
+
+    __slots__ = ("_frame",)
+
+    def __init__(self, wire: Wire) -> None:
+        self._frame = wire.frame
+        self.joinable = wire.joinable
+
+    def encode(self, event: MessageEvent) -> bytes:
+        return self._frame(encode_event(event))
+
+
+_EVENT_FORMS: Final = {wire: JsonEventForm(wire) for wire in WIRES}
 _FORMS: Final = {wire: tuple(JsonForm(bits, wire) for bits in range(4)) for wire in WIRES}
 
 
 class JsonRpcSpeech(Speech):
     """JSON-RPC in one dialect. Keeps nothing of a single client, so all who speak alike share it."""
 
-    __slots__ = ("_forms", "_object_forms", "acknowledges", "dialect")
+    __slots__ = ("_event_form", "_forms", "_object_forms", "acknowledges", "dialect")
 
     def __init__(self, dialect: Dialect, wire: Wire, *, objects: bool) -> None:
         """Args:
@@ -74,9 +90,14 @@ class JsonRpcSpeech(Speech):
         """
         self.dialect = dialect
         self.acknowledges = dialect.profile != "doc"
+        self._event_form = _EVENT_FORMS[wire]
         forms = _FORMS[wire]
         self._object_forms = tuple(forms[bits] for bits in dialect.object_forms)
         self._forms = self._object_forms if objects else tuple(forms[bits] for bits in dialect.forms)
+
+    @property
+    def event_form(self) -> EventForm:
+        return self._event_form
 
     @property
     def forms(self) -> tuple[Form, ...]:

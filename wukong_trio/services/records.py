@@ -1,8 +1,8 @@
 """A stored message as back-ends read it."""
 
-from typing import Annotated, Final, TypeAlias
+from typing import Annotated, Any, Final, NamedTuple, TypeAlias
 
-from msgspec import Raw, Struct
+from msgspec import UNSET, Raw, Struct, UnsetType
 
 from ..model import (
     COMMAND_CHANNEL_SUFFIX,
@@ -27,6 +27,47 @@ class RecordHeader(Struct, frozen=True, gc=False):
     sync_once: int
 
 
+class EventKeySummary(Struct, frozen=True, omit_defaults=True, gc=False):
+    """An event key of a message."""
+
+    event_key: str
+    status: str
+    last_msg_event_seq: int = 0
+    snapshot: Annotated[Raw, Any] | UnsetType = UNSET
+    end_reason: int = 0
+    error: str = ""
+
+
+class EventMeta(Struct, frozen=True, omit_defaults=True, gc=False):
+    """The events of a message as a whole."""
+
+    has_events: bool
+    completed: bool
+    event_version: int = 0
+    last_msg_event_seq: int = 0
+    event_count: int = 0
+    open_event_count: int = 0
+    events: list[EventKeySummary] = []
+
+
+class EventSyncHint(Struct, frozen=True, gc=False):
+    """With what `/message/eventsync` gives the events of a message."""
+
+    client_msg_no: str
+    from_msg_event_seq: int
+
+
+class RecordEvents(NamedTuple):
+    """What a record gains if its message has events."""
+
+    end: int = 0
+    end_reason: int = 0
+    error: str = ""
+    stream_data: bytes = b""
+    event_meta: EventMeta | None = None
+    event_sync_hint: EventSyncHint | None = None
+
+
 class MessageRecord(Struct, frozen=True, omit_defaults=True, gc=False):
     """One message; `payload` is base64 on the wire."""
 
@@ -43,6 +84,12 @@ class MessageRecord(Struct, frozen=True, omit_defaults=True, gc=False):
     timestamp: int
     payload: bytes
     topic: str = ""
+    end: int = 0
+    end_reason: int = 0
+    error: str = ""
+    stream_data: bytes = b""
+    event_meta: EventMeta | None = None
+    event_sync_hint: EventSyncHint | None = None
 
 
 Records: TypeAlias = Annotated[Raw, list[MessageRecord]]
@@ -59,11 +106,12 @@ _HEADERS = tuple(
 """By the flags of a message."""
 
 
-def record_of(message: Message, viewer: str = "") -> MessageRecord:
+def record_of(message: Message, viewer: str = "", events: RecordEvents | None = None) -> MessageRecord:
     """The record of a message; the system sender is shown as nobody.
 
     Args:
         viewer: a person channel is shown to him as his peer; if empty, as the receiver of the message.
+        events: what there is to show of its events.
     """
     uid, channel_id = message.from_uid, message.channel_id
     if message.channel_type == _PERSON:
@@ -83,4 +131,5 @@ def record_of(message: Message, viewer: str = "") -> MessageRecord:
         message.timestamp,
         message.payload,
         message.topic,
+        *(events or ()),
     )

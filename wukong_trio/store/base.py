@@ -23,6 +23,7 @@ from msgspec import Struct
 
 from ..errors import ConfigError, StoreError
 from ..model import ChannelFlags, ChannelKey, Device, Message
+from .event_store import EventStore
 
 MAX_MESSAGE_ID: Final = 2**53 - 1
 """The largest integer that JavaScript reads exactly. A durable store takes no higher id: later ones have to exceed it,
@@ -152,7 +153,7 @@ class RepeatedSendsError(StoreError):
         self.originals = originals
 
 
-class Store(ABC):
+class Store(EventStore, ABC):
     """Durable state. Get one from `open_store`."""
 
     _claimed = False

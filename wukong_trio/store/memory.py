@@ -21,12 +21,14 @@ from .base import (
     Wanted,
     first_of,
 )
+from .memory_events import MemoryEvents
 
 
-class MemoryStore(Store):
+class MemoryStore(MemoryEvents, Store):
     """Keeps everything in dicts. Each call takes effect at once, then lets other tasks run."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._messages: dict[int, Message] = {}
         self._ids: list[int] = []
         """Of all messages, ascending."""

@@ -59,11 +59,36 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         # One row from the first use of webhooks on: up to which message their receiver has been told.
         "CREATE TABLE webhook_cursor (one INTEGER PRIMARY KEY CHECK (one = 1), message_id INTEGER NOT NULL)",
     ),
+    (
+        # One row for each event key of a message, with its latest state; `snapshot` and `headers` are JSON, or empty.
+        # Not WITHOUT ROWID: snapshots may be long.
+        """CREATE TABLE message_event (
+            channel INTEGER NOT NULL,
+            client_msg_no TEXT NOT NULL,
+            event_key TEXT NOT NULL,
+            msg_event_seq INTEGER NOT NULL,
+            event_id TEXT NOT NULL,
+            event_type TEXT NOT NULL,
+            visibility TEXT NOT NULL,
+            occurred_at INTEGER NOT NULL,
+            status TEXT NOT NULL,
+            end_reason INTEGER NOT NULL,
+            error TEXT NOT NULL,
+            snapshot BLOB NOT NULL,
+            from_uid TEXT NOT NULL,
+            message_id INTEGER NOT NULL,
+            headers TEXT NOT NULL,
+            PRIMARY KEY (channel, client_msg_no, event_key)
+        )""",
+    ),
 )
 """Step n takes a database from version n to n + 1. Steps are never changed, only added."""
 
 VERSION: Final = len(MIGRATIONS)
-TABLES: Final = ("channel", "message", "message_index", "indexed", "member", "device", "system_uid", "webhook_cursor")
+TABLES: Final = (
+    *("channel", "message", "message_index", "indexed", "member", "device", "system_uid", "webhook_cursor"),
+    "message_event",
+)
 
 # Python gives the GIL away for every row it fetches, and beside a busy event loop it takes long to get it back. So
 # these give all they find in one row of JSON.

@@ -18,6 +18,8 @@ from ..model import ChannelKey, Device, DeviceLevel, Message
 from . import schema
 from .base import MAX_MESSAGE_ID, ChannelChange, ChannelRecord, Login, Page, SentMark, Store, Wanted
 from .channel_rows import flag_bits, flags_of, load_channels
+from .event_rows import load_events, save_event
+from .event_store import MessageName, StoredEvent
 from .files import DatabaseFiles, Synchronous
 from .members import change_members
 from .message_index import MessageIndex
@@ -394,6 +396,14 @@ class SQLiteStore(Store):
                 writer.execute("INSERT OR IGNORE INTO system_uid VALUES (?)", (uid,))
 
         await self._write(write)
+
+    # Events of messages
+
+    async def save_event(self, event: StoredEvent) -> None:
+        await self._write(lambda writer: save_event(writer, self._head_of(*event.message.key).number, event))
+
+    async def load_events(self, messages: Sequence[MessageName], *, max_bytes: int) -> list[StoredEvent]:
+        return await self._history.read(lambda reader: load_events(reader, messages, max_bytes))
 
     # Webhooks
 

@@ -30,6 +30,10 @@ BODY: dict[str, object] = {
     "payload": P,
     "message_id": 5,
     "conn_id": 5,
+    "client_msg_no": "c",
+    "event_id": "e",
+    "event_type": "x",
+    "event": {"type": "x"},
     "items": [{"channel_id": "g", "channel_type": 2}],
 }
 """Enough for every endpoint; unknown members are ignored."""
@@ -94,9 +98,12 @@ async def test_ids_are_512_bytes_at_most(api: Api, path: str) -> None:
         "tmpchannel": ["channel_id", "uids"],
         "message": ["channel_id"],
         "messages": ["channel_id", "login_uid"],
+        "event": ["channel_id", "from_uid"],
     }[family]
     if path in ("/channel/messagesync", "/message"):
         names = ["channel_id", "login_uid"]
+    if path.startswith("/message/event"):
+        names = ["channel_id", "client_msg_no", "event_id", "event_type", "event_key", "from_uid"]
     taken = await _members_taken(api, path, names)
     assert taken
     for name in taken:
@@ -131,7 +138,16 @@ class BrokenStore(MemoryStore):
 
     def __getattribute__(self, name: str) -> Any:
         calls = {"append_messages", "messages_between", "load_channels", "change_channel", "load_logins"}
-        calls |= {"find_messages", "last_seq", "put_device", "clear_tokens", "system_uids", "change_system_uids"}
+        calls |= {
+            "save_event",
+            "load_events",
+            "find_messages",
+            "last_seq",
+            "put_device",
+            "clear_tokens",
+            "system_uids",
+            "change_system_uids",
+        }
         if name in calls and self.broken:
             return self._fail
         return super().__getattribute__(name)
@@ -145,7 +161,7 @@ class BrokenStore(MemoryStore):
         return "no disk" if self.broken else ""
 
 
-STORELESS = {"/route/batch", "/user/onlinestatus", "/tmpchannel/subscriber_set", "/conn/kick", "/conn/remove"}
+STORELESS = {"/route/batch", "/user/onlinestatus", "/tmpchannel/subscriber_set", "/event", "/conn/kick", "/conn/remove"}
 
 
 async def test_without_a_store_every_endpoint_says_so_and_recovers(open_server: OpenServer) -> None:

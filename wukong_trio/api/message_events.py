@@ -2,7 +2,7 @@
 
 import time
 import uuid
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 
 from msgspec import Raw, Struct, field
 from msgspec.json import encode
@@ -10,6 +10,7 @@ from msgspec.json import encode
 from ..errors import EventRefusedError, InvalidCommandError, SendRefusedError
 from ..model import SETTING_STREAM, SYSTEM_UID, MessageEvent, ReasonCode, SendCommand
 from ..services.message_events import EventCommand, EventResult
+from ..services.records import AnyJson
 from ..store.event_store import StoredEvent
 from .bodies import encode_list
 from .checks import required
@@ -35,7 +36,7 @@ class EventRequest(Struct):
     message_id: Int64 = 0
     visibility: str = ""
     occurred_at: Int64 = 0
-    payload: Raw = Raw()
+    payload: AnyJson = field(default_factory=Raw)
     headers: dict[str, str] = field(default_factory=dict)
 
 
@@ -68,7 +69,7 @@ class EventRecord(Struct, frozen=True):
     event_type: str
     visibility: str
     occurred_at: int
-    payload: Annotated[Raw, Any]
+    payload: AnyJson
 
 
 class EventPage(Struct, frozen=True):
@@ -198,7 +199,7 @@ async def push_plain_event(context: ApiContext, request: PlainEventRequest, quer
     `___TextMessageStart` sends a stream message with `data` as its payload before that, `___TextMessageContent` adds
     `data` to its text, and `___TextMessageEnd` closes it. With `force=1` a start cancels what is open in the channel.
     """
-    given = request.event
+    given, force = request.event, query.integer("force") == 1
     required(request.channel_id, "channel_id不能为空！")
     required(given.type, "event_type不能为空！")
     event = MessageEvent(
@@ -209,7 +210,7 @@ async def push_plain_event(context: ApiContext, request: PlainEventRequest, quer
     )
     try:
         if given.type == _TEXT_START:
-            await _start_text(context, request, event, force=query.integer("force") == 1)
+            await _start_text(context, request, event, force=force)
         elif given.type in _TEXT_TYPES:
             await context.message_events.append(_text_event(request, event), as_given=event)
         else:

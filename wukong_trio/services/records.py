@@ -27,13 +27,17 @@ class RecordHeader(Struct, frozen=True, gc=False):
     sync_once: int
 
 
+AnyJson: TypeAlias = Annotated[Raw, dict[str, Any] | list[Any] | str | float | bool | None]
+"""Encoded already."""
+
+
 class EventKeySummary(Struct, frozen=True, omit_defaults=True, gc=False):
     """An event key of a message."""
 
     event_key: str
     status: str
     last_msg_event_seq: int = 0
-    snapshot: Annotated[Raw, Any] | UnsetType = UNSET
+    snapshot: AnyJson | UnsetType = UNSET
     end_reason: int = 0
     error: str = ""
 

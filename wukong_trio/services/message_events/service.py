@@ -257,6 +257,7 @@ class MessageEvents:
         """
         if limit < 0:
             raise EventRefusedError("limit不能为负数！")
+        check_ids(client_msg_no=client_msg_no, event_key=event_key)
         limit = min(limit or DEFAULT_LIMIT, MAX_LIMIT)
         owner = self.sessions.owner(client_msg_no)
         uid = (from_uid.strip() and from_uid) or (owner.from_uid if owner is not None else "") or SYSTEM_UID

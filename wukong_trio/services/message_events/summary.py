@@ -1,6 +1,7 @@
 """What the record of a message shows of its events."""
 
 from enum import StrEnum
+from operator import itemgetter
 
 from msgspec import UNSET, Raw
 
@@ -29,7 +30,7 @@ def summarise(
         return None, 0
     main, text, size_bytes = keys.by_name.get(MAIN_KEY), b"", 0
     events: list[EventKeySummary] = []
-    for name, key in keys.by_name.items():
+    for name, key in sorted(keys.by_name.items(), key=itemgetter(0)):
         if name == FINISH_KEY:
             continue
         wanted = len(key.gathered) if mode is SummaryMode.FULL or key is main else 0

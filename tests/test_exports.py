@@ -19,8 +19,8 @@ def test_the_package_exports_what_is_documented() -> None:
     assert public(wukong_trio) == {
         "Address", "Auth", "ChannelKey", "ChannelType", "Client", "Config", "ConfigError", "ConnectInfo",
         "ConnectionClosed", "DeviceLevel", "Endpoints", "Event", "Idempotency", "InternalError", "InvalidCommandError",
-        "Limits", "Listeners", "Message", "MessageAccepted", "MessageRetry", "MessagesMissed", "ReasonCode",
-        "RequestError", "RouteAddresses", "SendCommand", "SendRefusedError",
+        "Limits", "Listeners", "Message", "MessageAccepted", "MessageEvent", "MessageRetry", "MessagesMissed",
+        "ReasonCode", "RequestError", "RouteAddresses", "SendCommand", "SendRefusedError",
         "SendResult", "Server", "ServerStatistics", "SessionClosed", "SessionOpened", "StoreError",
         "StoreOpenError", "WukongError", "open_client", "open_server", "open_store", "serve",
     }  # fmt: skip

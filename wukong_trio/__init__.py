@@ -37,6 +37,7 @@ from .model import ChannelKey as ChannelKey
 from .model import ChannelType as ChannelType
 from .model import DeviceLevel as DeviceLevel
 from .model import Message as Message
+from .model import MessageEvent as MessageEvent
 from .model import ReasonCode as ReasonCode
 from .model import SendCommand as SendCommand
 from .model import SendResult as SendResult

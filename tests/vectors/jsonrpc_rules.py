@@ -160,8 +160,13 @@ NOW = "<int unix milliseconds>"
 BEFORE: dict[str, dict[str, Any]] = {
     # A stream of the same number in another channel, as the recorded server knew it from its story over HTTP.
     "event": {
-        **{"channel_id": "groupev", "channel_type": 2, "client_msg_no": "st1", "from_uid": "bot"},
-        **{"event_id": "e1", "event_type": "stream.delta", "payload": {"kind": "text", "delta": "Hel"}},
+        "channel_id": "groupev",
+        "channel_type": 2,
+        "client_msg_no": "st1",
+        "from_uid": "bot",
+        "event_id": "e1",
+        "event_type": "stream.delta",
+        "payload": {"kind": "text", "delta": "Hel"},
     }
 }
 """What was appended to a message before an exchange."""
@@ -173,7 +178,9 @@ OURS |= {
         16: {
             "method": "event",
             "params": {
-                **{"id": "e4", "type": "tool.call", "timestamp": NOW},
+                "id": "e4",
+                "type": "tool.call",
+                "timestamp": NOW,
                 "data": '{"client_msg_no":"st1","channel_id":"khgroup6","channel_type":2,"from_uid":"bot",'
                 '"message_id":<id:19 digits #174>,"event_key":"t","msg_event_seq":2,"stream_status":"open",'
                 '"payload":{"a":[1]}}',
@@ -183,7 +190,9 @@ OURS |= {
         21: {
             "method": "event",
             "params": {
-                **{"id": "e5", "type": "x", "timestamp": NOW},
+                "id": "e5",
+                "type": "x",
+                "timestamp": NOW,
                 "data": '{"client_msg_no":"st2","channel_id":"khs","channel_type":1,"from_uid":"bot","message_id":0,'
                 '"event_key":"main","msg_event_seq":1,"stream_status":"open"}',
             },

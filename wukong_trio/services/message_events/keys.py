@@ -108,9 +108,9 @@ class EventKey:
         return 0 if self.stored is None else self.stored.msg_event_seq
 
     @property
-    def size_bytes(self) -> int:
-        """What it counts of the memory."""
-        return KEY_BYTES + len(self.gathered) + (0 if self.stored is None else len(self.stored.error))
+    def held_bytes(self) -> int:
+        """What has been given for it and is kept."""
+        return len(self.gathered) + (0 if self.stored is None else len(self.stored.error))
 
 
 class EventKeys:
@@ -120,7 +120,13 @@ class EventKeys:
         self.by_name: dict[str, EventKey] = {event.event_key: EventKey(event) for event in stored}
         self.last_seq = max([key.msg_event_seq for key in self.by_name.values()], default=0)
         """The number of the last stored event."""
-        self.size_bytes = sum([key.size_bytes for key in self.by_name.values()])
+        self.held_bytes = sum([key.held_bytes for key in self.by_name.values()])
+        """What has been given for all of them and is kept."""
+
+    @property
+    def size_bytes(self) -> int:
+        """What they count of the memory."""
+        return self.held_bytes + KEY_BYTES * len(self.by_name)
 
     @property
     def completed(self) -> bool:
@@ -166,17 +172,17 @@ class EventKeys:
             growth = len(event.payload.text) - len(key.gathered) if piece is None else len(piece)
         else:
             growth = len(_replacement(event, key)) - len(key.gathered)
-        if growth > 0 and self.size_bytes + growth > limit_bytes:
+        if growth > 0 and self.held_bytes + growth > limit_bytes:
             raise EventRefusedError(f"the events of the message are larger than {limit_bytes} bytes")
 
     def add_delta(self, event: CheckedEvent) -> EventKey:
         """Takes a delta."""
         key = self.by_name.get(event.event_key) or EventKey()
-        with_key = self._counted(event.event_key, key)
+        before = self._enter(event.event_key, key)
         key.gathered.add(event.payload)
         key.has_deltas = True
         key.last_event_id = event.command.event_id
-        self.size_bytes += key.size_bytes - with_key
+        self.held_bytes += key.held_bytes - before
         return key
 
     def next_stored(
@@ -204,20 +210,18 @@ class EventKeys:
     def keep(self, stored: StoredEvent) -> EventKey:
         """Takes over an event that is stored by now."""
         key = self.by_name.get(stored.event_key) or EventKey()
-        with_key = self._counted(stored.event_key, key)
+        before = self._enter(stored.event_key, key)
         key.keep(stored)
         if stored.event_type == SNAPSHOT:
             key.has_deltas = False
         self.last_seq = stored.msg_event_seq
-        self.size_bytes += key.size_bytes - with_key
+        self.held_bytes += key.held_bytes - before
         return key
 
-    def _counted(self, name: str, key: EventKey) -> int:
-        """Enters a key if it is new; returns what it counts so far."""
-        if name in self.by_name:
-            return key.size_bytes
+    def _enter(self, name: str, key: EventKey) -> int:
+        """Enters a key if it is new; returns what it holds so far."""
         self.by_name[name] = key
-        return 0
+        return key.held_bytes
 
 
 def _replacement(event: CheckedEvent, key: EventKey) -> bytes:

@@ -145,7 +145,7 @@ def test_ends(kind: str, status: str) -> None:
     for restarted in (False, True):
         if restarted:
             scene.restart()
-        with pytest.raises(EventRefusedError, match="^stream closed$"):
+        with pytest.raises(EventRefusedError, match="stream closed"):
             scene.add("stream.delta", "e4", payload=text("b"))
         for later in ("stream.close", "stream.snapshot", "stream.cancel", "own.type"):
             assert scene.add(later, "e5", payload={"kind": "text", "text": "late"}) is None
@@ -169,7 +169,7 @@ def test_a_finish_ends_the_message() -> None:
     assert scene.keys.completed
     assert scene.states == {"main": ("open", 0), "__finish__": ("closed", 1)}
     for name in ("main", "new"):
-        with pytest.raises(EventRefusedError, match="^stream closed$"):
+        with pytest.raises(EventRefusedError, match="stream closed"):
             scene.add("stream.delta", "e3", event_key=name, payload=text("b"))
     assert scene.add("stream.finish", "e4") is None
     # What is open can still be ended: the text is not lost.
@@ -276,9 +276,10 @@ def test_a_message_has_room_for_so_much() -> None:
 
 def test_a_last_word_needs_room() -> None:
     scene = Scene()
+    for n in range(2):
+        scene.add("stream.close", "e1", event_key=f"k{n}", payload={"snapshot": "x" * 400})
     with pytest.raises(EventRefusedError, match="larger"):
-        for n in range(3):
-            scene.add("stream.close", "e1", event_key=f"k{n}", payload={"snapshot": "x" * 400})
+        scene.add("stream.close", "e1", event_key="k2", payload={"snapshot": "x" * 400})
     assert len(scene.stored) == 2
 
 

@@ -11,6 +11,7 @@ from wukong_trio import (
     Limits,
     Message,
     MessageAccepted,
+    MessageEvent,
     SendCommand,
     SendResult,
     ServerStatistics,
@@ -28,6 +29,7 @@ TYPES = (
     SessionClosed,
     MessageAccepted,
     Message,
+    MessageEvent,
     Limits,
     ServerStatistics,
 )

@@ -338,6 +338,21 @@ def test_payloads_are_json(raw: bytes) -> None:
         check_event(given, payload_limit_bytes=100_000)
 
 
+def test_payloads_are_not_too_deep() -> None:
+    checked("x", payload=nested(64))
+    for deeper in (nested(65), {"a": nested(64)}, [1, {}, nested(64)]):
+        with pytest.raises(EventRefusedError, match="payload is nested deeper than 64"):
+            checked("x", payload=deeper)
+    checked("x", payload=[[{}] * 50] * 2)
+
+
+def nested(depth: int) -> list[Any]:
+    value: list[Any] = []
+    for _ in range(depth - 1):
+        value = [value]
+    return value
+
+
 def test_visibilities() -> None:
     for name in ("", "public", "private", "restricted"):
         checked("x", visibility=name)

@@ -48,6 +48,16 @@ async def test_messages_are_known_by_channel_and_number(store: Store) -> None:
     assert await loaded(store) == []
 
 
+@pytest.mark.parametrize("text", ["\x00", "a\x00b", "'\"\\", "群", " ", "%", "1", "1e5"])
+async def test_names_may_be_anything(store: Store, text: str) -> None:
+    key = ChannelKey(text, 2)
+    saved = event(1, text, text, key, event_id=text, error=text, from_uid=text, visibility=text)
+    for _ in range(2):
+        await store.save_event(saved)
+    assert await loaded(store, MessageName(key, text)) == [saved]
+    assert await loaded(store, MessageName(key, text + "x"), MessageName(ChannelKey(text + "x", 2), text)) == []
+
+
 async def test_many_messages_at_once(store: Store) -> None:
     events = [event(1, number=f"m{n:03}") for n in range(100)]
     for one in events:

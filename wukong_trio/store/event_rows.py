@@ -5,11 +5,9 @@ from collections.abc import Iterator, Sequence
 from operator import itemgetter
 from typing import Any, Final
 
-import msgspec
-
 from ..model import StreamStatus
 from .event_store import MessageName, StoredEvent
-from .rows import chunks, load_json
+from .rows import chunks, load_json, marks
 
 _SAVE: Final = """
     INSERT INTO message_event VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
@@ -21,16 +19,18 @@ _SAVE: Final = """
 """
 _SMALL_BYTES: Final = 4096
 """Snapshots that are read together with others."""
+# json_each would not do for the names: it ends a text at a NUL.
 _LOAD: Final = f"""
+    WITH wanted (place, id, type, number) AS (VALUES {{names}})
     SELECT json_group_array(json_array(
-        wanted.key, message_event.rowid, length(snapshot),
+        place, message_event.rowid, length(snapshot),
         CASE WHEN length(snapshot) <= {_SMALL_BYTES} THEN CAST(snapshot AS TEXT) END,
         event_key, msg_event_seq, event_id, event_type, visibility, occurred_at, status, end_reason, error, from_uid,
         message_id, headers
     ))
-    FROM json_each(?) AS wanted
-    CROSS JOIN channel ON channel_id = wanted.value ->> 0 AND channel_type = wanted.value ->> 1
-    CROSS JOIN message_event ON channel = number AND client_msg_no = wanted.value ->> 2
+    FROM wanted
+    CROSS JOIN channel ON channel_id = id AND channel_type = type
+    CROSS JOIN message_event ON channel = channel.number AND client_msg_no = wanted.number
 """
 _MESSAGES_IN_STATEMENT: Final = 32
 """A message has some MiB of events at the worst."""
@@ -57,8 +57,9 @@ def load_events(reader: sqlite3.Connection, messages: Sequence[MessageName], max
 
 def _events(reader: sqlite3.Connection, messages: Sequence[MessageName], left_bytes: int) -> Iterator[StoredEvent]:
     for chunk in chunks(messages, _MESSAGES_IN_STATEMENT):
-        names = msgspec.json.encode([[*name.key, name.client_msg_no] for name in chunk]).decode()
-        for place, rowid, size_bytes, small, *row in sorted(load_json(reader, _LOAD, (names,)), key=itemgetter(0, 1)):
+        query = _LOAD.format(names=marks(len(chunk), "(?,?,?,?)"))
+        values = [value for place, name in enumerate(chunk) for value in (place, *name.key, name.client_msg_no)]
+        for place, rowid, size_bytes, small, *row in sorted(load_json(reader, query, values), key=itemgetter(0, 1)):
             snapshot = b""
             if size_bytes <= left_bytes:
                 snapshot = small.encode() if small is not None else _large_snapshot(reader, rowid)

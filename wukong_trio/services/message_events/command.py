@@ -27,6 +27,8 @@ FINISH_KEY: Final = "__finish__"
 PUBLIC: Final = ("", "public")
 VISIBILITIES: Final = (*PUBLIC, "private", "restricted")
 MAX_HEADERS_BYTES: Final = 4096
+MAX_DEPTH: Final = 64
+"""Of arrays and objects in a payload."""
 _NONE: Final = (b"", b"null")
 
 
@@ -118,6 +120,21 @@ def read_payload(text: bytes) -> Payload:
     return Payload(b"", None) if text in _NONE else Payload(text, msgspec.json.decode(text))
 
 
+def _too_deep(payload: Payload) -> bool:
+    """Whether it is nested deeper than MAX_DEPTH, so that somebody might not be able to read it."""
+    if payload.text.count(b"{") + payload.text.count(b"[") <= MAX_DEPTH:
+        return False
+    level = [payload.value]
+    for _ in range(MAX_DEPTH):
+        level = [
+            child
+            for value in level
+            if isinstance(value, dict | list)
+            for child in (value.values() if isinstance(value, dict) else value)
+        ]
+    return any(isinstance(value, dict | list) for value in level)
+
+
 def check_event(command: EventCommand, *, payload_limit_bytes: int) -> CheckedEvent:
     """The rules for what does not depend on the message.
 
@@ -147,6 +164,8 @@ def check_event(command: EventCommand, *, payload_limit_bytes: int) -> CheckedEv
         payload = read_payload(command.payload)
     except (ValueError, RecursionError):
         raise EventRefusedError("payload is not JSON") from None
+    if _too_deep(payload):
+        raise EventRefusedError(f"payload is nested deeper than {MAX_DEPTH}")
     headers = msgspec.json.encode(command.headers) if command.headers else b""
     if len(headers) > MAX_HEADERS_BYTES:
         raise EventRefusedError(f"headers are larger than {MAX_HEADERS_BYTES} bytes")

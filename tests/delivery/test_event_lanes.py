@@ -167,7 +167,7 @@ async def test_the_router_goes_on_when_a_channel_cannot_be_read(caplog: pytest.L
     await push(key, MessageEvent("c", "x", 1, b"{}"))
 
 
-async def test_the_before_send_hook_neither_sees_nor_reorders_events() -> None:
+async def test_the_before_send_hook_does_not_see_events() -> None:
     seen: list[str] = []
 
     async def before_send(command: SendCommand) -> None:

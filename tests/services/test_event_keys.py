@@ -211,7 +211,12 @@ def test_a_last_word_counts_if_no_deltas_are_there() -> None:
     last = {"payload": {"snapshot": {"kind": "text", "text": "all"}}}
     scene.add("stream.delta", "e1", payload=text("a"))
     scene.add("stream.snapshot", "e2", event_key="snap", payload=text("a"))
-    for name, expected in (("main", "a"), ("snap", "all"), ("none", "all")):
+    for name in ("late", "more"):
+        scene.add("stream.delta", "e3", event_key=name, payload=text("b"))
+    scene.add("stream.snapshot", "e4", event_key="late", payload={"kind": "text", "text": "a"})
+    scene.add("own.type", "e4", event_key="more")
+    wanted = (("main", "a"), ("snap", "all"), ("none", "all"), ("late", "all"), ("more", "b"))
+    for name, expected in wanted:
         scene.add("stream.close", "e3", event_key=name, **last)
         assert scene.gathered(name)["text"] == expected, name
 

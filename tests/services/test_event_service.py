@@ -211,6 +211,24 @@ async def test_who_is_cancelled_while_it_is_stored_has_appended_it(scene: Scene)
     assert len(scene.events.sessions) == 0
 
 
+async def test_who_is_cancelled_when_it_is_stored_has_told_it(scene: Scene) -> None:
+    scene.gate = trio.Event()
+    scope = trio.CancelScope()
+
+    async def add() -> None:
+        with scope:
+            await scene.add("e1", "stream.close")
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(add)
+        await wait_all_tasks_blocked()
+        scope.cancel()
+        await wait_all_tasks_blocked()
+        assert scene.told == []
+        scene.gate.set()
+    assert scene.told == ["e1"]
+
+
 async def test_who_is_cancelled_before_has_not(scene: Scene) -> None:
     scene.gate = trio.Event()
     async with trio.open_nursery() as nursery:
@@ -374,16 +392,16 @@ async def test_they_have_so_many_bytes(scene: Scene, monkeypatch: pytest.MonkeyP
 async def test_a_session_in_use_stays(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sessions, "MAX_SESSIONS", 1)
     await scene.add("e1", text="a")
-    scene.store.gate = trio.Event()
+    scene.gate = trio.Event()
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(scene.add, "e2", "own.type")
+        nursery.start_soon(scene.add, "e2", "stream.delta", "b")
         await wait_all_tasks_blocked()
-        gate, scene.store.gate = scene.store.gate, None
+        gate, scene.gate = scene.gate, None
         await scene.add("e1", text="x", client_msg_no="s2")
         await scene.add("e1", text="x", client_msg_no="s3")
         gate.set()
-    await scene.add("e3", text="b")
-    assert (await scene.record()).stream_data == b"ab"
+    await scene.add("e3", text="c")
+    assert (await scene.record()).stream_data == b"abc"
     assert len(scene.events.sessions) == 1
 
 

@@ -83,7 +83,7 @@ class EventKey:
 
     def __init__(self, stored: StoredEvent | None = None) -> None:
         self.stored: StoredEvent | None = None
-        """Its last stored event, without the snapshot."""
+        """Its last stored event. Its snapshot goes when it is not the same as what is gathered any more."""
         self.gathered = Gathered()
         self.has_deltas = False
         """Some of what is gathered is in memory only, or was."""
@@ -93,7 +93,7 @@ class EventKey:
 
     def keep(self, stored: StoredEvent) -> None:
         """Takes over an event that is stored, with all that it says."""
-        self.stored = replace(stored, snapshot=b"")
+        self.stored = stored
         self.last_event_id = stored.event_id
         if stored.snapshot:
             self.gathered.replace(stored.snapshot)
@@ -179,6 +179,8 @@ class EventKeys:
         """Takes a delta."""
         key = self.by_name.get(event.event_key) or EventKey()
         before = self._enter(event.event_key, key)
+        if key.stored is not None and key.stored.snapshot:
+            key.stored = replace(key.stored, snapshot=b"")
         key.gathered.add(event.payload)
         key.has_deltas = True
         key.last_event_id = event.command.event_id

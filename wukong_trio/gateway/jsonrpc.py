@@ -8,14 +8,13 @@ from ..delivery.event_push import EventForm
 from ..delivery.push import Form, Push
 from ..delivery.registry import Notice
 from ..delivery.submission import Errand
-from ..model import MessageEvent, ReasonCode
+from ..model import ReasonCode
 from ..protocol.answers import (
     encode_batch,
     encode_connect_result,
     encode_disconnect,
     encode_empty,
     encode_error,
-    encode_event,
     encode_push,
     encode_refusal,
     encode_send_result,
@@ -37,6 +36,7 @@ from ..protocol.requests import (
 from ..services.auth import ConnectInfo, InvalidConnectError, check_connect
 from . import profile
 from .commands import RefusedError, read_command
+from .event_forms import JSON_EVENTS
 from .framing import WIRES, Wire
 from .profile import Dialect
 from .speech import ClientSend, Conversation, Entered, Opening, Refusal, Speech
@@ -62,20 +62,6 @@ class JsonForm(Form):
         return self._frame(encode_push(push.message, self._bits, push.channel_id, red_dot=push.red_dot, dup=dup))
 
 
-class JsonEventForm(EventForm):
-    """Events as notifications."""
-
-    __slots__ = ("_frame",)
-
-    def __init__(self, wire: Wire) -> None:
-        self._frame = wire.frame
-        self.joinable = wire.joinable
-
-    def encode(self, event: MessageEvent) -> bytes:
-        return self._frame(encode_event(event))
-
-
-_EVENT_FORMS: Final = {wire: JsonEventForm(wire) for wire in WIRES}
 _FORMS: Final = {wire: tuple(JsonForm(bits, wire) for bits in range(4)) for wire in WIRES}
 
 
@@ -90,7 +76,7 @@ class JsonRpcSpeech(Speech):
         """
         self.dialect = dialect
         self.acknowledges = dialect.profile != "doc"
-        self._event_form = _EVENT_FORMS[wire]
+        self._event_form = JSON_EVENTS[wire]
         forms = _FORMS[wire]
         self._object_forms = tuple(forms[bits] for bits in dialect.object_forms)
         self._forms = self._object_forms if objects else tuple(forms[bits] for bits in dialect.forms)

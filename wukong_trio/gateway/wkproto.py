@@ -20,7 +20,6 @@ from ..model import (
     SETTING_TOPIC,
     SYSTEM_UID,
     Message,
-    MessageEvent,
     ReasonCode,
     SendCommand,
 )
@@ -57,6 +56,7 @@ from ..protocol.wkproto_reader import PacketReader
 from ..protocol.wkproto_writer import RecvParts, encode, encode_sendack, recv_middle, recv_parts, write_recv
 from ..services.auth import InvalidConnectError, check_connect
 from ..services.commands import check_client_values
+from .event_forms import EVENT_VERSION, PACKET_EVENTS
 from .framing import WIRES, Wire
 from .speech import ClientSend, Conversation, Entered, Opening, Refusal, Speech
 
@@ -64,8 +64,6 @@ PACKETS_AT_ONCE: Final = 128
 """Packets are small, and one message may hold any number: others are served in between."""
 MAX_PAYLOAD_BYTES: Final = 780_000
 """What still fits into a packet when it is encrypted for a receiver, with the longest ids around it."""
-EVENT_VERSION: Final = 5
-"""The first one that knows EVENT packets. Many clients of earlier ones break at them."""
 _VERSIONS: Final = range(LATEST_VERSION + 1)
 
 
@@ -130,23 +128,6 @@ class SealedForm(Form):
             return b""
 
 
-class PacketEventForm(EventForm):
-    """Events as EVENT packets, which are never encrypted."""
-
-    __slots__ = ("_frame",)
-
-    def __init__(self, wire: Wire) -> None:
-        self._frame = wire.frame
-        self.joinable = wire.joinable
-
-    def encode(self, event: MessageEvent) -> bytes:
-        try:
-            packet = Event(event.event_id, event.type, event.timestamp, event.data)
-            return self._frame(encode(packet, LATEST_VERSION))
-        except PacketError:
-            return b""
-
-
 def _hidden_settings(version: int) -> int:
     """Setting bits that clients of a version must not see: they take them for fields that are not there."""
     return SETTING_LEGACY_STREAM | (SETTING_STREAM if version < 5 else 0)
@@ -186,7 +167,6 @@ def _parts(push: Push, version: int) -> RecvParts:
 _RECV: Final = PacketType.RECV << 4
 _SEALED: Final = tuple(f"sealed {version}" for version in _VERSIONS)
 """Under which a push keeps what all sealed forms of a version share."""
-_EVENT_FORMS: Final = {wire: PacketEventForm(wire) for wire in WIRES}
 _PLAIN: Final = {(version, wire): (PlainForm(version, wire),) for version in _VERSIONS for wire in WIRES}
 
 
@@ -227,7 +207,7 @@ class WkProtoSpeech(Speech):
         self._reader = reader
         self.version = version = reader.version
         self._keys = keys
-        self._event_form = _EVENT_FORMS[wire] if version >= EVENT_VERSION else None
+        self._event_form = PACKET_EVENTS[wire] if version >= EVENT_VERSION else None
         self._forms = _PLAIN[version, wire] if keys is None else (SealedForm(version, wire, keys),)
 
     @property

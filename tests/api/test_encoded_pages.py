@@ -4,11 +4,14 @@ import json
 
 import pytest
 from api_calls import Api
+from msgspec.structs import replace
 
 from wukong_trio.api import encoded_pages
 from wukong_trio.api.encoded_pages import EncodedPages
-from wukong_trio.model import Message
+from wukong_trio.model import SETTING_STREAM, ChannelKey, Message, MessageEvent
+from wukong_trio.services.message_events import MessageEvents
 from wukong_trio.store.base import Page
+from wukong_trio.store.memory import MemoryStore
 
 
 def page(low: int, high: int, channel_id: str = "g", size_bytes: int = 1) -> Page:
@@ -30,8 +33,15 @@ def page(low: int, high: int, channel_id: str = "g", size_bytes: int = 1) -> Pag
     )
 
 
+def empty() -> EncodedPages:
+    async def push(key: ChannelKey, event: MessageEvent) -> None:
+        raise AssertionError
+
+    return EncodedPages(MessageEvents(MemoryStore(), push, payload_limit_bytes=1))
+
+
 async def test_the_same_messages_are_encoded_once() -> None:
-    pages = EncodedPages()
+    pages = empty()
     first = await pages.records(page(1, 3))
     assert [record["message_seq"] for record in json.loads(bytes(first))] == [1, 2, 3]
     assert await pages.records(page(1, 3)) is first
@@ -43,9 +53,17 @@ async def test_the_same_messages_are_encoded_once() -> None:
     assert bytes(await pages.records(Page([], False))) == b"[]"
 
 
+async def test_pages_with_streams_are_not_kept() -> None:
+    pages, plain = empty(), page(1, 3)
+    stream = Page([*plain.messages[:2], replace(plain.messages[2], setting=SETTING_STREAM)], False)
+    first = await pages.records(stream)
+    assert [record["setting"] for record in json.loads(bytes(first))] == [0, 0, SETTING_STREAM]
+    assert await pages.records(stream) is not first
+
+
 async def test_what_is_kept_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(encoded_pages, "MAX_PAGES", 2)
-    pages = EncodedPages()
+    pages = empty()
     one, two = await pages.records(page(1, 1)), await pages.records(page(2, 2))
     assert await pages.records(page(1, 1)) is one
     await pages.records(page(3, 3))
@@ -54,7 +72,7 @@ async def test_what_is_kept_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     size_bytes = len(bytes(await pages.records(page(4, 4))))
     for limit_bytes, kept in ((size_bytes, True), (size_bytes - 1, False)):
         monkeypatch.setattr(encoded_pages, "MAX_BYTES", limit_bytes)
-        pages = EncodedPages()
+        pages = empty()
         assert (await pages.records(page(4, 4)) is await pages.records(page(4, 4))) is kept
 
 

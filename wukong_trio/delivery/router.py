@@ -262,7 +262,7 @@ class Router:
             log.error("%d events of messages were not pushed: %s", len(errands), error)
             return
         for errand in errands:
-            errand.channel = channels[errand.key]
+            errand.channel = channels.get(errand.key)
 
     async def _commit(self, submissions: list[Submission]) -> None:
         """Decides and stores, all or nothing. A send that the code cannot cope with is found and refused alone."""

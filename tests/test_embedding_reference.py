@@ -12,6 +12,7 @@ from wukong_trio import (
     Limits,
     Message,
     MessageAccepted,
+    MessageEvent,
     Page,
     SendCommand,
     SendResult,
@@ -25,6 +26,7 @@ from wukong_trio.services.channel_calls import Channels, UidList
 from wukong_trio.services.channel_history import ChannelHistory
 from wukong_trio.services.conversation_calls import UserConversations
 from wukong_trio.services.conversations import ClientState, ConversationChanges, ConversationView
+from wukong_trio.services.message_events import Events
 from wukong_trio.services.sending import Commands
 from wukong_trio.services.traffic import Traffic
 from wukong_trio.services.users import Users
@@ -38,6 +40,7 @@ GROUPS = {
     "channels.denied and channels.allowed": UidList,
     "history": ChannelHistory,
     "conversations": UserConversations,
+    "events": Events,
     "commands": Commands,
     "connections": Connections,
 }
@@ -50,6 +53,7 @@ TYPES = (
     SessionClosed,
     MessageAccepted,
     Message,
+    MessageEvent,
     Page,
     ClientState,
     ConversationView,

@@ -20,11 +20,12 @@ def test_the_package_exports_what_is_documented() -> None:
     assert public(wukong_trio) == {
         "Address", "Auth", "ChannelFlags", "ChannelKey", "ChannelType", "Client", "ClientState", "Config",
         "ConfigError", "ConnectInfo", "ConnectionClosed", "ConversationChanges", "ConversationView", "DeviceLevel",
-        "Endpoints", "Event", "Idempotency", "InternalError", "InvalidArgumentError", "InvalidCommandError", "Limits",
-        "Listeners", "Message", "MessageAccepted", "MessageRetry", "MessagesMissed", "Page", "PullMode", "ReasonCode",
-        "RefusedError", "RequestError", "RouteAddresses", "SendCommand", "SendRefusedError", "SendResult", "Server",
-        "ServerStatistics", "SessionClosed", "SessionOpened", "Snapshot", "StoreError", "StoreOpenError",
-        "WukongError", "open_client", "open_server", "open_store", "serve",
+        "Endpoints", "Event", "EventRefusedError", "Idempotency", "InternalError", "InvalidArgumentError",
+        "InvalidCommandError", "Limits", "Listeners", "Message", "MessageAccepted", "MessageEvent", "MessageRetry",
+        "MessagesMissed", "Page", "PullMode", "ReasonCode", "RefusedError", "RequestError", "RouteAddresses",
+        "SendCommand", "SendRefusedError", "SendResult", "Server", "ServerStatistics", "SessionClosed",
+        "SessionOpened", "Snapshot", "StoreError", "StoreOpenError", "WukongError", "open_client", "open_server",
+        "open_store", "serve",
     }  # fmt: skip
 
 

@@ -25,6 +25,7 @@ from .delivery.events import SessionClosed as SessionClosed
 from .delivery.events import SessionOpened as SessionOpened
 from .errors import ConfigError as ConfigError
 from .errors import ConnectionClosed as ConnectionClosed
+from .errors import EventRefusedError as EventRefusedError
 from .errors import InternalError as InternalError
 from .errors import InvalidArgumentError as InvalidArgumentError
 from .errors import InvalidCommandError as InvalidCommandError
@@ -41,6 +42,7 @@ from .model import ChannelKey as ChannelKey
 from .model import ChannelType as ChannelType
 from .model import DeviceLevel as DeviceLevel
 from .model import Message as Message
+from .model import MessageEvent as MessageEvent
 from .model import ReasonCode as ReasonCode
 from .model import SendCommand as SendCommand
 from .model import SendResult as SendResult

@@ -35,6 +35,7 @@ from .services.conversation_calls import UserConversations
 from .services.conversations import ConversationService
 from .services.directory import ChannelDirectory
 from .services.history import History
+from .services.message_events import MessageEvents
 from .services.sending import Batches, Commands
 from .services.users import SystemAccounts, Users
 from .store.base import Store
@@ -64,6 +65,7 @@ class Parts:
     router: Router
     command_sync: CommandSync
     authentication: Authentication
+    message_events: MessageEvents
     gateway: Gateway
     certificate: Certificate | None
     users: Users
@@ -124,6 +126,7 @@ async def assemble(config: Config, store: Store, hooks: Hooks, certificate: Cert
         router=router,
         command_sync=command_sync,
         authentication=authentication,
+        message_events=MessageEvents(store, router.push_event, payload_limit_bytes=config.limits.payload_bytes),
         gateway=gateway,
         certificate=certificate,
         users=Users(store, accounts, registry.kick, registry.device_flags_of),
@@ -157,8 +160,9 @@ def api_context(parts: Parts, sockets: Sockets, ready: Callable[[], bool]) -> Ap
         channels=parts.channels,
         history=parts.history,
         short_pages=History(parts.store),
+        message_events=parts.message_events,
         conversations=parts.conversations,
-        encoded_pages=EncodedPages(),
+        encoded_pages=EncodedPages(parts.message_events),
         routes=routes,
         sender=parts.router,
         batches=parts.batches,

@@ -16,6 +16,7 @@ WukongError
 │   ├── ApiUnreachableError  no answer has come; says whether the server may have done it all the same
 │   │   └── ApiTimeoutError  ... within the time limits
 │   └── ApiAnswerError       who answers is no WuKongIM, or has no such endpoint
+├── EventRefusedError   an event that cannot be appended to a message; also a ValueError
 ├── RequestError        a request of a client was refused; carries the protocol's code
 ├── ConnectionClosed    the client's connection has ended; carries close code and reason
 └── MessagesMissed      a client did not take its messages in time; carries how many are gone
@@ -90,6 +91,11 @@ class SendRefusedError(RefusedError):
     def __init__(self, reason_code: int, reason: str, client_msg_no: str = "") -> None:
         super().__init__(f"the message was refused: {reason} (reason {reason_code})", reason_code)
         self.client_msg_no = client_msg_no
+
+
+class EventRefusedError(WukongError, ValueError):
+    """An event that cannot be appended to a message: a field is wrong, or the key has ended. The text says which.
+    Nothing has changed, and nobody was told of it."""
 
 
 class ApiError(WukongError):

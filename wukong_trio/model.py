@@ -3,7 +3,7 @@
 Names and numbers are WuKongIM's. "Channel" always means the IM channel, identified by `ChannelKey`.
 """
 
-from enum import IntEnum
+from enum import IntEnum, StrEnum
 from typing import Final, NamedTuple
 from zlib import crc32
 
@@ -72,6 +72,15 @@ class DeviceLevel(IntEnum):
 
     SLAVE = 0
     MASTER = 1
+
+
+class StreamStatus(StrEnum):
+    """How far an event key of a message is. Only OPEN is ever left."""
+
+    OPEN = "open"
+    CLOSED = "closed"
+    ERROR = "error"
+    CANCELLED = "cancelled"
 
 
 # Header flags and setting bits are plain integers: every message is tested for them, and IntFlag is ten times slower.
@@ -173,6 +182,18 @@ class Message(Struct, frozen=True, kw_only=True, gc=False):
     """Seconds, carried for the clients; 0 = never."""
     topic: str = ""
     stream_no: str = ""
+
+
+class MessageEvent(Struct, frozen=True, gc=False):
+    """What happens to a message after it was sent, for those who are online: a piece of its text, for example."""
+
+    event_id: str
+    type: str
+    """For example `stream.delta`."""
+    timestamp: int
+    """Milliseconds since 1970, as whoever appended it says."""
+    data: bytes
+    """A JSON text; from the docs form `/event` whatever the back-end gave."""
 
 
 class SendCommand(Struct, frozen=True, kw_only=True, gc=False):

@@ -23,8 +23,9 @@ from .errors import ConfigError, WukongError
 from .groups import single_error
 from .lifecycle import run_parts
 from .listening import Endpoints, Sockets
-from .model import ChannelType, ReasonCode, SendCommand, SendResult
+from .model import SETTING_STREAM, SYNC_ONCE, ChannelType, ReasonCode, SendCommand, SendResult
 from .services.auth import Authenticator
+from .services.message_events import Events
 from .store import open_store
 from .store.base import Store
 from .tls import Certificate
@@ -78,6 +79,8 @@ class Server:
         """Stored messages."""
         self.conversations = parts.conversations
         """The channels of a user, and how far he is with them."""
+        self.events = Events(parts.message_events)
+        """What happens to messages after they were sent, such as an answer that is streamed."""
         self.commands = parts.commands
         """Messages for programs, apart from the history."""
         self.connections = parts.connections
@@ -98,7 +101,10 @@ class Server:
 
         If cancelled after the message was handed in, the message is stored and delivered nevertheless.
         """
-        return await self._parts.router.send(command)
+        parts = self._parts
+        if isinstance(command.setting, int) and command.setting & SETTING_STREAM and not command.flags & SYNC_ONCE:
+            return await parts.message_events.send_stream(command, parts.router.send)
+        return await parts.router.send(command)
 
     async def send_batch(
         self, from_uid: str, subscribers: Iterable[str], payload: bytes, *, flags: int = 0

@@ -4,11 +4,14 @@ import json
 
 import pytest
 from api_calls import Api
+from msgspec.structs import replace
 
 from wukong_trio.api import encoded_pages
 from wukong_trio.api.encoded_pages import EncodedPages
-from wukong_trio.model import Message
+from wukong_trio.model import SETTING_STREAM, ChannelKey, Message, MessageEvent
+from wukong_trio.services.message_events import MessageEvents
 from wukong_trio.store.base import Page
+from wukong_trio.store.memory import MemoryStore
 
 
 def page(low: int, high: int, channel_id: str = "g", size_bytes: int = 1) -> Page:
@@ -30,16 +33,23 @@ def page(low: int, high: int, channel_id: str = "g", size_bytes: int = 1) -> Pag
     )
 
 
+def empty() -> EncodedPages:
+    async def push(key: ChannelKey, event: MessageEvent) -> None:
+        raise AssertionError
+
+    return EncodedPages(MessageEvents(MemoryStore(), push, payload_limit_bytes=1))
+
+
 async def asked_for(*pages: Page) -> EncodedPages:
     """A cache from which these were wanted before: only then they are kept."""
-    encoded = EncodedPages()
+    encoded = empty()
     for each in pages:
         await encoded.records(each)
     return encoded
 
 
 async def test_what_is_wanted_again_is_encoded_once_more_and_kept() -> None:
-    pages = EncodedPages()
+    pages = empty()
     first = await pages.records(page(1, 3))
     second = await pages.records(page(1, 3))
     assert second is not first
@@ -53,6 +63,14 @@ async def test_what_is_wanted_again_is_encoded_once_more_and_kept() -> None:
             (m.channel_id, m.message_seq) for m in other.messages
         ]
     assert bytes(await pages.records(Page([], False))) == b"[]"
+
+
+async def test_pages_with_streams_are_not_kept() -> None:
+    pages, plain = empty(), page(1, 3)
+    stream = Page([*plain.messages[:2], replace(plain.messages[2], setting=SETTING_STREAM)], False)
+    first = await pages.records(stream)
+    assert [record["setting"] for record in json.loads(bytes(first))] == [0, 0, SETTING_STREAM]
+    assert await pages.records(stream) is not first
 
 
 async def test_what_is_kept_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,6 +30,10 @@ BODY: dict[str, object] = {
     "payload": P,
     "message_id": 5,
     "conn_id": 5,
+    "client_msg_no": "c",
+    "event_id": "e",
+    "event_type": "x",
+    "event": {"type": "x"},
     "items": [{"channel_id": "g", "channel_type": 2}],
     "channels": [{"channel_id": "g", "channel_type": 2}],
     "last_message_seq": 1,
@@ -99,11 +103,14 @@ async def test_ids_are_512_bytes_at_most(api: Api, path: str) -> None:
         "messages": ["channel_id", "login_uid"],
         "conversation": ["uid"],
         "conversations": ["uid", "channel_id"],
+        "event": ["channel_id", "from_uid"],
     }[family]
     if path in ("/message/sync", "/message/syncack"):
         names = ["uid"]
     if path in ("/channel/messagesync", "/message"):
         names = ["channel_id", "login_uid"]
+    if path.startswith("/message/event"):
+        names = ["channel_id", "client_msg_no", "event_id", "event_type", "event_key", "from_uid"]
     taken = await _members_taken(api, path, names)
     assert taken
     for name in taken:
@@ -139,7 +146,14 @@ class BrokenStore(MemoryStore):
     def __getattribute__(self, name: str) -> Any:
         calls = {"append_messages", "messages_between", "load_channels", "change_channel", "load_logins"}
         calls |= {"find_messages", "last_seq", "put_device", "clear_tokens", "system_uids", "change_system_uids"}
-        calls |= {"conversations", "change_conversations", "pending_commands", "newest_messages"}
+        calls |= {
+            "conversations",
+            "change_conversations",
+            "pending_commands",
+            "newest_messages",
+            "save_event",
+            "load_events",
+        }
         if name in calls and self.broken:
             return self._fail
         return super().__getattribute__(name)
@@ -154,7 +168,7 @@ class BrokenStore(MemoryStore):
 
 
 STORELESS = {"/route/batch", "/user/onlinestatus", "/tmpchannel/subscriber_set", "/conn/kick", "/conn/remove"}
-STORELESS |= {"/message/syncack"}
+STORELESS |= {"/message/syncack", "/event"}
 
 
 async def test_without_a_store_every_endpoint_says_so_and_recovers(open_server: OpenServer) -> None:

@@ -67,8 +67,9 @@ def test_everything_has_a_meaning_and_a_type() -> None:
     typed = {}
     for name, schema in OPENAPI["components"]["schemas"].items():
         described[name] = schema["description"]
-        described |= {f"{name}.{member}": part["description"] for member, part in schema["properties"].items()}
-        typed |= {f"{name}.{member}": part for member, part in schema["properties"].items()}
+        members = schema.get("properties", {})
+        described |= {f"{name}.{member}": part["description"] for member, part in members.items()}
+        typed |= {f"{name}.{member}": part for member, part in members.items()}
     for method, path in OPERATIONS:
         parameters = operation(method, path).get("parameters", [])
         described |= {f"{method} {path}?{parameter['name']}": parameter["description"] for parameter in parameters}
@@ -194,7 +195,8 @@ class Anything:
 @pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda endpoint: f"{endpoint.method} {endpoint.path}")
 async def test_parameters_are_those_that_are_looked_for(endpoint: Endpoint[Any]) -> None:
     noted = Noted()
-    request = msgspec.convert(example_body(endpoint.path), endpoint.request) if endpoint.reader is not None else None
+    body = json.dumps(example_body(endpoint.path)).encode() if endpoint.reader is not None else b""
+    request = endpoint.reader.read(body) if endpoint.reader is not None else None
     try:
         outcome = endpoint.handler(Anything(), request, noted)  # type: ignore[arg-type]
         if endpoint.waits:

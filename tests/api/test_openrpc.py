@@ -15,9 +15,9 @@ from documented import OPENRPC, validator
 from jsonschema import Draft7Validator
 
 from wukong_trio import Address, Listeners
-from wukong_trio.model import RED_DOT, SETTING_RECEIPT, SETTING_TOPIC, Message, ReasonCode
+from wukong_trio.model import RED_DOT, SETTING_RECEIPT, SETTING_TOPIC, Message, MessageEvent, ReasonCode
 from wukong_trio.protocol import codes
-from wukong_trio.protocol.answers import FORM_OBJECT, FORM_SDK, encode_disconnect, encode_push
+from wukong_trio.protocol.answers import FORM_OBJECT, FORM_SDK, encode_disconnect, encode_event, encode_push
 from wukong_trio.protocol.codes import ErrorCode
 from wukong_trio.protocol.requests import ConnectParams, DisconnectParams, RecvackParams, SendParams
 from wukong_trio.testing import RawClient, open_raw_client
@@ -189,10 +189,12 @@ def test_the_other_form_is_not_taken_for_it() -> None:
         check_params(NOTIFICATIONS["message"], push["params"])
 
 
-def test_the_notice_is_described() -> None:
+def test_notices_are_described() -> None:
     notice = json.loads(encode_disconnect(ReasonCode.CONNECT_KICK, "elsewhere"))
     check_params(NOTIFICATIONS["disconnect"], notice["params"])
-    assert NOTIFICATIONS.keys() == {"recv", "message", "disconnect"}
+    event = json.loads(encode_event(MessageEvent("e", "stream.close", 1, b"{}")))
+    check_params(NOTIFICATIONS["event"], event["params"])
+    assert NOTIFICATIONS.keys() == {"recv", "message", "event", "disconnect"}
 
 
 async def test_it_is_served_with_where_to_connect(api: Api) -> None:

@@ -44,12 +44,13 @@ def test_each_endpoint_has_one_method() -> None:
 def test_requests_are_those_of_the_server() -> None:
     """Where a method has parameters of its own, none has a name that the server does not know."""
     requests = {(e.method, e.path): e.query if e.method == "GET" else e.request for e in ENDPOINTS}
+    queries = {(e.method, e.path): e.query.__struct_fields__ if e.query is not None else () for e in ENDPOINTS}
     for name, (method, path, call) in calls().items():
         request = requests[method, path]
         if isinstance(call.request, type):
             assert call.request is request, name
         elif request is not None and hasattr(request, "__struct_fields__"):
-            known = {*request.__struct_fields__, "no_persist", "red_dot", "sync_once"}
+            known = {*request.__struct_fields__, *queries[method, path], "no_persist", "red_dot", "sync_once"}
             assert inspect.signature(call.request).parameters.keys() <= known, name
 
 
@@ -59,7 +60,19 @@ OTHER_NAMES = {"session_id": "conn_id", "flags": "large"}
 """What endpoints call otherwise; the first of five flags."""
 
 
-@pytest.mark.parametrize("name", ["users", "channels", "channels.denied", "channels.allowed", "history", "connections"])
+GROUPS = [
+    "users",
+    "channels",
+    "channels.denied",
+    "channels.allowed",
+    "history",
+    "conversations",
+    "events",
+    "connections",
+]
+
+
+@pytest.mark.parametrize("name", GROUPS)
 async def test_groups_are_called_as_those_of_a_server(name: str) -> None:
     async with open_test_server() as server:
         of_server: Any = server

@@ -26,6 +26,10 @@ def message(number: int) -> Message:
     )
 
 
+def small_box() -> Inbox[Message]:
+    return Inbox(lambda message: len(message.payload))
+
+
 async def test_who_never_iterates_still_gets_answers(protocol: str) -> None:
     with trio.fail_after(20):
         async with open_test_server() as server, open_client(url_of(server, protocol), uid="ann") as ann:
@@ -41,10 +45,10 @@ async def test_who_never_iterates_still_gets_answers(protocol: str) -> None:
 @pytest.mark.parametrize(("limit", "value"), [("INBOX_MESSAGES", 3), ("INBOX_BYTES", 6)])
 async def test_as_much_as_may_wait_is_kept(limit: str, value: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(inbox, limit, value)
-    box = Inbox()
+    box = small_box()
     for number in range(3):
         box.put(message(number))
-    assert [(await box.take()).message_seq for _ in range(3)] == [0, 1, 2]
+    assert [(await box.__anext__()).message_seq for _ in range(3)] == [0, 1, 2]
 
 
 @pytest.mark.parametrize(("limit", "value"), [("INBOX_MESSAGES", 3), ("INBOX_BYTES", 6)])
@@ -52,45 +56,45 @@ async def test_beyond_that_the_oldest_are_given_up_and_counted(
     limit: str, value: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(inbox, limit, value)
-    box = Inbox()
+    box = small_box()
     for number in range(5):
         box.put(message(number))
     with pytest.raises(MessagesMissed, match="2 messages") as missed:
-        await box.take()
+        await box.__anext__()
     assert missed.value.count == 2
-    assert [(await box.take()).message_seq for _ in range(3)] == [2, 3, 4]
+    assert [(await box.__anext__()).message_seq for _ in range(3)] == [2, 3, 4]
     box.put(message(5))
-    assert (await box.take()).message_seq == 5
+    assert (await box.__anext__()).message_seq == 5
 
 
 async def test_a_message_larger_than_the_limit_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(inbox, "INBOX_BYTES", 1)
-    box = Inbox()
+    box = small_box()
     box.put(message(1))
-    assert (await box.take()).message_seq == 1
+    assert (await box.__anext__()).message_seq == 1
 
 
 async def test_what_has_arrived_can_be_taken_after_the_end() -> None:
-    box = Inbox()
+    box = small_box()
     box.put(message(1))
     box.close(ConnectionClosed(4003, "kicked"))
-    assert (await box.take()).message_seq == 1
+    assert (await box.__anext__()).message_seq == 1
     for _ in range(2):
         with pytest.raises(ConnectionClosed, match="kicked"):
-            await box.take()
+            await box.__anext__()
 
 
 async def test_a_cancelled_take_loses_nothing() -> None:
-    box = Inbox()
+    box = small_box()
     taken: list[int] = []
 
     async def take() -> None:
-        taken.append((await box.take()).message_seq)
+        taken.append((await box.__anext__()).message_seq)
 
     async with trio.open_nursery() as nursery:
         with trio.CancelScope() as scope:
             scope.cancel()
-            await box.take()
+            await box.__anext__()
         nursery.start_soon(take)
         nursery.start_soon(take)
         await trio.testing.wait_all_tasks_blocked()

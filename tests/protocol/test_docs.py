@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from wukong_trio.gateway.commands import read_command
-from wukong_trio.model import RED_DOT, SETTING_RECEIPT, Message, ReasonCode
+from wukong_trio.model import RED_DOT, SETTING_RECEIPT, Message, MessageEvent, ReasonCode
 from wukong_trio.protocol.answers import (
     FORM_SDK,
     encode_batch,
@@ -16,6 +16,7 @@ from wukong_trio.protocol.answers import (
     encode_disconnect,
     encode_empty,
     encode_error,
+    encode_event,
     encode_push,
     encode_refusal,
     encode_send_result,
@@ -62,6 +63,15 @@ WRITTEN = [
     encode_batch([encode_empty("a"), encode_error("b", ErrorCode.METHOD_NOT_FOUND)]),
     encode_push(message(), FORM_SDK, "ann", red_dot=True),
     encode_push(message(setting=SETTING_RECEIPT, expire=30, topic="t"), 0, "ann", red_dot=True),
+    encode_event(
+        MessageEvent(
+            "e0",
+            "stream.delta",
+            1_700_000_000_123,
+            b'{"client_msg_no":"a-1","channel_id":"ann","channel_type":1,"from_uid":"bot","message_id":831204,'
+            b'"event_key":"main","msg_event_seq":0,"stream_status":"open","payload":{"kind":"text","delta":"You "}}',
+        )
+    ),
     encode_disconnect(ReasonCode.CONNECT_KICK, "login in other device"),
     encode_refusal("2", ReasonCode.IN_BLACKLIST),
     encode_error(None, ErrorCode.INVALID_FORMAT),

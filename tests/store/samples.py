@@ -1,11 +1,14 @@
 """Messages for the tests of stores."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from msgspec.structs import replace
 
 from wukong_trio import ChannelKey, Message
+from wukong_trio.model import StreamStatus
 from wukong_trio.store.base import Store
+from wukong_trio.store.event_store import MessageName, StoredEvent
 
 GROUP = ChannelKey("g", 2)
 
@@ -25,6 +28,29 @@ def message(message_id: int, message_seq: int, key: ChannelKey = GROUP, payload:
         expire=30,
         topic="t",
         stream_no="s",
+    )
+
+
+def event(seq: int, event_key: str = "main", number: str = "m1", key: ChannelKey = GROUP, **fields: Any) -> StoredEvent:
+    """A stored event with a value of its own in every field."""
+    return StoredEvent(
+        **{
+            "message": MessageName(key, number),
+            "event_key": event_key,
+            "msg_event_seq": seq,
+            "event_id": f"e{seq}",
+            "event_type": "stream.error",
+            "visibility": "private",
+            "occurred_at": 1_700_000_000_000 + seq,
+            "status": StreamStatus.ERROR,
+            "end_reason": -seq,
+            "error": "boom",
+            "snapshot": b'{"kind":"text","text":"\xe4\xbd\xa0"}',
+            "from_uid": "bot",
+            "message_id": 2**53 + seq,
+            "headers": b'{"a":"b"}',
+            **fields,
+        }
     )
 
 

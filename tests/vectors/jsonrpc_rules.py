@@ -156,7 +156,48 @@ OURS: dict[str, dict[int, Any]] = {
     "bad-disconnect-no-params": {3: {"id": "d", "result": {}}, 5: Closed(1000)},
     "bad-disconnect-notification": {3: Closed(1000), 5: Closed(1000)},
 }
+NOW = "<int unix milliseconds>"
+BEFORE: dict[str, dict[str, Any]] = {
+    # A stream of the same number in another channel, as the recorded server knew it from its story over HTTP.
+    "event": {
+        "channel_id": "groupev",
+        "channel_type": 2,
+        "client_msg_no": "st1",
+        "from_uid": "bot",
+        "event_id": "e1",
+        "event_type": "stream.delta",
+        "payload": {"kind": "text", "delta": "Hel"},
+    }
+}
+"""What was appended to a message before an exchange."""
 OURS |= {
+    # A key that no event has ended is open, and the time is filled in.
+    "event": {
+        13: {"method": "event", "params": {"id": "e3", "type": "stream.close", "timestamp": NOW}},
+        15: {"status": 200, "body": {"data": {"msg_event_seq": 2, "stream_status": "open"}}},
+        16: {
+            "method": "event",
+            "params": {
+                "id": "e4",
+                "type": "tool.call",
+                "timestamp": NOW,
+                "data": '{"client_msg_no":"st1","channel_id":"khgroup6","channel_type":2,"from_uid":"bot",'
+                '"message_id":<id:19 digits #174>,"event_key":"t","msg_event_seq":2,"stream_status":"open",'
+                '"payload":{"a":[1]}}',
+            },
+        },
+        20: {"status": 200, "body": {"data": {"msg_event_seq": 1, "stream_status": "open"}}},
+        21: {
+            "method": "event",
+            "params": {
+                "id": "e5",
+                "type": "x",
+                "timestamp": NOW,
+                "data": '{"client_msg_no":"st2","channel_id":"khs","channel_type":1,"from_uid":"bot","message_id":0,'
+                '"event_key":"main","msg_event_seq":1,"stream_status":"open"}',
+            },
+        },
+    },
     "kick-one": {8: Closed(4003)},
     "kick-zombie": {**dict.fromkeys((7, 9, 12, 14), Closed(4003)), 11: Nothing()},
     "remove-one": {4: Closed(4003)},

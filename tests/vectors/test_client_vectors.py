@@ -93,7 +93,7 @@ async def test_recorded_answers_are_understood(entry: dict[str, Any]) -> None:
     if said == 404 or read is None:
         assert (read, said == 404 or body == {"status": 200}) == (None, True)
     elif not (read == [] and body == {"status": 200}):
-        assert differences(body, msgspec.to_builtins(read)) == []
+        assert differences(body, json.loads(msgspec.json.encode(read))) == []
 
 
 def test_most_of_them_are_used() -> None:

@@ -15,7 +15,7 @@ import httpx
 import pytest
 import trio
 from common import ENGINES, OpenServer
-from jsonrpc_rules import BAD_FRAMES, EVERYWHERE, OURS, Closed, Error, Nothing, adapt, adapt_http
+from jsonrpc_rules import BAD_FRAMES, BEFORE, EVERYWHERE, OURS, Closed, Error, Nothing, adapt, adapt_http
 from matching import Matcher
 
 from wukong_trio import Server
@@ -66,6 +66,9 @@ class Exchange:
         if self._entry["name"] in BAD_FRAMES:
             await self._play_bad_frame()
             return
+        if self._entry["name"] in BEFORE:
+            answer = await self._http.post("/message/event", json=BEFORE[self._entry["name"]])
+            assert answer.status_code == 200
         for number, step in enumerate(self._entry["exchange"]):
             if "http" in step:
                 await self._play_http(number, step)

@@ -122,6 +122,11 @@ def encode_short_list(items: Sequence[object]) -> Raw:
     return Raw(_encoder.encode(items))
 
 
+def as_value(encoded: Raw) -> Any:
+    """What is encoded already, for a member that is any value."""
+    return encoded
+
+
 def as_list(encoded: Raw) -> list[Any]:
     """What is encoded already, for a member that is a list: to the encoder it is the same."""
     return cast("list[Any]", encoded)

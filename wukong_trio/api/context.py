@@ -9,6 +9,7 @@ from ..services.channel_calls import Channels
 from ..services.channel_history import ChannelHistory
 from ..services.conversation_calls import UserConversations
 from ..services.history import History
+from ..services.message_events import MessageEvents
 from ..services.sending import Batches, Commands, Sender
 from ..services.traffic import Snapshot, Traffic
 from ..services.users import Users
@@ -68,6 +69,7 @@ class ApiContext:
     history: ChannelHistory
     short_pages: History
     conversations: UserConversations
+    message_events: MessageEvents
     encoded_pages: EncodedPages
     routes: RouteTable
     sender: Sender

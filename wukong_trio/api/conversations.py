@@ -1,6 +1,10 @@
 """`/conversation/*` and `/conversations/*` as version 2 has them: reading conversations, and marking them as read."""
 
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import Final
+
+from msgspec import Raw
 
 from ..contract.conversations import (
     ByChannelsRequest,
@@ -14,10 +18,10 @@ from ..contract.conversations import (
     UnreadRequest,
     UserRequest,
 )
+from ..contract.messages import MessageRecord
 from ..services.arguments import EMPTY, NEGATIVE, NO_TYPE
 from ..services.conversation_calls import MAX_CHANNELS, TOO_MANY
 from ..services.conversations import ClientState, ConversationView
-from ..services.records import record_of
 from .bodies import as_list, encode_list
 from .context import ApiContext
 from .guard import Head
@@ -70,7 +74,13 @@ async def sync_conversations(context: ApiContext, request: ConversationsRequest,
         page=max(request.page, 0),
         page_size=min(size, MAX_PAGE_SIZE) if size > 0 else DEFAULT_PAGE_SIZE,
     )
-    return await encode_list(map(_record, views))
+    return await _records(context, views)
+
+
+async def _records(context: ApiContext, views: Sequence[ConversationView]) -> Raw:
+    """Conversations as JSON; what there is to show of events is read for all of them together."""
+    records = await context.message_events.records([message for view in views for message in view.recents])
+    return await encode_list(_record(view, records) for view in views)
 
 
 def _known_seqs(text: str) -> dict[tuple[str, int], int]:
@@ -89,7 +99,10 @@ def _is_number(text: str) -> bool:
     return text.isascii() and text.isdecimal() and len(text) < 19
 
 
-def _record(view: ConversationView) -> ConversationRecord:
+def _record(view: ConversationView, records: Iterator[MessageRecord]) -> ConversationRecord:
+    """Args:
+    records: of all messages, in order; its own are taken from it.
+    """
     last = view.last
     timestamp = last.timestamp if last is not None else 0
     return ConversationRecord(
@@ -102,7 +115,7 @@ def _record(view: ConversationView) -> ConversationRecord:
         0,
         view.read_to,
         timestamp * 1_000_000_000,
-        [record_of(message) for message in view.recents],
+        [*islice(records, len(view.recents))],
     )
 
 
@@ -111,8 +124,7 @@ async def sync_by_channels(context: ApiContext, request: ByChannelsRequest, _que
     if request.uid.strip() and not request.channels:
         raise ApiError("channels cannot be empty")
     channels = [(channel.channel_id, channel.channel_type) for channel in request.channels]
-    views = await context.conversations.of_channels(request.uid, channels, request.msg_count)
-    return await encode_list(map(_record, views))
+    return await _records(context, await context.conversations.of_channels(request.uid, channels, request.msg_count))
 
 
 async def sync_channel_messages(context: ApiContext, request: MessagesRequest, _query: Query) -> object:
@@ -123,9 +135,13 @@ async def sync_channel_messages(context: ApiContext, request: MessagesRequest, _
         request.msg_count,
         newest=request.order_by_last == 1,
     )
+    records = await context.message_events.records([message for messages, _ in found for message in messages])
     return [
         ChannelMessages(
-            channel.channel_id, channel.channel_type, as_list(await encode_list(map(record_of, messages))), sent_to
+            channel.channel_id,
+            channel.channel_type,
+            as_list(await encode_list(islice(records, len(messages)))),
+            sent_to,
         )
         for channel, (messages, sent_to) in zip(request.channels, found, strict=True)
     ]
@@ -138,12 +154,11 @@ async def list_channels(context: ApiContext, request: UserRequest, _query: Query
 
 async def list_latest(context: ApiContext, _head: Head, query: Query) -> object:
     """All conversations of a user with their last messages, the most recently active first."""
+    views = await context.conversations.latest(query.get("uid", ""))
+    records = await context.message_events.records([message for view in views for message in view.recents])
     return await encode_list(
-        ListedConversation(
-            view.channel_id, view.key.channel_type, view.unread, view.last.timestamp, record_of(view.last)
-        )
-        for view in await context.conversations.latest(query.get("uid", ""))
-        if view.last is not None
+        ListedConversation(view.channel_id, view.key.channel_type, view.unread, record.timestamp, record)
+        for view, record in zip(views, records, strict=True)
     )
 
 

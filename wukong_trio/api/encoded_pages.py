@@ -1,7 +1,7 @@
 """The JSON of pages of history: what many members of a group ask for is made once.
 
 Stored messages do not change and their sequence numbers have no gaps, so channel, first and last number say what is in
-a page.
+a page. Only what is shown of the events of a message changes, so pages with messages that may have events are not kept.
 """
 
 from typing import Final
@@ -9,6 +9,7 @@ from typing import Final
 from msgspec import Raw
 
 from ..services.history import is_short
+from ..services.message_events import MessageEvents, SummaryMode, may_have_events
 from ..services.records import record_of, records_of
 from ..store.base import Page
 from ..store.lately import Lately
@@ -22,18 +23,25 @@ MAX_BYTES: Final = 128 * 1024
 class EncodedPages:
     """An LRU cache of what was asked for more than once."""
 
-    def __init__(self) -> None:
+    def __init__(self, events: MessageEvents) -> None:
+        self._events = events
         self._pages: dict[tuple[str, int, int, int], Raw] = {}
         self._lately: Lately[tuple[str, int, int, int]] = Lately()
 
-    async def records(self, page: Page) -> Raw:
-        """The messages of a page as a JSON list of their records."""
+    async def records(self, page: Page, mode: SummaryMode = SummaryMode.FULL) -> Raw:
+        """The messages of a page as a JSON list of their records.
+
+        Args:
+            mode: how much is shown of their events.
+        """
         if not page.messages:
             return Raw(b"[]")
         first, last = page.messages[0], page.messages[-1]
         name = (first.channel_id, first.channel_type, first.message_seq, last.message_seq)
         encoded = self._pages.pop(name, None)
         if encoded is None:
+            if may_have_events(page.messages):
+                return await encode_list(await self._events.records(page.messages, mode=mode))
             if is_short(page):
                 encoded = encode_short_list(records_of(page.messages))
             else:

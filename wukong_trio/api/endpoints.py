@@ -30,6 +30,14 @@ from ..contract.conversations import (
     UnreadRequest,
     UserRequest,
 )
+from ..contract.events import (
+    EventAnswer,
+    EventRequest,
+    EventSyncAnswer,
+    EventSyncRequest,
+    ForceQuery,
+    PlainEventRequest,
+)
 from ..contract.history import (
     ChannelQuery,
     FindOneRequest,
@@ -87,6 +95,7 @@ from .documents import HTML, get_openapi, get_openrpc, get_page
 from .guard import Head
 from .history import sync_few_messages, sync_many, sync_messages
 from .lookups import FIND_TEXTS, find_by_number, find_message, find_messages, get_last, get_max_seq
+from .message_events import append_event, push_plain_event, sync_events
 from .messages import SEND_TEXTS, send_batch, send_message
 from .monitor import get_features, get_vars
 from .route import batch_route, get_health, get_healthz, get_readyz, get_route
@@ -377,6 +386,24 @@ ENDPOINTS: Final[tuple[Endpoint[Any], ...]] = (
         needs=_CONVERSATION,
         texts=ACTIVATE_TEXTS,
     ),
+    Endpoint(
+        "POST",
+        "/message/event",
+        EventRequest,
+        append_event,
+        needs=(*_CHANNEL, "client_msg_no", "event_id", "event_type"),
+        answer=EventAnswer,
+    ),
+    Endpoint(
+        "POST",
+        "/message/eventsync",
+        EventSyncRequest,
+        sync_events,
+        long_answers=True,
+        needs=(*_CHANNEL, "client_msg_no"),
+        answer=EventSyncAnswer,
+    ),
+    Endpoint("POST", "/event", PlainEventRequest, push_plain_event, query=ForceQuery, needs=(*_CHANNEL, "event")),
     Endpoint("POST", "/conn/kick", ConnectionRef, kick, changes=True, needs=("conn_id",)),
     Endpoint("POST", "/conn/remove", ConnectionRef, remove, changes=True, needs=("conn_id",)),
     Endpoint(

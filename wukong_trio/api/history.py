@@ -6,7 +6,7 @@ from ..contract.history import PageRequest, SyncAnswer, SyncBatchRequest, SyncIt
 from ..errors import InvalidArgumentError
 from ..services.arguments import viewed_key
 from ..services.history import PAGE_BYTES, PullMode
-from ..services.records import record_of
+from ..services.message_events import SummaryMode
 from ..store.base import Page
 from .bodies import as_list, encode_list
 from .checks import required
@@ -51,8 +51,13 @@ async def _answer(context: ApiContext, request: SyncRequest, page: Page) -> Sync
         request.end_message_seq,
         request.pull_mode,
         int(page.more),
-        as_list(await context.encoded_pages.records(page)),
+        as_list(await context.encoded_pages.records(page, summary_mode(request.event_summary_mode))),
     )
+
+
+def summary_mode(name: str) -> SummaryMode:
+    """How much records show of events; an unknown name counts as none."""
+    return SummaryMode.BASIC if name == SummaryMode.BASIC else SummaryMode.FULL
 
 
 async def _page(context: ApiContext, login_uid: str, wanted: PageRequest, max_bytes: int) -> Page:
@@ -89,17 +94,21 @@ async def sync_many(context: ApiContext, request: SyncBatchRequest, _query: Quer
         except (ApiError, InvalidArgumentError) as wrong:
             error = str(wrong)
         left_bytes -= sum([len(message.payload) for message in page.messages])
-        items.append(await _item(request.login_uid, wanted, page, error))
+        items.append(await _item(context, request.login_uid, wanted, page, error))
     return SyncItems(items)
 
 
-async def _item(login_uid: str, wanted: PageRequest, page: Page, error: str) -> SyncItem:
+async def _item(context: ApiContext, login_uid: str, wanted: PageRequest, page: Page, error: str) -> SyncItem:
     return SyncItem(
         wanted.channel_id,
         wanted.channel_type,
         wanted.start_message_seq,
         wanted.end_message_seq,
         int(page.more),
-        as_list(await encode_list(record_of(message, login_uid) for message in page.messages)),
+        as_list(
+            await encode_list(
+                await context.message_events.records(page.messages, login_uid, summary_mode(wanted.event_summary_mode))
+            )
+        ),
         error,
     )

@@ -10,7 +10,6 @@ from ..contract.answers import NotFound
 from ..contract.history import FindOneRequest, FindRequest, FoundMessages, LastSeq
 from ..model import ChannelType, Message
 from ..services.channel_history import MAX_NAMED, TOO_MANY
-from ..services.records import record_of
 from .bodies import as_list, encode_list
 from .checks import given, required
 from .context import ApiContext
@@ -33,7 +32,8 @@ async def find_messages(context: ApiContext, request: FindRequest, _query: Query
         message_ids=request.message_ids,
         client_msg_nos=request.client_msg_nos,
     )
-    return FoundMessages(0, 0, int(page.more), as_list(await encode_list(map(record_of, page.messages))))
+    records = await context.message_events.records(page.messages)
+    return FoundMessages(0, 0, int(page.more), as_list(await encode_list(records)))
 
 
 async def find_message(context: ApiContext, request: FindOneRequest, _query: Query) -> object:
@@ -50,7 +50,7 @@ async def find_message(context: ApiContext, request: FindOneRequest, _query: Que
         message_id=request.message_id,
         client_msg_no=request.client_msg_no,
     )
-    return _shown(found)
+    return await _shown(context, found)
 
 
 async def find_by_number(context: ApiContext, _head: Head, query: Query) -> object:
@@ -64,7 +64,7 @@ async def find_by_number(context: ApiContext, _head: Head, query: Query) -> obje
     found = await context.history.find_one(
         channel_id, channel_type, login_uid=_viewer(query), client_msg_no=client_msg_no, earliest=True
     )
-    return _shown(found)
+    return await _shown(context, found)
 
 
 async def get_max_seq(context: ApiContext, _head: Head, query: Query) -> object:
@@ -76,7 +76,7 @@ async def get_max_seq(context: ApiContext, _head: Head, query: Query) -> object:
 async def get_last(context: ApiContext, _head: Head, query: Query) -> object:
     """The last message of a channel."""
     channel_id, channel_type = _asked(query, need_login=True)
-    return _shown(await context.history.last(channel_id, channel_type, login_uid=_viewer(query)))
+    return await _shown(context, await context.history.last(channel_id, channel_type, login_uid=_viewer(query)))
 
 
 def _asked(query: Query, *, need_login: bool) -> tuple[str, int]:
@@ -92,5 +92,5 @@ def _viewer(query: Query) -> str:
     return "" if "@" in query.get("channel_id", "") else query.get("login_uid", "")
 
 
-def _shown(message: Message | None) -> object:
-    return NotFound() if message is None else record_of(message)
+async def _shown(context: ApiContext, message: Message | None) -> object:
+    return NotFound() if message is None else next(await context.message_events.records([message]))

@@ -36,8 +36,12 @@ async def send_message(context: ApiContext, request: SendRequest, _query: Query)
     try:
         if direct:
             return _send_answer(await context.commands.send_to(request.subscribers, command))
-        send = context.commands.send if command.flags & SYNC_ONCE else context.sender.send
-        result = await send(command)
+        if command.flags & SYNC_ONCE:
+            result = await context.commands.send(command)
+        elif command.setting & SETTING_STREAM:
+            result = await context.message_events.send_stream(command, context.sender.send)
+        else:
+            result = await context.sender.send(command)
     except (InvalidCommandError, SendRefusedError) as error:
         if error.reason_code == ReasonCode.CHANNEL_ID_ERROR:
             raise ApiError(_BAD_CHANNEL) from None

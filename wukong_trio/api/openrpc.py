@@ -66,6 +66,15 @@ class MessagePush(Push, frozen=True, rename="camel"):
     message_id: int
 
 
+class EventNotice(Struct, frozen=True):
+    """Something has happened to a message."""
+
+    id: str
+    type: str
+    timestamp: int
+    data: str
+
+
 class DisconnectNotice(Struct, frozen=True, rename="camel"):
     """The client is sent away and should not come back by itself."""
 
@@ -124,6 +133,7 @@ METHODS: Final = (
 NOTIFICATIONS: Final = (
     Method("recv", RecvPush, None, "A message for the client, in the form of the SDKs: ids are texts."),
     Method("message", MessagePush, None, "A message for the client, in the published form: ids are integers."),
+    Method("event", EventNotice, None, "Something has happened to a message, the same in both forms."),
     Method("disconnect", DisconnectNotice, None, "The client is sent away; the connection closes with 4003."),
 )
 _PAYLOAD: Final = {"anyOf": [{"type": "string"}, {"type": "object"}, {"type": "array"}]}

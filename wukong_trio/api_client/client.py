@@ -2,10 +2,11 @@
 
 import ssl
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Self
 
 import httpx
+from msgspec import Raw, json
 
 from ..contract.channels import (
     AllowedQuery,
@@ -40,6 +41,15 @@ from ..contract.conversations import (
     MessagesRequest,
     UnreadRequest,
     UserRequest,
+)
+from ..contract.events import (
+    EventAnswer,
+    EventRequest,
+    EventSyncAnswer,
+    EventSyncRequest,
+    ForceQuery,
+    PlainEvent,
+    PlainEventRequest,
 )
 from ..contract.history import (
     ChannelQuery,
@@ -161,6 +171,57 @@ class Commands(MethodGroup):
     acknowledge = post("/message/syncack", _acknowledge, done)
 
 
+def _append(
+    channel_id: str,
+    channel_type: int,
+    client_msg_no: str,
+    event_id: str,
+    event_type: str,
+    payload: object = None,
+    *,
+    event_key: str = "",
+    from_uid: str = "",
+    message_id: int = 0,
+    visibility: str = "",
+    occurred_at: int = 0,
+    headers: Mapping[str, str] = {},
+) -> EventRequest:
+    return EventRequest(
+        channel_id=channel_id,
+        channel_type=channel_type,
+        client_msg_no=client_msg_no,
+        event_id=event_id,
+        event_type=event_type,
+        event_key=event_key,
+        from_uid=from_uid,
+        message_id=message_id,
+        visibility=visibility,
+        occurred_at=occurred_at,
+        payload=Raw(json.encode(payload)),
+        headers={**headers},
+    )
+
+
+def _push(
+    channel_id: str,
+    channel_type: int,
+    event: PlainEvent,
+    *,
+    from_uid: str = "",
+    client_msg_no: str = "",
+    force: int = 0,
+) -> WithQuery:
+    return WithQuery(PlainEventRequest(client_msg_no, channel_id, channel_type, from_uid, event), ForceQuery(force))
+
+
+class Events(MethodGroup):
+    """What happens to messages after they were sent, such as an answer that is streamed."""
+
+    append = post("/message/event", _append, one(EventAnswer))
+    read = post("/message/eventsync", EventSyncRequest, one(EventSyncAnswer))
+    push = post("/event", _push, done)
+
+
 class Routes(MethodGroup):
     """Where clients connect."""
 
@@ -268,6 +329,7 @@ class ApiClient(MethodGroup):
         self.users = Users(self._transport)
         self.channels = Channels(self._transport)
         self.history = History(self._transport)
+        self.events = Events(self._transport)
         self.conversations = Conversations(self._transport)
         self.commands = Commands(self._transport)
         self.connections = Connections(self._transport)

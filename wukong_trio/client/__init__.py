@@ -6,7 +6,7 @@
             print(message.from_uid, message.payload)
 
     client     the connection as a program sees it, its states, its tasks
-    inbox      received messages that wait to be taken
+    inbox      received messages and events that wait to be taken
     outbox     frames that wait to be written
     place      URLs, and what may be spoken there
     opening    which of the following it takes for one

@@ -20,7 +20,7 @@ import trio
 
 from ..errors import ConnectionClosed, RequestError
 from ..groups import single_error
-from ..model import NO_PERSIST, RED_DOT, SYNC_ONCE, ChannelType, Message, SendCommand, SendResult
+from ..model import NO_PERSIST, RED_DOT, SYNC_ONCE, ChannelType, Message, MessageEvent, SendCommand, SendResult
 from .inbox import Inbox
 from .opening import choose_speech, run_wire
 from .outbox import Outbox
@@ -70,7 +70,8 @@ class Client:
         self._state = State.CONNECTING
         self._closed: ConnectionClosed | None = None
         self._waiting: dict[Hashable, _Waiting] = {}
-        self._inbox = Inbox()
+        self._messages = Inbox[Message](lambda message: len(message.payload))
+        self._events = Inbox[MessageEvent](lambda event: len(event.data))
         self._outbox = Outbox()
         self._working = trio.CancelScope()
 
@@ -140,7 +141,14 @@ class Client:
         return self
 
     async def __anext__(self) -> Message:
-        return await self._inbox.take()
+        return await self._messages.__anext__()
+
+    @property
+    def events(self) -> AsyncIterator[MessageEvent]:
+        """What happens to messages after they were sent, the pieces of an AI's answer for example. Iterating gives one
+        event after the other, beside the iteration over messages and by the same rules. A message comes before its
+        events."""
+        return self._events
 
     def _check_open(self) -> None:
         if self._closed is not None:
@@ -205,7 +213,8 @@ class Client:
         self._state, self._closed = State.CLOSED, closed
         self._working.cancel()
         self._outbox.close()
-        self._inbox.close(closed)
+        self._messages.close(closed)
+        self._events.close(closed)
         for waiting in self._waiting.values():
             waiting.over.set()
 
@@ -216,7 +225,9 @@ class Client:
                     case Push(message, receipt):
                         if not self._outbox.put_receipt(receipt):
                             raise ConnectionClosed(1006, "the server does not read what it is sent")
-                        self._inbox.put(message)
+                        self._messages.put(message)
+                    case MessageEvent():
+                        self._events.put(incoming)
                     case Answer(key) if key in self._waiting:
                         self._waiting[key].answer = incoming
                         self._waiting[key].over.set()

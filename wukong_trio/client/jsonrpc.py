@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Struct, field
 
 from ..errors import ConnectionClosed, RequestError
-from ..model import NO_PERSIST, RED_DOT, SYNC_ONCE, Message, ReasonCode, SendCommand, SendResult
+from ..model import NO_PERSIST, RED_DOT, SYNC_ONCE, Message, MessageEvent, ReasonCode, SendCommand, SendResult
 from ..protocol.codes import CLOSE_KICKED, CLOSE_PROTOCOL_ERROR
 from .speech import Answer, Incoming, Login, Push, Request, Speech
 
@@ -38,6 +38,13 @@ class _Push(Struct, rename="camel"):
     stream_no: str = ""
 
 
+class _Event(Struct):
+    id: str
+    type: str
+    timestamp: int
+    data: str
+
+
 class _Disconnect(Struct, rename="camel"):
     reason_code: int = 0
     reason: str = ""
@@ -60,6 +67,7 @@ class _Frame(Struct):
 _encode = msgspec.json.encode
 _decode_frame = msgspec.json.Decoder(_Frame).decode
 _decode_push = msgspec.json.Decoder(_Push).decode
+_decode_event = msgspec.json.Decoder(_Event).decode
 _decode_disconnect = msgspec.json.Decoder(_Disconnect).decode
 
 
@@ -130,6 +138,9 @@ def _meaning(frame: _Frame) -> Incoming | None:
         case "recv" | "message":
             push = _decode_push(frame.params)
             return Push(_message(push), _receipt(push))
+        case "event":
+            event = _decode_event(frame.params)
+            return MessageEvent(event.id, event.type, event.timestamp, event.data.encode())
         case "disconnect":
             notice = _decode_disconnect(frame.params)
             raise ConnectionClosed(CLOSE_KICKED.code, notice.reason, notice.reason_code)

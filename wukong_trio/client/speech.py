@@ -5,7 +5,7 @@ from collections.abc import Hashable, Iterator
 from typing import Any, NamedTuple, TypeAlias
 
 from ..errors import RequestError
-from ..model import Message, SendCommand, SendResult
+from ..model import Message, MessageEvent, SendCommand, SendResult
 
 
 class Login(NamedTuple):
@@ -41,7 +41,7 @@ class Push(NamedTuple):
     receipt: bytes
 
 
-Incoming: TypeAlias = Answer | Push
+Incoming: TypeAlias = Answer | Push | MessageEvent
 
 
 class Speech(ABC):

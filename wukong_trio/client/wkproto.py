@@ -10,7 +10,7 @@ from typing import Any, Final
 from msgspec.structs import replace
 
 from ..errors import ConfigError, ConnectionClosed, RequestError
-from ..model import DUP, SETTING_TOPIC, Message, ReasonCode, SendCommand, SendResult
+from ..model import DUP, SETTING_TOPIC, Message, MessageEvent, ReasonCode, SendCommand, SendResult
 from ..protocol.codes import (
     CLOSE_KICKED,
     CLOSE_PROTOCOL_ERROR,
@@ -151,7 +151,9 @@ class WkProtoSpeech(Speech):
                 return Answer((PacketType.PING, self._pongs), None, None)
             case Disconnect():
                 raise _end(packet)
-            case Event() | Suback():
+            case Event():
+                return MessageEvent(packet.event_id, packet.type, packet.timestamp, packet.data)
+            case Suback():
                 return None
         raise _misplaced(packet)
 

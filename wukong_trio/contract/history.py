@@ -15,6 +15,7 @@ class PageRequest(Struct):
     end_message_seq: Seq = 0
     limit: Int64 = 0
     pull_mode: Int64 = 0
+    event_summary_mode: str = ""
 
 
 class SyncRequest(PageRequest):

@@ -1,8 +1,8 @@
 """Messages on their way in, and as they are shown."""
 
-from typing import Literal
+from typing import Annotated, Any, Literal, TypeAlias
 
-from msgspec import UNSET, Struct, UnsetType, field
+from msgspec import UNSET, Raw, Struct, UnsetType, field
 
 from ..model import NO_PERSIST, RED_DOT, SYNC_ONCE
 from .fields import Byte, Seconds
@@ -93,6 +93,41 @@ class RecordHeader(Struct, frozen=True, gc=False):
     sync_once: int
 
 
+JsonValue: TypeAlias = dict[str, Any] | list[Any] | str | int | float | bool | None
+AnyJson: TypeAlias = Annotated[Raw, JsonValue]
+"""The same, encoded."""
+
+
+class EventKeySummary(Struct, frozen=True, omit_defaults=True, gc=False):
+    """An event key of a message."""
+
+    event_key: str
+    status: str
+    last_msg_event_seq: int = 0
+    snapshot: JsonValue | UnsetType = UNSET
+    end_reason: int = 0
+    error: str = ""
+
+
+class EventMeta(Struct, frozen=True, omit_defaults=True, gc=False):
+    """The events of a message as a whole."""
+
+    has_events: bool
+    completed: bool
+    event_version: int = 0
+    last_msg_event_seq: int = 0
+    event_count: int = 0
+    open_event_count: int = 0
+    events: list[EventKeySummary] = []
+
+
+class EventSyncHint(Struct, frozen=True, gc=False):
+    """With what `/message/eventsync` gives the events of a message."""
+
+    client_msg_no: str
+    from_msg_event_seq: int
+
+
 class MessageRecord(Struct, frozen=True, omit_defaults=True, gc=False):
     """One message; `payload` is base64 on the wire."""
 
@@ -109,3 +144,9 @@ class MessageRecord(Struct, frozen=True, omit_defaults=True, gc=False):
     timestamp: int
     payload: bytes
     topic: str = ""
+    end: int = 0
+    end_reason: int = 0
+    error: str = ""
+    stream_data: bytes = b""
+    event_meta: EventMeta | None = None
+    event_sync_hint: EventSyncHint | None = None

@@ -20,7 +20,7 @@ from msgspec.structs import force_setattr
 from ..config import Config
 from ..errors import InternalError
 from ..model import DUP, NO_PERSIST, ChannelKey, Message, ReasonCode
-from ..services.directory import ChannelDirectory
+from ..services.directory import Channel, ChannelDirectory
 from ..store.base import Store
 from .dedup import SentMarks, number_mark, send_mark
 from .ids import MessageIds
@@ -82,6 +82,20 @@ class Decider:
             missing = self._find_routes(submissions)
             assert not missing
         return originals
+
+    async def find_channels(self, keys: Iterable[ChannelKey]) -> dict[ChannelKey, Channel]:
+        """The channels themselves, as what is pushed to them needs them. Not while a batch is being decided.
+
+        Raises:
+            StoreError: the store could not be read.
+        """
+        self._directory.begin_batch()
+        wanted = set(keys)
+        missing = [key for key in wanted if self._directory.get(key) is None]
+        if missing:
+            await self._directory.warm(missing)
+        found = ((key, self._directory.get(key)) for key in wanted)
+        return {key: self._directory.with_recipients(channel) for key, channel in found if channel is not None}
 
     def _find_routes(self, submissions: Iterable[Submission]) -> set[ChannelKey]:
         routes = self._routes.current()

@@ -13,13 +13,14 @@ from typing import Final
 import trio
 
 from ..services.directory import Channel
+from .event_push import EventRun
 from .events import Events, MessageAccepted
 from .flush import FlushList
-from .lane import Lane
+from .lane import Lane, Waiting, payload_bytes
 from .push import Push
 from .registry import Receiver, SessionRegistry
 from .statistics import RouterStatistics
-from .submission import Errand, Submission
+from .submission import Errand, EventErrand, Submission
 
 log = getLogger(__name__)
 
@@ -100,14 +101,26 @@ class Deliverer:
         for errand in batch:
             try:
                 errand.finish()
-                if isinstance(errand, Submission) and self._is_new(errand):
-                    uids = self._receivers(errand)
+                if isinstance(errand, Submission):
+                    if self._is_new(errand):
+                        assert errand.route is not None
+                        assert errand.message is not None
+                        channel = errand.route.channel
+                        uids = self._receivers(channel, len(errand.message.payload))
+                        if uids is None:
+                            self._queue(errand, channel)
+                            done -= 1
+                        else:
+                            work += self._push(errand, uids)
+                            if self._told:
+                                self._tell(errand)
+                elif isinstance(errand, EventErrand) and errand.channel is not None:
+                    uids = self._receivers(errand.channel, len(errand.event.data))
                     if uids is None:
+                        self._queue(errand, errand.channel)
                         done -= 1
                     else:
-                        work += self._push(errand, uids)
-                        if self._told:
-                            self._tell(errand)
+                        work += self._inform(EventRun([errand.event]), uids) * _weight(len(errand.event.data))
             except Exception:
                 log.exception("one message was not delivered to everybody")
             if work >= PUSHES_PER_TURN or self._looked_up >= LOOK_UPS_PER_TURN:
@@ -135,25 +148,27 @@ class Deliverer:
 
     # Small channels
 
-    def _receivers(self, submission: Submission) -> Iterable[str] | None:
-        """Who may be online of a channel; None if there are many, or many before: then its lane has the message."""
-        assert submission.route is not None
-        channel = submission.route.channel
-        lane = self._lanes.get(channel.key) if self._lanes else None
-        assert submission.message is not None
-        if lane is None:
-            weight = _weight(len(submission.message.payload))
+    def _receivers(self, channel: Channel, size_bytes: int) -> Iterable[str] | None:
+        """Who may be online of a channel; None if there are many, or many before: then its lane has to have what is
+        pushed."""
+        if not self._lanes or channel.key not in self._lanes:
+            weight = _weight(size_bytes)
             if len(channel.members) * weight <= FEW:
                 return channel.members
             uids = self._online(channel)
             if len(uids) * weight <= PUSHES_PER_TURN:
                 return uids
+        return None
+
+    def _queue(self, errand: Waiting, channel: Channel) -> None:
+        """Puts something into the lane of its channel."""
+        lane = self._lanes.get(channel.key)
+        if lane is None:
             lane = self._lanes[channel.key] = Lane()
             self._turns.append((channel.key, lane))
-        lane.add(submission)
+        lane.add(errand)
         self._waiting_messages += 1
-        self._waiting_bytes += len(submission.message.payload)
-        return None
+        self._waiting_bytes += payload_bytes(errand)
 
     def _online(self, channel: Channel) -> list[str]:
         self._looked_up += min(len(channel.members), self._registry.users)
@@ -186,6 +201,11 @@ class Deliverer:
         push.made.clear()
         return work
 
+    def _inform(self, run: EventRun, uids: Iterable[str]) -> int:
+        """Hands events to all sessions of some users; returns how much work that was."""
+        sessions_of = self._registry.sessions_of
+        return sum([session.inform(run) for uid in uids for session in sessions_of(uid)])
+
     # Large channels
 
     def _too_much_waits(self) -> bool:
@@ -195,20 +215,33 @@ class Deliverer:
         """Serves one slice; returns how many messages everybody has got with it."""
         if not lane.uids:
             lane.begin(self._online, self._now)
-        self._push_run(lane, max(PUSHES_PER_TURN // _weight(lane.run_bytes), 1))
+        work = max(PUSHES_PER_TURN // _weight(lane.run_bytes), 1)
+        if lane.events is None:
+            self._push_run(lane, work)
+        else:
+            self._inform_next(lane, lane.events, work)
         if lane.uids:
             self._turns.append((key, lane))
             return 0
         self._waiting_messages -= len(lane.run)
         self._waiting_bytes -= lane.run_bytes
         run = lane.end()
-        for submission in run:
-            self._tell(submission)
+        for errand in run:
+            if isinstance(errand, Submission):
+                self._tell(errand)
         if lane.has_waiting:
             self._turns.append((key, lane))
         else:
             del self._lanes[key]
         return len(run)
+
+    def _inform_next(self, lane: Lane, run: EventRun, work: int) -> None:
+        """The same as `_push_run` for a run of events."""
+        while lane.uids and work > 0:
+            try:
+                work -= max(self._inform(run, (lane.uids.pop(),)), 1)
+            except Exception:
+                log.exception("one event was not delivered to everybody")
 
     def _push_run(self, lane: Lane, work: int) -> None:
         """Pushes the run to the next receivers.
@@ -239,11 +272,11 @@ class Deliverer:
         Returns:
             How many messages that were, and how much work.
         """
-        others = [(n, push) for n, push in enumerate(lane.pushes) if lane.run[n].sender is not session]
+        others = [(n, push) for n, push in enumerate(lane.pushes) if lane.submissions[n].sender is not session]
         work = 0
         for n, push in others:
             own = push.message.from_uid == session.uid
-            work += self._deliver_own(lane.run[n], session) if own else session.deliver(push)
+            work += self._deliver_own(lane.submissions[n], session) if own else session.deliver(push)
         return len(others), work
 
     async def _give_way(self) -> None:

@@ -9,6 +9,7 @@ from typing import NamedTuple, Protocol, TypeAlias
 from ..model import DeviceLevel, ReasonCode
 from ..protocol.codes import CLOSE_KICKED, CLOSE_REPLACED, Close
 from ..services.traffic import Snapshot
+from .event_push import EventRun
 from .push import Delivery
 
 
@@ -43,6 +44,9 @@ class Receiver(Protocol):
         Returns:
             How much work that was, in pushes whose bytes were there because others have got the same.
         """
+
+    def inform(self, run: EventRun) -> int:
+        """Takes events of messages for writing; never waits. Returns how much work that was, as `deliver` does."""
 
     def snapshot(self) -> Snapshot:
         """How its connection is doing."""

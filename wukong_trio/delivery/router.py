@@ -19,14 +19,14 @@ from logging import getLogger
 import trio
 
 from ..errors import InvalidCommandError, StoreError, WukongError
-from ..model import Message, SendCommand, SendResult
+from ..model import ChannelKey, Message, MessageEvent, SendCommand, SendResult
 from ..services.commands import check_command
 from ..store.base import ChannelsChangedError, RepeatedSendsError, Store
 from ..supervision import supervise
 from .decide import Decider
 from .deliver import Deliverer
 from .hooks import BeforeSend, HookStage
-from .submission import BackendSend, Errand, Submission
+from .submission import BackendSend, Errand, EventErrand, Submission
 
 log = getLogger(__name__)
 
@@ -77,6 +77,7 @@ class Router:
         """Those that somebody waits for."""
         self._refused_since_stored = 0
         self._entry, self._inbox = trio.open_memory_channel[list[Errand]](INBOX_BATCHES)
+        self._past_hooks = self._entry
         self._hooks: HookStage | None = None
         if before_send is not None:
             self._hooks = HookStage(
@@ -117,6 +118,24 @@ class Router:
             self._abandon(batch)
         else:
             self._pending += count
+
+    async def push_event(self, key: ChannelKey, event: MessageEvent) -> None:
+        """Pushes an event to everybody of a channel who is online, behind whatever was handed in before. It neither
+        waits for that nor fails: whoever could not get it reads it later.
+
+        Waits while the inbox is full. If cancelled, it was not handed in.
+        """
+        batch: list[Errand] = [EventErrand(None, key, event)]
+        self._pending += 1
+        try:
+            try:
+                self._past_hooks.send_nowait(batch)
+            except trio.WouldBlock:
+                await self._past_hooks.send(batch)
+        except BaseException as error:
+            self._pending -= 1
+            if not isinstance(error, trio.BrokenResourceError):
+                raise
 
     async def send(
         self, command: SendCommand, *, command_channel: bool = False, direct_to: frozenset[str] | None = None
@@ -218,6 +237,8 @@ class Router:
             submissions = [errand for errand in batch if isinstance(errand, Submission)]
             if submissions:
                 await self._commit(submissions)
+            if len(submissions) < len(batch):
+                await self._find_channels([errand for errand in batch if isinstance(errand, EventErrand)])
             try:
                 # A send that need not wait would still cost a turn of the scheduler.
                 outbox.send_nowait(batch)
@@ -231,6 +252,17 @@ class Router:
                 batch += self._inbox.receive_nowait()
         except trio.WouldBlock:
             pass
+
+    async def _find_channels(self, errands: list[EventErrand]) -> None:
+        if not errands:
+            return
+        try:
+            channels = await self._decider.find_channels(errand.key for errand in errands)
+        except StoreError as error:
+            log.error("%d events of messages were not pushed: %s", len(errands), error)
+            return
+        for errand in errands:
+            errand.channel = channels.get(errand.key)
 
     async def _commit(self, submissions: list[Submission]) -> None:
         """Decides and stores, all or nothing. A send that the code cannot cope with is found and refused alone."""

@@ -9,7 +9,8 @@ import trio
 from msgspec import Struct, field
 
 from ..errors import SendRefusedError, StoreError
-from ..model import NO_PERSIST, SYNC_ONCE, Message, ReasonCode, SendCommand, SendResult
+from ..model import NO_PERSIST, SYNC_ONCE, ChannelKey, Message, MessageEvent, ReasonCode, SendCommand, SendResult
+from ..services.directory import Channel
 from .registry import Receiver
 from .routes import BACKEND, CLIENT, COMMAND, DIRECT, Route
 
@@ -27,6 +28,18 @@ class Errand(Struct, eq=False, gc=False):
     def abandon(self) -> None:
         """Ends it where nobody works on it any more. Must not raise."""
         self.finish()
+
+
+class EventErrand(Errand, eq=False, gc=False):
+    """An event of a message, for everybody of a channel who is online. It keeps its place behind that message."""
+
+    key: ChannelKey
+    event: MessageEvent
+    channel: Channel | None = None
+    """Found by the commit stage; None: it could not be read, and nobody gets the event."""
+
+    def finish(self) -> None:
+        pass
 
 
 class Submission(Errand, eq=False, gc=False):

@@ -4,6 +4,7 @@ import time
 from typing import Final
 
 from ..config import NotificationProfile
+from ..delivery.event_push import EventForm
 from ..delivery.push import Form, Push
 from ..delivery.registry import Notice
 from ..delivery.submission import Errand
@@ -35,6 +36,7 @@ from ..protocol.requests import (
 from ..services.auth import ConnectInfo, InvalidConnectError, check_connect
 from . import profile
 from .commands import RefusedError, read_command
+from .event_forms import JSON_EVENTS
 from .framing import WIRES, Wire
 from .profile import Dialect
 from .speech import ClientSend, Conversation, Entered, Opening, Refusal, Speech
@@ -66,7 +68,7 @@ _FORMS: Final = {wire: tuple(JsonForm(bits, wire) for bits in range(4)) for wire
 class JsonRpcSpeech(Speech):
     """JSON-RPC in one dialect. Keeps nothing of a single client, so all who speak alike share it."""
 
-    __slots__ = ("_forms", "_object_forms", "acknowledges", "dialect")
+    __slots__ = ("_event_form", "_forms", "_object_forms", "acknowledges", "dialect")
 
     def __init__(self, dialect: Dialect, wire: Wire, *, objects: bool) -> None:
         """Args:
@@ -74,9 +76,14 @@ class JsonRpcSpeech(Speech):
         """
         self.dialect = dialect
         self.acknowledges = dialect.profile != "doc"
+        self._event_form = JSON_EVENTS[wire]
         forms = _FORMS[wire]
         self._object_forms = tuple(forms[bits] for bits in dialect.object_forms)
         self._forms = self._object_forms if objects else tuple(forms[bits] for bits in dialect.forms)
+
+    @property
+    def event_form(self) -> EventForm:
+        return self._event_form
 
     @property
     def forms(self) -> tuple[Form, ...]:

@@ -12,6 +12,7 @@ from itertools import islice
 
 import trio
 
+from ..delivery.event_push import EventRun
 from ..delivery.events import SessionClosed, SessionOpened
 from ..delivery.push import Delivery, Form
 from ..delivery.registry import Notice
@@ -250,6 +251,17 @@ class Session:
             if due is not None:
                 self._gateway.deadlines.watch(self, due)
         return work
+
+    def inform(self, run: EventRun) -> int:
+        """Takes events of messages for writing; they are not repeated. Returns how much work that was."""
+        form = self._speech.event_form
+        if self.state is not _OPEN or form is None:
+            return 1
+        transport, frames = self._transport, run.frames(form)
+        for frame in frames:
+            transport.put(frame)
+        transport.out_packets += len(run.events)
+        return len(frames)
 
     def _write_one_by_one(self, delivery: Delivery) -> int:
         work = 0

@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
+from ..delivery.event_push import EventForm
 from ..delivery.push import Form
 from ..delivery.registry import Notice, Receiver
 from ..delivery.submission import Errand, Submission
@@ -81,6 +82,11 @@ class Speech(ABC):
 
     version = LATEST_VERSION
     """Of the binary protocol, for those who look at sessions."""
+
+    @property
+    @abstractmethod
+    def event_form(self) -> EventForm | None:
+        """How events of messages are written; None: the client knows none."""
 
     @property
     @abstractmethod

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from hmac import compare_digest
 from typing import Final
 
+from ..delivery.event_push import EventForm
 from ..delivery.push import Form, Push
 from ..delivery.registry import Notice
 from ..delivery.submission import Errand
@@ -55,6 +56,7 @@ from ..protocol.wkproto_reader import PacketReader
 from ..protocol.wkproto_writer import RecvParts, encode, encode_sendack, recv_middle, recv_parts, write_recv
 from ..services.auth import InvalidConnectError, check_connect
 from ..services.commands import check_client_values
+from .event_forms import EVENT_VERSION, PACKET_EVENTS
 from .framing import WIRES, Wire
 from .speech import ClientSend, Conversation, Entered, Opening, Refusal, Speech
 
@@ -196,7 +198,7 @@ class WkProtoSend(ClientSend, eq=False, gc=False, kw_only=True):
 class WkProtoSpeech(Speech):
     """One client's packets."""
 
-    __slots__ = ("_forms", "_keys", "_reader", "version")
+    __slots__ = ("_event_form", "_forms", "_keys", "_reader", "version")
 
     def __init__(self, reader: PacketReader, wire: Wire, keys: SessionKeys | None) -> None:
         """Args:
@@ -205,7 +207,12 @@ class WkProtoSpeech(Speech):
         self._reader = reader
         self.version = version = reader.version
         self._keys = keys
+        self._event_form = PACKET_EVENTS[wire] if version >= EVENT_VERSION else None
         self._forms = _PLAIN[version, wire] if keys is None else (SealedForm(version, wire, keys),)
+
+    @property
+    def event_form(self) -> EventForm | None:
+        return self._event_form
 
     @property
     def forms(self) -> tuple[Form, ...]:

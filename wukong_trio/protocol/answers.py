@@ -20,6 +20,7 @@ from ..model import (
     SETTING_TOPIC,
     SYNC_ONCE,
     Message,
+    MessageEvent,
     ReasonCode,
 )
 from .codes import ErrorCode, error_of_reason
@@ -101,6 +102,7 @@ _PUSH = (
 )
 _MESSAGE = _PUSH % (b"message", b"%d")
 _RECV = _PUSH % (b"recv", b'"%d"')
+_EVENT = b'{"jsonrpc":"2.0","method":"event","params":{"id":%b,"type":%b,"timestamp":%d,"data":%b}}'
 _SENT = (
     b'{"jsonrpc":"2.0","id":%%b,"result":{"clientMsgNo":%%b,"messageId":%b,"messageSeq":%%d,"timestamp":%%d,'
     b'"reasonCode":1}}'
@@ -212,6 +214,11 @@ def _setting(bits: int) -> PushSetting | None:
         stream=bits & SETTING_STREAM != 0,
     )
     return setting if setting != PushSetting() else None
+
+
+def encode_event(event: MessageEvent) -> bytes:
+    """An event of a message."""
+    return _EVENT % (_encode(event.event_id), _encode(event.type), event.timestamp, _encode(event.data.decode()))
 
 
 def encode_disconnect(reason: ReasonCode, text: str) -> bytes:

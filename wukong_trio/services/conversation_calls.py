@@ -72,16 +72,16 @@ class UserConversations:
         return await self._service.of_channels(uid, keys, msg_count)
 
     async def messages_from(
-        self, uid: str, places: Iterable[tuple[str, int, int]], msg_count: int = 15, *, newest: bool = False
+        self, uid: str, channels: Iterable[tuple[str, int, int]], msg_count: int = 15, *, newest: bool = False
     ) -> list[tuple[list[Message], int]]:
         """Messages of channels, 1000 at most, with each the number of the user's own newest one.
 
         Args:
-            places: stored channel_id, channel_type, and the first `message_seq` wanted.
+            channels: stored channel_id, channel_type, and the first `message_seq` wanted.
             newest: the newest ones, descending; otherwise the oldest, ascending.
         """
         check_id("uid", uid)
-        wanted = [(any_key(channel_id, kind), low) for channel_id, kind, low in _some("channels", places)]
+        wanted = [(any_key(channel_id, kind), low) for channel_id, kind, low in _some("channels", channels)]
         return await self._service.messages_from(uid, wanted, msg_count, newest=newest)
 
     async def channels(self, uid: str) -> list[ChannelKey]:

@@ -1,11 +1,11 @@
 """A stored message as back-ends read it, over the API and by webhooks."""
 
 from collections.abc import Iterable
-from typing import Final
+from typing import Final, NamedTuple
 
 from msgspec.structs import replace
 
-from ..contract.messages import MessageRecord, RecordHeader
+from ..contract.messages import EventMeta, EventSyncHint, MessageRecord, RecordHeader
 from ..model import (
     COMMAND_CHANNEL_SUFFIX,
     NO_PERSIST,
@@ -19,6 +19,17 @@ from .addressing import peer_of
 
 _ALL_FLAGS: Final = NO_PERSIST | RED_DOT | SYNC_ONCE
 _PERSON: Final = int(ChannelType.PERSON)
+
+
+class RecordEvents(NamedTuple):
+    """What a record gains if its message has events."""
+
+    end: int = 0
+    end_reason: int = 0
+    error: str = ""
+    stream_data: bytes = b""
+    event_meta: EventMeta | None = None
+    event_sync_hint: EventSyncHint | None = None
 
 
 _HEADERS = tuple(
@@ -57,11 +68,12 @@ def records_of(messages: Iterable[Message]) -> list[MessageRecord]:
     ]
 
 
-def record_of(message: Message, viewer: str = "") -> MessageRecord:
+def record_of(message: Message, viewer: str = "", events: RecordEvents | None = None) -> MessageRecord:
     """The record of a message; the system sender is shown as nobody.
 
     Args:
         viewer: a person channel is shown to him as his peer; if empty, as the receiver of the message.
+        events: what there is to show of its events.
     """
     uid, channel_id = message.from_uid, message.channel_id
     if message.channel_type == _PERSON:
@@ -81,6 +93,7 @@ def record_of(message: Message, viewer: str = "") -> MessageRecord:
         message.timestamp,
         message.payload,
         message.topic,
+        *(events or ()),
     )
 
 

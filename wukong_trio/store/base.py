@@ -24,6 +24,7 @@ from msgspec import Struct
 from ..errors import ConfigError, StoreError
 from ..model import ChannelFlags, ChannelKey, Device, Message
 from .conversations import NO_CONVERSATIONS, ConversationStore
+from .event_store import EventStore
 
 MAX_MESSAGE_ID: Final = 2**53 - 1
 """The largest integer that JavaScript reads exactly. A durable store takes no higher id: later ones have to exceed it,
@@ -163,7 +164,7 @@ class RepeatedSendsError(StoreError):
         self.originals = originals
 
 
-class Store(ConversationStore):
+class Store(ConversationStore, EventStore):
     """Durable state. Get one from `open_store`."""
 
     _claimed = False

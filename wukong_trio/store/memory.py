@@ -23,12 +23,14 @@ from .base import (
 )
 from .conversations import ConversationChange, Conversations, NewestWish, PendingCommands
 from .memory_conversations import MemoryConversations
+from .memory_events import MemoryEvents
 
 
-class MemoryStore(Store):
+class MemoryStore(MemoryEvents, Store):
     """Keeps everything in dicts. Each call takes effect at once, then lets other tasks run."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._messages: dict[int, Message] = {}
         self._ids: list[int] = []
         """Of all messages, ascending."""

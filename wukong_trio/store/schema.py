@@ -111,6 +111,28 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         "DROP VIEW temp.ends",
         "DROP TABLE temp.newest",
     ),
+    (
+        # One row for each event key of a message, with its latest state; `snapshot` and `headers` are JSON, or empty.
+        # Not WITHOUT ROWID: snapshots may be long.
+        """CREATE TABLE message_event (
+            channel INTEGER NOT NULL,
+            client_msg_no TEXT NOT NULL,
+            event_key TEXT NOT NULL,
+            msg_event_seq INTEGER NOT NULL,
+            event_id TEXT NOT NULL,
+            event_type TEXT NOT NULL,
+            visibility TEXT NOT NULL,
+            occurred_at INTEGER NOT NULL,
+            status TEXT NOT NULL,
+            end_reason INTEGER NOT NULL,
+            error TEXT NOT NULL,
+            snapshot BLOB NOT NULL,
+            from_uid TEXT NOT NULL,
+            message_id INTEGER NOT NULL,
+            headers TEXT NOT NULL,
+            PRIMARY KEY (channel, client_msg_no, event_key)
+        )""",
+    ),
 )
 """Step n takes a database from version n to n + 1. Steps are never changed, only added."""
 
@@ -128,6 +150,7 @@ TABLES: Final = (
     "webhook_cursor",
     "conversation",
     "clock",
+    "message_event",
 )
 
 # Python gives the GIL away for every row it fetches, and beside a busy event loop it takes long to get it back. So

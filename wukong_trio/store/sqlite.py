@@ -20,6 +20,8 @@ from .base import MAX_MESSAGE_ID, ChannelChange, ChannelRecord, Login, MemberLis
 from .channel_rows import flag_bits, flags_of, load_channels
 from .conversation_rows import LIST_WEIGHT, ConversationRows
 from .conversations import ConversationChange, Conversations, NewestWish, PendingCommands, first_state
+from .event_rows import load_events, save_event
+from .event_store import MessageName, StoredEvent
 from .files import DatabaseFiles, Synchronous
 from .gathering import GatheredReads
 from .lookups import NewestRead, find_messages, newest_of_many, newest_weight
@@ -463,6 +465,14 @@ class SQLiteStore(Store):
                 writer.execute("INSERT OR IGNORE INTO system_uid VALUES (?)", (uid,))
 
         await self._write(write)
+
+    # Events of messages
+
+    async def save_event(self, event: StoredEvent) -> None:
+        await self._write(lambda writer: save_event(writer, self._head_of(*event.message.key).number, event))
+
+    async def load_events(self, messages: Sequence[MessageName], *, max_bytes: int) -> list[StoredEvent]:
+        return await self._history.read(lambda reader: load_events(reader, messages, max_bytes))
 
     # Webhooks
 

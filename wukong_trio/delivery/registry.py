@@ -20,6 +20,16 @@ class Notice(NamedTuple):
     """For people; may be empty."""
 
 
+class Load(NamedTuple):
+    """What a session keeps the server busy with."""
+
+    speech: str
+    unacknowledged: int
+    """Pushes that wait for their recvack."""
+    backlog_bytes: int
+    """Refused by its socket, and waiting to be written."""
+
+
 class Receiver(Protocol):
     """A session as delivery sees it."""
 
@@ -49,6 +59,9 @@ class Receiver(Protocol):
 
     def close(self, why: Close, notice: Notice | None = None) -> None:
         """Ends the session after what waits was written, the notice last."""
+
+    def load(self) -> Load:
+        """What it keeps the server busy with."""
 
 
 _Device: TypeAlias = str | int

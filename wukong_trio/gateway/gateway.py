@@ -4,7 +4,7 @@ from collections.abc import Callable
 from itertools import count
 from logging import getLogger
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from ..config import ANY, Config
 from ..delivery.events import Events, SessionClosed, SessionOpened
@@ -12,7 +12,8 @@ from ..delivery.flush import FlushList
 from ..delivery.registry import Receiver, SessionRegistry, close_removed
 from ..delivery.router import Router
 from ..errors import StoreError
-from ..protocol.codes import CLOSE_SHUTDOWN
+from ..model import ReasonCode
+from ..protocol.codes import CLOSE_SHUTDOWN, CLOSES
 from ..services.auth import Authentication
 from ..services.traffic import Traffic
 from .deadlines import DeadlineTable
@@ -28,9 +29,22 @@ class GatewayStatistics(Struct):
 
     connections: int = 0
     """That were opened, on WebSockets with their handshake."""
+    connects: int = 0
+    """Good `connect` requests, whatever became of them."""
     authenticated: int = 0
     slow_clients: int = 0
     """That were closed because they did not take what was sent to them."""
+    turned_away: dict[ReasonCode, int] = {}
+    """Who may not enter, by the reason."""
+    closes: dict[int, int] = field(default_factory=lambda: dict.fromkeys([close.code for close in CLOSES], 0))
+    """Connections that the server has ended, by the close code."""
+    refusals: dict[ReasonCode, int] = {}
+    """Sends that were refused before they got to the router; UNKNOWN where the answer gives no reason code."""
+    recvacks: int = 0
+    repetitions: int = 0
+    """Pushes that were written again because no recvack came."""
+    pings: int = 0
+    """Those of the protocols that were answered, not those of WebSockets."""
 
 
 class Gateway:

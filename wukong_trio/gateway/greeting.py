@@ -152,6 +152,7 @@ class Greeting:
     async def _admit(self, info: ConnectInfo) -> Session | None:
         gateway, opening = self._gateway, self._opening
         assert opening is not None
+        gateway.statistics.connects += 1
         if (prepare := opening.preparation) is not None:
             await trio.to_thread.run_sync(prepare, abandon_on_cancel=True)
         expected = gateway.registry.expect(info.uid, info.device_flag)
@@ -176,6 +177,8 @@ class Greeting:
         opening = self._opening
         assert opening is not None
         assert opening.info is not None
+        turned_away = self._gateway.statistics.turned_away
+        turned_away[reason] = turned_away.get(reason, 0) + 1
         if reason is not ReasonCode.SYSTEM_ERROR:
             log.info("%s: %r was refused: %s", opening.info.remote_address, opening.info.uid, reason.wire_name)
         answer = opening.encode_refusal(reason)

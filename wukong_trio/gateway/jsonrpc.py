@@ -68,6 +68,8 @@ class JsonRpcSpeech(Speech):
 
     __slots__ = ("_forms", "_object_forms", "acknowledges", "dialect")
 
+    name = "jsonrpc"
+
     def __init__(self, dialect: Dialect, wire: Wire, *, objects: bool) -> None:
         """Args:
         objects: payloads that are JSON objects are wanted as such from the start.
@@ -123,7 +125,10 @@ class JsonRpcSpeech(Speech):
 
     def _serve(self, session: Conversation, request: Request) -> bytes | None:
         if isinstance(request, Ping):
-            return None if request.id is None else encode_empty(request.id)
+            if request.id is None:
+                return None
+            session.count_ping()
+            return encode_empty(request.id)
         if isinstance(request, Recvack):
             self._acknowledge(session, request.params.message_id)
             return None if request.id is None else encode_empty(request.id)
@@ -137,12 +142,14 @@ class JsonRpcSpeech(Speech):
     def _send(self, session: Conversation, request: Send) -> "bytes | JsonRpcSend":
         assert request.id is not None
         if session.draining:
+            session.count_refused(ReasonCode.SYSTEM_ERROR)
             return encode_refusal(request.id, ReasonCode.SYSTEM_ERROR, "server shutdown")
         try:
             command, is_json = read_command(
                 request.params, session.uid, payload_limit_bytes=session.payload_limit_bytes
             )
         except RefusedError as refused:
+            session.count_refused(refused.reason or ReasonCode.UNKNOWN)
             return encode_error(request.id, refused.code, refused.message, refused.reason)
         if is_json:
             # Whoever writes JSON as such wants to read it as such.

@@ -14,10 +14,10 @@ import trio
 
 from ..delivery.events import SessionClosed, SessionOpened
 from ..delivery.push import Delivery, Form
-from ..delivery.registry import Notice
+from ..delivery.registry import Load, Notice
 from ..delivery.retry import RetryQueue
 from ..delivery.submission import Errand
-from ..model import DeviceLevel
+from ..model import DeviceLevel, ReasonCode
 from ..protocol.codes import CLOSE_BYE, CLOSE_IDLE, CLOSE_TOO_MANY_ERRORS, Close
 from ..services.auth import ConnectInfo
 from ..services.traffic import ONE_MESSAGE, Snapshot, Traffic, read_tally
@@ -186,8 +186,18 @@ class Session:
             message_seq: helps if the id is not quite right.
         """
         self._retry_wanted = True
+        self._gateway.statistics.recvacks += 1
         if self._retries is not None:
             self._retries.acknowledge(message_id, message_seq)
+
+    def count_refused(self, reason: ReasonCode) -> None:
+        """A send was refused that never was submitted; UNKNOWN if its answer gives no reason code."""
+        refusals = self._gateway.statistics.refusals
+        refusals[reason] = refusals.get(reason, 0) + 1
+
+    def count_ping(self) -> None:
+        """A ping is answered."""
+        self._gateway.statistics.pings += 1
 
     def count_error(self) -> None:
         """Counts a mistake of the client."""
@@ -260,6 +270,11 @@ class Session:
                     self._transport.put(form.encode(push))
                     work += WORK_OF_AN_ENCODING
         return work
+
+    def load(self) -> Load:
+        """What it keeps the server busy with."""
+        retries = self._retries
+        return Load(self._speech.name, 0 if retries is None else len(retries), self._transport.pending_bytes)
 
     # The end
 
@@ -365,11 +380,12 @@ class Session:
             return due
         if now < due + PATIENCE_S and self._transport.has_unread():
             return now + RESOLUTION_S
-        size_bytes = 0
+        size_bytes, statistics = 0, self._gateway.statistics
         for push in islice(retries.pop_due(now), REPEAT_AT_ONCE):
             self.delivered += push.tally
             for form in self.forms:
                 self._transport.put(form.encode(push, dup=True))
+            statistics.repetitions += 1
             size_bytes += len(push.message.payload)
             if size_bytes > REPEAT_AT_ONCE_BYTES:
                 break

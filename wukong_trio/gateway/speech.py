@@ -8,7 +8,7 @@ Both are plain code: they never wait, and know neither sockets nor frames. There
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from typing import ClassVar, NamedTuple, Protocol
 
 from ..delivery.push import Form
 from ..delivery.registry import Notice, Receiver
@@ -51,6 +51,12 @@ class Conversation(Receiver, Protocol):
     def acknowledge(self, message_id: int, message_seq: int = 0) -> None:
         """The client has got a message; an unknown one does nothing."""
 
+    def count_refused(self, reason: ReasonCode) -> None:
+        """A send was refused that never was submitted; UNKNOWN if its answer gives no reason code."""
+
+    def count_ping(self) -> None:
+        """A ping is answered."""
+
     def count_error(self) -> None:
         """The client has made a mistake. Who makes too many is sent away."""
 
@@ -76,6 +82,7 @@ class Speech(ABC):
 
     __slots__ = ()
 
+    name: ClassVar[str]
     acknowledges = True
     """Its clients acknowledge every push. Of others that is known once one has come."""
 

@@ -198,6 +198,8 @@ class WkProtoSpeech(Speech):
 
     __slots__ = ("_forms", "_keys", "_reader", "version")
 
+    name = "wkproto"
+
     def __init__(self, reader: PacketReader, wire: Wire, keys: SessionKeys | None) -> None:
         """Args:
         keys: None without encryption.
@@ -221,6 +223,7 @@ class WkProtoSpeech(Speech):
                 if not packet.flags & NO_PERSIST:
                     session.acknowledge(packet.message_id, packet.message_seq)
             elif isinstance(packet, Ping):
+                session.count_ping()
                 session.reply(PONG_BYTES, errands)
             else:
                 self._serve_rare(session, packet, errands)
@@ -284,6 +287,7 @@ class WkProtoSpeech(Speech):
                 )
                 session.submit(send, errands)
                 return
+        session.count_refused(reason)
         session.reply(encode_sendack(0, packet.client_seq, 0, reason, packet.client_msg_no, self.version), errands)
 
     def encode_notice(self, notice: Notice) -> bytes:

@@ -1,5 +1,6 @@
 """The composition root: builds the parts of a server and hands them to each other. Nothing runs yet."""
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from time import time
@@ -11,6 +12,7 @@ from .api.documents import ServerDocuments
 from .api.encoded_pages import EncodedPages
 from .api.endpoints import ENDPOINTS
 from .api.guard import Guard
+from .api.metrics import Metrics
 from .api.vitals import Vitals
 from .config import Config
 from .delivery.connections import Connections
@@ -24,7 +26,9 @@ from .delivery.ids import MessageIds, first_id_at
 from .delivery.registry import SessionRegistry
 from .delivery.router import Router
 from .gateway.gateway import Gateway
+from .lag import LagMeter
 from .listening import Sockets, bound_port
+from .meter import Meter
 from .services.auth import Authentication, Authenticator
 from .services.channels import ChannelService
 from .services.directory import ChannelDirectory
@@ -57,6 +61,7 @@ class Parts:
     router: Router
     authentication: Authentication
     gateway: Gateway
+    lag: LagMeter
     certificate: Certificate | None
 
 
@@ -106,6 +111,7 @@ async def assemble(config: Config, store: Store, hooks: Hooks, certificate: Cert
             events,
             status.changed if status is not None else None,
         ),
+        lag=LagMeter(),
         certificate=certificate,
     )
 
@@ -116,7 +122,15 @@ def api_context(parts: Parts, sockets: Sockets, ready: Callable[[], bool]) -> Ap
     Args:
         ready: whether the server takes connections.
     """
-    kick = parts.registry.kick
+    kick, requests = parts.registry.kick, Counter[tuple[str, int]]()
+    meter = Meter(
+        router=parts.router,
+        registry=parts.registry,
+        gateway=parts.gateway,
+        events=parts.events,
+        store=parts.store,
+        lag=parts.lag,
+    )
     routes = RouteTable(
         parts.config,
         tcp_port=bound_port(sockets.tcp),
@@ -141,5 +155,7 @@ def api_context(parts: Parts, sockets: Sockets, ready: Callable[[], bool]) -> Ap
         vitals=Vitals(),
         api_url=sockets.endpoints().http,
         documents=ServerDocuments(ENDPOINTS, routes.external, needs_token=needs_token),
+        requests=requests,
+        metrics=Metrics(meter.read, requests),
         ready=ready,
     )

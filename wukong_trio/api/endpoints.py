@@ -40,7 +40,7 @@ from .channels import (
 )
 from .connections import ConnectionList, ConnectionRef, ConnectionsQuery, kick, list_connections, remove
 from .documents import HTML, get_openapi, get_openrpc, get_page
-from .guard import Head
+from .guard import METRICS, Head
 from .history import SyncAnswer, SyncBatchRequest, SyncItems, SyncRequest, sync_many, sync_messages
 from .lookups import (
     ChannelQuery,
@@ -57,8 +57,9 @@ from .lookups import (
     get_max_seq,
 )
 from .messages import BatchAnswer, BatchRequest, SendRequest, send_batch, send_message
+from .metrics import TEXT
 from .monitor import Features, Vars, VarsQuery, get_features, get_vars
-from .route import RouteQuery, batch_route, get_health, get_healthz, get_readyz, get_route
+from .route import RouteQuery, batch_route, get_health, get_healthz, get_metrics, get_readyz, get_route
 from .table import Endpoint
 from .users import (
     QuitRequest,
@@ -229,6 +230,7 @@ ENDPOINTS: Final[tuple[Endpoint[Any], ...]] = (
     Endpoint("GET", "/health", Head, get_health, answer=Health, also={500: Unhealthy}),
     Endpoint("GET", "/healthz", Head, get_healthz, answer=Health),
     Endpoint("GET", "/readyz", Head, get_readyz, answer=Ready, also={500: Failure, 503: NotReady}),
+    Endpoint("GET", METRICS, Head, get_metrics, answer=str, content_type=TEXT),
     Endpoint("GET", "/openapi.json", Head, get_openapi, answer=dict),
     Endpoint("GET", "/openrpc.json", Head, get_openrpc, answer=dict),
     Endpoint("GET", "/docs", Head, get_page, answer=str, content_type=HTML),

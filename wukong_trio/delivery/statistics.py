@@ -1,6 +1,8 @@
 """What the router counts."""
 
-from msgspec import Struct, field
+from dataclasses import dataclass, field
+
+from msgspec import Struct
 
 from ..counting import Histogram
 from ..model import ReasonCode
@@ -13,11 +15,12 @@ def _durations() -> Histogram:
     return Histogram(DURATION_BOUNDS_S)
 
 
-class RouterStatistics(Struct):
-    """Counters since the start."""
+@dataclass(slots=True)
+class RouterStatistics:
+    """Counters since the start. Not a Struct, whose fields take three times as long to set."""
 
     accepted: int = 0
-    refusals: dict[ReasonCode, int] = {}
+    refusals: dict[ReasonCode, int] = field(default_factory=dict)
     repeated: int = 0
     stored: int = 0
     commits: int = 0

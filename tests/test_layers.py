@@ -36,9 +36,10 @@ ALLOWED = {
     "webhooks": {"model", "errors", "config", "store", "services", "delivery", "supervision", "version"},
     "client": {"model", "errors", "groups", "protocol"},
     "listening": {"config", "net"},
-    "meter": {"counting", "delivery", "gateway", "lag", "model", "store"},
+    "meter": {"counting", "delivery", "lag", "services", "store"},
+    "figures": {"delivery", "gateway", "lag", "meter", "model", "version", "webhooks"},
     "assembly": {
-        *("config", "delivery", "gateway", "api", "lag", "listening", "meter", "services", "store", "tls"),
+        *("config", "delivery", "figures", "gateway", "api", "lag", "listening", "meter", "services", "store", "tls"),
         "webhooks",
     },
     "lifecycle": {"api", "assembly", "gateway", "listening", "supervision"},

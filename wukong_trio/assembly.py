@@ -25,6 +25,15 @@ from .delivery.hooks import BeforeSend
 from .delivery.ids import MessageIds, first_id_at
 from .delivery.registry import SessionRegistry
 from .delivery.router import Router
+from .figures import (
+    show_as_in_version_2,
+    show_clients,
+    show_messages,
+    show_process,
+    show_queues,
+    show_store,
+    show_webhooks,
+)
 from .gateway.gateway import Gateway
 from .lag import LagMeter
 from .listening import Sockets, bound_port
@@ -123,14 +132,6 @@ def api_context(parts: Parts, sockets: Sockets, ready: Callable[[], bool]) -> Ap
         ready: whether the server takes connections.
     """
     kick, requests = parts.registry.kick, Counter[tuple[str, int]]()
-    meter = Meter(
-        router=parts.router,
-        registry=parts.registry,
-        gateway=parts.gateway,
-        events=parts.events,
-        store=parts.store,
-        lag=parts.lag,
-    )
     routes = RouteTable(
         parts.config,
         tcp_port=bound_port(sockets.tcp),
@@ -156,6 +157,19 @@ def api_context(parts: Parts, sockets: Sockets, ready: Callable[[], bool]) -> Ap
         api_url=sockets.endpoints().http,
         documents=ServerDocuments(ENDPOINTS, routes.external, needs_token=needs_token),
         requests=requests,
-        metrics=Metrics(meter.read, requests),
+        metrics=Metrics(_meter(parts).read, requests),
         ready=ready,
     )
+
+
+def _meter(parts: Parts) -> Meter:
+    registry, router, gateway = parts.registry, parts.router, parts.gateway
+    meter = Meter(registry, gateway.past_traffic, parts.store, parts.lag)
+    show_clients(meter, registry, gateway)
+    show_messages(meter, router, gateway)
+    show_queues(meter, router, parts.events)
+    show_store(meter, router)
+    show_webhooks(meter, parts.webhooks)
+    show_process(meter, parts.lag)
+    show_as_in_version_2(meter, registry, gateway)
+    return meter

@@ -77,3 +77,8 @@ class HeldStore(MemoryStore):
         self.asked.set()
         self.may_say.wait(5)
         return {"database": 7, "wal": 5}
+
+
+def send(to: str, number: str, payload: object = None, **more: object) -> dict[str, object]:
+    """The parameters of a `send`."""
+    return {"clientMsgNo": number, "channelId": to, "channelType": 1, "payload": payload or {"a": 1}, **more}

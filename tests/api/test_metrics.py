@@ -10,14 +10,11 @@ import pytest
 import trio
 import trio.testing
 from api_calls import Api, OpenServer
-from common import counted_turns, person
+from common import person
 from scraping import scrape, serving, until
 
 from wukong_trio import SendCommand, Server
 from wukong_trio.api.prometheus import Exposition
-from wukong_trio.delivery.registry import Load, SessionRegistry
-from wukong_trio.meter import USERS_PER_TURN, Meter
-from wukong_trio.model import DeviceLevel
 from wukong_trio.testing import open_raw_client
 
 # Who may see it
@@ -61,6 +58,12 @@ async def test_without_a_manager_token_it_is_open_to_programs_and_closed_to_page
     assert (await api.http.post("/metrics")).status_code == 404
 
 
+async def test_h131_names_of_the_original_are_there(api: Api) -> None:
+    answer = await api.http.get("/metrics")
+    assert answer.status_code == 200
+    assert "\napp_conn_count_total 0.0\n" in answer.text
+
+
 # What it costs others
 
 
@@ -94,7 +97,7 @@ async def test_many_scrapes_at_once_under_load(open_server: OpenServer) -> None:
 
             for _ in range(5):
                 busy.start_soon(look)
-        figures = await until(api, "wukong_deliveries_total", 200 * len(members))
+        figures = await until(api, "wukong_pushes_total", 200 * len(members))
         assert len(seen) == 25
         assert figures("wukong_messages_stored_total") == 200
         nursery.cancel_scope.cancel()
@@ -111,55 +114,6 @@ async def read_all(server: Server, uid: str, task_status: trio.TaskStatus[None] 
         task_status.started()
         while True:
             await client.receive()
-
-
-class Asked:
-    """A session that notes in which turn it was asked."""
-
-    device_flag, device_id, level = 0, "", DeviceLevel.SLAVE
-
-    def __init__(self, number: int, ask: Any) -> None:
-        self.session_id, self.uid, self.load = number, f"u{number}", ask
-
-
-async def test_others_have_their_turns_while_everybody_is_asked() -> None:
-    """However many there are, no more than a slice of them is asked in one turn."""
-    async with counted_turns() as turns:
-        asked_in: list[int] = []
-
-        def load() -> Load:
-            asked_in.append(turns.count)
-            return Load("wkproto", 2, 3)
-
-        registry = SessionRegistry()
-        for n in range(5 * USERS_PER_TURN):
-            registry.enter(Asked(n, load))  # type: ignore[arg-type]
-        parts: dict[str, Any] = dict.fromkeys(["router", "gateway", "events", "store", "lag"])
-        crowd = await Meter(registry=registry, **parts)._ask_everybody()
-        # Whether the counting task or this one comes first in a turn is left to chance.
-        assert max(asked_in.count(turn) for turn in set(asked_in)) <= 2 * USERS_PER_TURN
-        everybody = 5 * USERS_PER_TURN
-        assert (crowd.sessions["wkproto"], crowd.users["wkproto"], crowd.sessions["jsonrpc"]) == (
-            everybody,
-            everybody,
-            0,
-        )
-        assert (crowd.unacknowledged, crowd.backlog_bytes) == (2 * everybody, 3 * everybody)
-
-
-async def test_who_leaves_while_everybody_is_asked_does_no_harm() -> None:
-    registry, last = SessionRegistry(), 2 * USERS_PER_TURN - 1
-
-    def load() -> Load:
-        registry.leave(sessions[last])  # type: ignore[arg-type]
-        registry.enter(Asked(last + 1, load))  # type: ignore[arg-type]
-        return Load("jsonrpc", 0, 0)
-
-    sessions = [Asked(n, load) for n in range(last + 1)]
-    for session in sessions:
-        registry.enter(session)  # type: ignore[arg-type]
-    parts: dict[str, Any] = dict.fromkeys(["router", "gateway", "events", "store", "lag"])
-    assert (await Meter(registry=registry, **parts)._ask_everybody()).sessions["jsonrpc"] == last
 
 
 async def test_the_text_is_made_in_a_thread_one_at_a_time(

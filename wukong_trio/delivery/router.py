@@ -226,8 +226,6 @@ class Router:
             self._add_waiting(batch)
             submissions = [errand for errand in batch if isinstance(errand, Submission)]
             if submissions:
-                backend = sum([send.trusted for send in submissions]) if self._backend_sends else 0
-                self.statistics.client_sends += len(submissions) - backend
                 await self._commit(submissions)
             try:
                 # A send that need not wait would still cost a turn of the scheduler.

@@ -25,8 +25,6 @@ class RouterStatistics:
     stored: int = 0
     commits: int = 0
     delivered: int = 0
-    client_sends: int = 0
-    """Sends of clients that were taken up, whatever became of them."""
     batch_messages: Histogram = field(default_factory=lambda: Histogram(BATCH_BOUNDS))
     """Messages of each commit."""
     commit_s: Histogram = field(default_factory=_durations)

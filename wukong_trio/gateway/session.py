@@ -55,7 +55,7 @@ class LateAnswer(Errand, eq=False, gc=False):
     answer: bytes
 
     def finish(self) -> None:
-        self.session.settle(self.answer)
+        self.session.settle(self.answer, False)
 
 
 class Session:
@@ -179,25 +179,34 @@ class Session:
         if self.state is _LEAVING and not self.in_flight:
             self._close_as_wished()
 
-    def acknowledge(self, message_id: int, message_seq: int = 0) -> None:
+    def acknowledge(self, message_id: int, size_bytes: int, message_seq: int = 0) -> None:
         """The client has got a message: it is not repeated any more.
 
         Args:
+            size_bytes: of what says so.
             message_seq: helps if the id is not quite right.
         """
         self._retry_wanted = True
-        self._gateway.statistics.recvacks += 1
+        statistics = self._gateway.statistics
+        statistics.recvacks += 1
+        statistics.recvack_bytes += size_bytes
         if self._retries is not None:
             self._retries.acknowledge(message_id, message_seq)
 
-    def count_refused(self, reason: ReasonCode) -> None:
-        """A send was refused that never was submitted; UNKNOWN if its answer gives no reason code."""
-        refusals = self._gateway.statistics.refusals
-        refusals[reason] = refusals.get(reason, 0) + 1
+    def count_refused(self, reason: ReasonCode, answer: bytes) -> bytes:
+        """A send was refused that never was submitted, and this is the answer; UNKNOWN if that gives no reason code."""
+        statistics = self._gateway.statistics
+        statistics.refusals[reason] = statistics.refusals.get(reason, 0) + 1
+        statistics.sendack_bytes += len(answer)
+        return answer
 
-    def count_ping(self) -> None:
-        """A ping is answered."""
-        self._gateway.statistics.pings += 1
+    def count_ping(self, ping_bytes: int, pong: bytes) -> bytes:
+        """A ping is answered, with what is returned."""
+        statistics = self._gateway.statistics
+        statistics.pings += 1
+        statistics.ping_bytes += ping_bytes
+        statistics.pong_bytes += len(pong)
+        return pong
 
     def count_error(self) -> None:
         """Counts a mistake of the client."""
@@ -224,14 +233,21 @@ class Session:
 
     # What goes out
 
-    def settle(self, answer: bytes | None) -> None:
-        """One errand is done, and this is the answer to it."""
+    def settle(self, answer: bytes | None, of_send: bool) -> None:
+        """One errand is done, and this is the answer to it.
+
+        Args:
+            of_send: it was a send, and its answer counts as that.
+        """
+        gateway = self._gateway
         self.in_flight -= 1
-        if self.in_flight == self._gateway.resume_at:
+        if self.in_flight == gateway.resume_at:
             self._transport.resume()
         if self.state is _CLOSED:
             return
         if answer is not None:
+            if of_send:
+                gateway.statistics.sendack_bytes += len(answer)
             self._transport.offer(answer)
         if self.state is _LEAVING and not self.in_flight:
             self._close_as_wished()
@@ -274,7 +290,18 @@ class Session:
     def load(self) -> Load:
         """What it keeps the server busy with."""
         retries = self._retries
-        return Load(self._speech.name, 0 if retries is None else len(retries), self._transport.pending_bytes)
+        return Load(
+            self._speech.name,
+            0 if retries is None else len(retries),
+            self._transport.pending_bytes,
+            self.received,
+            self.delivered,
+        )
+
+    @property
+    def ended(self) -> bool:
+        """Nothing more comes or goes, and the gateway's `past_traffic` has what did."""
+        return self.state is _CLOSED
 
     # The end
 

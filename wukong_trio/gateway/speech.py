@@ -45,17 +45,17 @@ class Conversation(Receiver, Protocol):
     def reply(self, answer: bytes | None, errands: list[Errand]) -> None:
         """Answers at once, or behind the sends that are under way."""
 
-    def settle(self, answer: bytes | None) -> None:
-        """One send is done, and this is the answer to it."""
+    def settle(self, answer: bytes | None, of_send: bool) -> None:
+        """One errand is done, and this is the answer to it; None: that comes with the answer to another."""
 
-    def acknowledge(self, message_id: int, message_seq: int = 0) -> None:
-        """The client has got a message; an unknown one does nothing."""
+    def acknowledge(self, message_id: int, size_bytes: int, message_seq: int = 0) -> None:
+        """The client has got a message, as so many bytes say; an unknown one does nothing."""
 
-    def count_refused(self, reason: ReasonCode) -> None:
-        """A send was refused that never was submitted; UNKNOWN if its answer gives no reason code."""
+    def count_refused(self, reason: ReasonCode, answer: bytes) -> bytes:
+        """A send was refused that never was submitted, and this is the answer; UNKNOWN if that gives no reason code."""
 
-    def count_ping(self) -> None:
-        """A ping is answered."""
+    def count_ping(self, ping_bytes: int, pong: bytes) -> bytes:
+        """A ping is answered, with what is returned."""
 
     def count_error(self) -> None:
         """The client has made a mistake. Who makes too many is sent away."""
@@ -74,7 +74,7 @@ class ClientSend(Submission, eq=False, gc=False, kw_only=True):
         raise NotImplementedError  # a Struct cannot be an ABC
 
     def finish(self) -> None:
-        self.session.settle(self.answer())
+        self.session.settle(self.answer(), True)
 
 
 class Speech(ABC):

@@ -2,6 +2,7 @@
 
 import json
 
+import pytest
 from api_calls import OpenServer
 from common import person
 from scraping import Scrape, scrape, serving, until
@@ -46,6 +47,13 @@ async def test_json(open_server: OpenServer) -> None:
         params = {"messageId": push["messageId"], "messageSeq": push["messageSeq"]}
         await say("recvack_packet", {"method": "recvack", "params": params})
         assert sizes(await until(api, "wukong_recvacks_total")) == expected
+        # A pong that has to wait for its turn behind a send is still a pong.
+        params = {"clientMsgNo": "m3", "channelId": "bob", "channelType": 1, "payload": "QUJDRA=="}
+        await ann.send({"id": "s", "method": "send", "params": params})
+        await say("ping", {"id": "p", "method": "ping"}, "sendack_packet")
+        expected["pong"] += len(await ann.receive_text())
+        expected["send_packet"] += len("ABCD")
+        assert sizes(await scrape(api)) == expected
 
 
 async def test_batches_of_json(open_server: OpenServer) -> None:
@@ -65,12 +73,13 @@ async def test_batches_of_json(open_server: OpenServer) -> None:
         assert figures("app_sendack_packet_count_total") == figures("app_send_packet_count_total") == 2
 
 
-async def test_packets(open_server: OpenServer) -> None:
+@pytest.mark.parametrize("version", [4, 6])
+async def test_packets(open_server: OpenServer, version: int) -> None:
     async with (
         serving(open_server, encryption=False) as (server, api),
         open_raw_packet_client(server.endpoints.tcp) as bob,
     ):
-        connect = bob.hello("bob", version=4, encryption=False, token="t")
+        connect = bob.hello("bob", version=version, encryption=False, token="t")
         await bob.send(connect)
         connack = await bob.receive()
         await bob.ping()
@@ -80,16 +89,16 @@ async def test_packets(open_server: OpenServer) -> None:
         await bob.acknowledge(recv)
         figures = await until(api, "wukong_recvacks_total")
         assert sizes(figures) == {
-            "conn_packet": len(encode(connect, 4)),
-            "connack_packet": len(encode(connack, 4)),
+            "conn_packet": len(encode(connect, version)),
+            "connack_packet": len(encode(connack, version)),
             "send_packet": 4,
-            "sendack_packet": len(encode(sendack, 4)),
+            "sendack_packet": len(encode(sendack, version)),
             "recv_packet": 5,
-            "recvack_packet": len(encode(Recvack(recv.message_id, recv.message_seq), 4)),
+            "recvack_packet": len(encode(Recvack(recv.message_id, recv.message_seq), version)),
             "ping": 1,
             "pong": 1,
         }
         refused = await bob.call(Send(client_seq=2, channel_id="", channel_type=1, payload=b"ABCD"))
         after = sizes(await scrape(api))
-        assert after["sendack_packet"] == len(encode(sendack, 4)) + len(encode(refused, 4))
+        assert after["sendack_packet"] == len(encode(sendack, version)) + len(encode(refused, version))
         assert after["send_packet"] == 4

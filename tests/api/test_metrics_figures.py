@@ -214,6 +214,20 @@ async def test_a_client_that_takes_nothing_for_too_long(open_server: OpenServer)
         assert figures("wukong_connections_closed_total", code="4005") == 1
 
 
+async def test_a_client_for_which_too_much_waits_that_is_its_own(
+    open_server: OpenServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("wukong_trio.gateway.piles.PILES_BYTES", 100_000)
+    async with (
+        serving(open_server, limits={"close_timeout_s": 0.1}) as (server, api),
+        open_raw_packet_client(server.endpoints.tcp) as deaf,
+    ):
+        await deaf.connect("deaf")
+        while not (figures := await scrape(api))("wukong_slow_clients_total", reason="piles"):
+            await server.send(person(b"A" * 380_000, to="deaf"))
+        assert figures("wukong_connections_closed_total", code="4005") == 1
+
+
 async def test_repetitions(open_server: OpenServer) -> None:
     retry = {"interval_s": 0.1, "max_count": 2}
     async with (

@@ -3,11 +3,14 @@
 import re
 from pathlib import Path
 
+import pytest
 import trio
 import yaml
 from api_calls import Api, OpenServer
 from scraping import Scrape, scrape, send, serving, until
 
+from wukong_trio.delivery.registry import Load
+from wukong_trio.gateway.session import Session
 from wukong_trio.testing import open_raw_client, open_raw_packet_client
 
 TEXT = (Path(__file__).parents[2] / "docs" / "operating.md").read_text()
@@ -101,3 +104,27 @@ async def test_counters_do_not_go_down_when_sessions_end(open_server: OpenServer
         assert seen > 20
         assert after("wukong_received_messages_total") == after("wukong_pushes_total") == 1
         assert after("app_conn_count_total") == after("wukong_sessions", speech="jsonrpc") == 0
+
+
+async def test_who_is_sent_away_in_the_middle_of_a_scrape_counts_once(
+    open_server: OpenServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load = Session.load
+    async with (
+        serving(open_server) as (server, api),
+        open_raw_client(server.endpoints.ws) as ann,
+        open_raw_client(server.endpoints.ws) as zoe,
+    ):
+        await ann.connect("ann")
+        await zoe.connect("zoe")
+        assert "result" in await ann.call("send", send("bob", "m1"))
+
+        def ann_goes(self: Session) -> Load:
+            if self.uid == "zoe":
+                server.kick("ann")
+            return load(self)
+
+        monkeypatch.setattr(Session, "load", ann_goes)
+        figures = await scrape(api)
+        assert figures("wukong_received_messages_total") == figures("app_send_packet_count_total") == 1
+        assert figures("app_conn_count_total") == 1

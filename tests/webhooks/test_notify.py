@@ -371,6 +371,16 @@ async def test_how_old_the_oldest_is(autojump_clock: MockClock) -> None:
         assert oldest() == pytest.approx(time_of(last[0]), abs=0.001), "known before it was read"
 
 
+async def test_how_old_the_oldest_is_from_before_the_start(autojump_clock: MockClock) -> None:
+    scene = Scene()
+    await scene.store.move_webhook_cursor(1)
+    ids = await scene.send(2)
+    async with scene.running():
+        await trio.sleep(0.1)
+        assert not scene.receiver.requests
+        assert scene.notify.oldest_s(time_of(ids[0]) + 50) == pytest.approx(50, abs=0.001)
+
+
 def test_ids_and_moments() -> None:
     for moment in (1_577_836_800.0, 1_700_000_000.123, 3_000_000_000.5):
         assert time_of(first_id_at(moment)) == pytest.approx(moment, abs=0.001)

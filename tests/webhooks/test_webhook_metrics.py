@@ -8,7 +8,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from receiver import Receiver, hang, open_receiver, statuses
 
 from wukong_trio import SendCommand, Server
-from wukong_trio.testing import open_test_server
+from wukong_trio.testing import open_raw_client, open_test_server
 
 MESSAGE = SendCommand(from_uid="ann", channel_id="bob", channel_type=1, payload=b"{}")
 EVENTS = ("msg.notify", "msg.offline", "user.onlinestatus")
@@ -54,6 +54,9 @@ async def test_what_waits_and_for_how_long() -> None:
             open_test_server(drain_timeout_s=0.2, **hooked(receiver, count_per_push=1)) as server,
         ):
             receiver.answer = hang
+            async with open_raw_client(server.endpoints.ws) as cid:
+                await cid.connect("cid")
+            figures = await until(server, "wukong_webhook_waiting", "user.onlinestatus", 2)
             for _ in range(3):
                 await server.send(MESSAGE)
             figures = await until(server, "wukong_webhook_waiting", "msg.offline", 3)

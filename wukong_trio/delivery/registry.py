@@ -21,7 +21,7 @@ class Notice(NamedTuple):
 
 
 class Load(NamedTuple):
-    """What a session keeps the server busy with."""
+    """What a session adds to the figures of all. Unlike a snapshot it asks nobody else, so it costs little."""
 
     speech: str
     unacknowledged: int
@@ -65,7 +65,7 @@ class Receiver(Protocol):
         """Ends the session after what waits was written, the notice last."""
 
     def load(self) -> Load:
-        """What it keeps the server busy with."""
+        """What it adds to the figures of all."""
 
     @property
     def ended(self) -> bool:

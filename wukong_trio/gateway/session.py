@@ -288,7 +288,7 @@ class Session:
         return work
 
     def load(self) -> Load:
-        """What it keeps the server busy with."""
+        """What it adds to the figures of all."""
         retries = self._retries
         return Load(
             self._speech.name,

@@ -1,5 +1,6 @@
 """The composition root: builds the parts of a server and hands them to each other. Nothing runs yet."""
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from time import time
@@ -11,6 +12,7 @@ from .api.documents import ServerDocuments
 from .api.encoded_pages import EncodedPages
 from .api.endpoints import ENDPOINTS
 from .api.guard import Guard
+from .api.metrics import Metrics
 from .api.vitals import Vitals
 from .config import Config
 from .delivery.connections import Connections
@@ -23,8 +25,19 @@ from .delivery.hooks import BeforeSend
 from .delivery.ids import MessageIds
 from .delivery.registry import SessionRegistry
 from .delivery.router import Router
+from .figures import (
+    show_as_in_version_2,
+    show_clients,
+    show_messages,
+    show_process,
+    show_queues,
+    show_store,
+    show_webhooks,
+)
 from .gateway.gateway import Gateway
+from .lag import LagMeter
 from .listening import Sockets, bound_port
+from .meter import Meter
 from .model import first_id_at
 from .services.auth import Authentication, Authenticator
 from .services.channel_calls import Channels
@@ -67,6 +80,7 @@ class Parts:
     authentication: Authentication
     message_events: MessageEvents
     gateway: Gateway
+    lag: LagMeter
     certificate: Certificate | None
     users: Users
     channels: Channels
@@ -128,6 +142,7 @@ async def assemble(config: Config, store: Store, hooks: Hooks, certificate: Cert
         authentication=authentication,
         message_events=MessageEvents(store, router.push_event, payload_limit_bytes=config.limits.payload_bytes),
         gateway=gateway,
+        lag=LagMeter(),
         certificate=certificate,
         users=Users(store, accounts, registry.kick, registry.device_flags_of),
         channels=Channels(ChannelService(store, directory, registry.kick)),
@@ -145,6 +160,7 @@ def api_context(parts: Parts, sockets: Sockets, ready: Callable[[], bool]) -> Ap
     Args:
         ready: whether the server takes connections.
     """
+    requests = Counter[tuple[str, int]]()
     routes = RouteTable(
         parts.config,
         tcp_port=bound_port(sockets.tcp),
@@ -172,5 +188,20 @@ def api_context(parts: Parts, sockets: Sockets, ready: Callable[[], bool]) -> Ap
         vitals=Vitals(),
         api_url=sockets.endpoints().http,
         documents=ServerDocuments(ENDPOINTS, routes.external, needs_token=needs_token),
+        requests=requests,
+        metrics=Metrics(_meter(parts).read, requests),
         ready=ready,
     )
+
+
+def _meter(parts: Parts) -> Meter:
+    registry, router, gateway = parts.registry, parts.router, parts.gateway
+    meter = Meter(registry, gateway.past_traffic, parts.store, parts.lag)
+    show_clients(meter, registry, gateway)
+    show_messages(meter, router, gateway)
+    show_queues(meter, router, parts.events)
+    show_store(meter, router)
+    show_webhooks(meter, parts.webhooks)
+    show_process(meter, parts.lag)
+    show_as_in_version_2(meter, registry, gateway)
+    return meter

@@ -66,6 +66,7 @@ async def _run_shielded(parts: Parts, sockets: Sockets, stopping: trio.Event, st
         if sockets.http:
             table = ApiTable(api_context(parts, sockets, lambda: not stopping.is_set()), ENDPOINTS)
             engine = http_engine(table, parts.config.engine)
+            watch("the measuring of lag", parts.lag.run)
             watch("the HTTP API", partial(_serve_http, engine, sockets, stop_http, http_done))
         else:
             http_done.set()

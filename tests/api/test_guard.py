@@ -71,6 +71,29 @@ def test_pages_and_hosts_without_a_manager_token(origin: str, host: str, expecte
     assert status(guarded, HEAD._replace(origin=origin, host=host)) == 401
 
 
+@pytest.mark.parametrize(
+    ("authorization", "expected"),
+    [
+        (b"Bearer k", 0),
+        (b"BEARER   k ", 0),
+        (b"Bearer ", 401),
+        (b"Bearer", 401),
+        (b"Bearer k k", 401),
+        (b"Bearerk", 401),
+        (b"k", 401),
+        (b"", 401),
+    ],
+)
+def test_what_watches_the_server_may_send_the_token_as_bearer(authorization: bytes, expected: int) -> None:
+    config = Config(auth=Auth(manager_token="k"))
+    metrics = HEAD._replace(method="GET", path="/metrics", authorization=authorization)
+    assert status(config, metrics) == expected
+    assert status(config, metrics._replace(path="/user/systemuids")) == 401
+    # An empty token is none, not one that everybody has.
+    assert status(Config(), metrics) == 0
+    assert not Guard(Config()).has_token(metrics)
+
+
 def test_what_the_settings_allow() -> None:
     origin = HEAD._replace(origin="https://admin.example.org")
     host = HEAD._replace(host="im.example.org:5001")

@@ -13,7 +13,7 @@ from wukong_trio.api_client import ApiClient
 from wukong_trio.api_client.calls import Call, MethodGroup
 from wukong_trio.testing import open_test_server
 
-NOT_FOR_BACK_ENDS = {"/health", "/healthz", "/readyz", "/openapi.json", "/openrpc.json", "/docs"}
+NOT_FOR_BACK_ENDS = {"/metrics", "/health", "/healthz", "/readyz", "/openapi.json", "/openrpc.json", "/docs"}
 """Probes and documents."""
 
 

@@ -11,7 +11,7 @@ from scripted import Scene, message, statuses
 from trio.testing import MockClock
 
 from wukong_trio import Message, StoreError
-from wukong_trio.delivery.ids import first_id_at
+from wukong_trio.model import first_id_at, moment_of
 from wukong_trio.store import MemoryStore
 from wukong_trio.webhooks import notify
 from wukong_trio.webhooks.hook import TOTAL_TIMEOUT_S
@@ -334,3 +334,54 @@ async def test_failing_and_recovering_are_said_once(
         "webhook msg.notify: the receiver does not accept: the answer is 500",
         "webhook msg.notify: the receiver accepts again",
     ]
+
+
+async def test_how_old_the_oldest_is(autojump_clock: MockClock) -> None:
+    scene = Scene(count_per_push=1)
+    await scene.store.move_webhook_cursor(1)
+    ids = await scene.send(1)
+    scene.receiver.status = lambda: 500
+
+    def oldest() -> float:
+        """The moment to which the oldest belongs."""
+        now_s = time.time() + 1000
+        return now_s - scene.notify.oldest_s(now_s)
+
+    def none_waits() -> bool:
+        return scene.notify.oldest_s(time.time() + 1000) == 0
+
+    async with scene.running():
+        await trio.sleep(5)
+        assert oldest() == pytest.approx((moment_of(ids[0]) / 1e9), abs=0.001)
+        scene.first_id = first_id_at(time.time() + 100)
+        later = await scene.send(2)
+        await trio.sleep(5)
+        assert oldest() == pytest.approx((moment_of(ids[0]) / 1e9), abs=0.001), "another one says nothing of the oldest"
+        scene.receiver.status = statuses(200, then=500)
+        await trio.sleep(60)
+        assert scene.receiver.told == ids
+        assert oldest() == pytest.approx((moment_of(later[0]) / 1e9), abs=0.001)
+        scene.receiver.status = lambda: 200
+        await trio.sleep(60)
+        assert scene.receiver.told == ids + later
+        assert none_waits()
+        scene.receiver.status = lambda: 500
+        scene.first_id = first_id_at(time.time() + 200)
+        last = await scene.send(1)
+        assert oldest() == pytest.approx((moment_of(last[0]) / 1e9), abs=0.001), "known before it was read"
+
+
+async def test_how_old_the_oldest_is_from_before_the_start(autojump_clock: MockClock) -> None:
+    scene = Scene()
+    await scene.store.move_webhook_cursor(1)
+    ids = await scene.send(2)
+    async with scene.running():
+        await trio.sleep(0.1)
+        assert not scene.receiver.requests
+        assert scene.notify.oldest_s((moment_of(ids[0]) / 1e9) + 50) == pytest.approx(50, abs=0.001)
+
+
+def test_ids_and_moments() -> None:
+    for moment in (1_577_836_801.0, 1_700_000_000.123, 3_000_000_000.5):
+        assert (moment_of(first_id_at(moment) / 1e9)) == pytest.approx(moment, abs=0.001)
+        assert (moment_of(first_id_at(moment) / 1e9) + 4095) == pytest.approx(moment, abs=0.001)

@@ -1,5 +1,6 @@
 """What the handlers of the API work with."""
 
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -17,6 +18,7 @@ from ..store.base import Store
 from .addresses import RouteTable
 from .encoded_pages import EncodedPages
 from .guard import Guard
+from .metrics import Metrics
 from .vitals import Vitals
 
 
@@ -82,5 +84,8 @@ class ApiContext:
     api_url: str
     """Where this API is; empty if it is not known."""
     documents: Documents
+    requests: Counter[tuple[str, int]]
+    """Answers so far, by path and status."""
+    metrics: Metrics
     ready: Callable[[], bool]
     """Whether the server takes connections."""

@@ -92,13 +92,14 @@ from .conversations import (
     sync_conversations,
 )
 from .documents import HTML, get_openapi, get_openrpc, get_page
-from .guard import Head
+from .guard import METRICS, Head
 from .history import sync_few_messages, sync_many, sync_messages
 from .lookups import FIND_TEXTS, find_by_number, find_message, find_messages, get_last, get_max_seq
 from .message_events import append_event, push_plain_event, sync_events
 from .messages import SEND_TEXTS, send_batch, send_message
+from .metrics import TEXT
 from .monitor import get_features, get_vars
-from .route import batch_route, get_health, get_healthz, get_readyz, get_route
+from .route import batch_route, get_health, get_healthz, get_metrics, get_readyz, get_route
 from .table import Endpoint
 from .users import (
     TEXTS,
@@ -421,6 +422,7 @@ ENDPOINTS: Final[tuple[Endpoint[Any], ...]] = (
     Endpoint("GET", "/health", Head, get_health, answer=Health, also={500: Unhealthy}),
     Endpoint("GET", "/healthz", Head, get_healthz, answer=Health),
     Endpoint("GET", "/readyz", Head, get_readyz, answer=Ready, also={500: Failure, 503: NotReady}),
+    Endpoint("GET", METRICS, Head, get_metrics, answer=str, content_type=TEXT),
     Endpoint("GET", "/openapi.json", Head, get_openapi, answer=dict),
     Endpoint("GET", "/openrpc.json", Head, get_openrpc, answer=dict),
     Endpoint("GET", "/docs", Head, get_page, answer=str, content_type=HTML),

@@ -245,7 +245,7 @@ WORDS: Final[dict[str, Word]] = {
     "logger": Word("Of the log"),
     "trace_on": Word("Always 0", 0),
     "loki_on": Word("Always 0", 0),
-    "prometheus_on": Word("Always 0", 0),
+    "prometheus_on": Word("Always 0: charts out of a Prometheus server are not shown; `/metrics` is always there", 0),
     "stress_on": Word("Always 0", 0),
     # conversations and commands
     "ConversationsRequest.version": Word("Above 0: only what is after the read position", 0),

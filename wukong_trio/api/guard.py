@@ -13,6 +13,7 @@ from ..config import ANY, Config, RouteAddresses
 from ..hosts import host_name, is_address, is_loopback
 
 PROBES: Final = frozenset({"/health", "/healthz", "/readyz"})
+METRICS: Final = "/metrics"
 
 
 class Head(NamedTuple):
@@ -29,6 +30,8 @@ class Head(NamedTuple):
     """Several are one list, which is nobody's origin."""
     peer: str
     """The address of the caller."""
+    authorization: bytes = b""
+    """The header; empty if it is missing."""
 
 
 class Refused(NamedTuple):
@@ -59,8 +62,9 @@ class Guard:
 
     def has_token(self, head: Head) -> bool:
         """Whether the caller has the manager token; False if none is configured."""
+        given = (head.token, _bearer(head.authorization)) if head.path == METRICS else (head.token,)
         # Not `any`: how long it takes must say nothing.
-        return True in [compare_digest(head.token, token) for token in self._tokens]
+        return True in [compare_digest(said, token) for said in given for token in self._tokens]
 
     def refusal(self, head: Head) -> Refused | None:
         """Why this request is not for its caller; None if he may go on."""
@@ -88,6 +92,12 @@ class Guard:
     def _is_known_host(self, host: str) -> bool:
         name = host_name(host)
         return name == "localhost" or name in self._hosts or ANY in self._hosts or is_address(name)
+
+
+def _bearer(authorization: bytes) -> bytes:
+    """The token in such a header, which is all that Prometheus can send; empty if there is none."""
+    scheme, _, token = authorization.partition(b" ")
+    return token.strip(b" ") if scheme.lower() == b"bearer" else b""
 
 
 def _forms(token: str) -> tuple[bytes, ...]:

@@ -122,6 +122,11 @@ class RequestReader:
         """The head is complete, the body is not."""
         return self._reading_body
 
+    @property
+    def path(self) -> str:
+        """Of the last head that could be read; empty if there was none."""
+        return self._parsed.head.path if self._parsed is not None else ""
+
     def receive(self, data: bytes) -> None:
         """Takes bytes as they come from the socket, once `take` has returned None."""
         if self._position == len(self._data):
@@ -276,6 +281,7 @@ def read_head(data: bytes, paths: Collection[bytes], peer: str) -> ParsedHead | 
         headers.first(b"host").decode("latin-1"),
         headers.all(b"origin").decode("latin-1"),
         peer,
+        headers.first(b"authorization"),
     )
     return ParsedHead(head, b"close" not in headers.tokens(b"connection"), body_bytes)
 

@@ -236,6 +236,7 @@ class _Connection:
             if not isinstance(answer, HttpAnswer):
                 self.due = _NEVER
                 answer = await answer
+            table.count(head.path, answer.status)
             self._keep_alive = keep_alive and not answer.close and not self._engine.stopping
             if answer.held_bytes:
                 await self._write_long(answer)
@@ -318,6 +319,8 @@ class _Connection:
         """Says why, as the last thing on this connection."""
         self._keep_alive = False
         table, writer = self._engine.table, self._engine.writer
+        head_is_known = self._reader.reading_body or refusal.limit_bytes
+        table.count(self._reader.path if head_is_known else "", refusal.http_status)
         if refusal.is_tls:
             table.journal.spoke_tls(self._peer)
         if refusal.http_status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:

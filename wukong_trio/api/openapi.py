@@ -10,12 +10,13 @@ from msgspec import Struct
 
 from ..contract.answers import Failure
 from ..version import __version__
-from .guard import Guard
+from .guard import METRICS, Guard
 from .schemas import Schema, Schemas, described, example_of, example_of_member, is_struct
 from .table import BAD_BODY, JSON, STORE_FAILS, Endpoint
 
 _RESPONSE: Final = "#/components/responses/{}"
 _TOKEN: Final = "managerToken"
+_BEARER: Final = "managerTokenAsBearer"
 _ABOUT: Final = """\
 Requests are JSON in the body of a `POST`, whatever its `Content-Type`, or parameters of a `GET`. Flags are 0 and 1, and
 only 1 means true. A missing or `null` member counts as 0, an empty text or an empty list; unknown members are ignored.
@@ -52,7 +53,10 @@ def describe_api(endpoints: Sequence[Endpoint[Any]], *, needs_token: bool) -> Sc
     schemas = Schemas([Failure, *(type_ for endpoint in endpoints for type_ in _types_of(endpoint))])
     paths: dict[str, Schema] = {}
     for endpoint in endpoints:
-        paths.setdefault(endpoint.path, {})[endpoint.method.lower()] = _operation(endpoint, schemas)
+        operation = _operation(endpoint, schemas)
+        if needs_token and endpoint.path == METRICS:
+            operation["security"] = [{_TOKEN: []}, {_BEARER: []}]
+        paths.setdefault(endpoint.path, {})[endpoint.method.lower()] = operation
     return {
         "openapi": "3.1.0",
         "info": {
@@ -81,7 +85,12 @@ def describe_api(endpoints: Sequence[Endpoint[Any]], *, needs_token: bool) -> Sc
                     "in": "header",
                     "name": "token",
                     "description": "The setting `managerToken`. If there is none, nobody needs it.",
-                }
+                },
+                _BEARER: {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": f"The same; only `{METRICS}` takes it in this form.",
+                },
             },
         },
     }

@@ -116,6 +116,7 @@ def _head(request: Request) -> Head:
         headers.get("Host", ""),
         ", ".join(headers.getlist("Origin")),
         str(Address(host, port)),
+        headers.get("Authorization", "").encode("latin-1"),
     )
 
 

@@ -1,4 +1,4 @@
-"""`/route`: where clients connect. And the probes."""
+"""`/route`: where clients connect. And what watches the server: the probes, `/metrics`."""
 
 from ..contract.connections import Group, Route
 from ..model import ChannelKey, ChannelType
@@ -7,7 +7,8 @@ from .answers import Health, NotReady, Ready, Unhealthy
 from .bodies import as_list, encode_list
 from .context import ApiContext
 from .guard import Head
-from .table import STORE_FAILS, Query, Reply
+from .metrics import TEXT
+from .table import STORE_FAILS, Document, Query, Reply
 
 
 def _route(context: ApiContext, query: Query) -> Route:
@@ -54,3 +55,8 @@ async def get_readyz(context: ApiContext, _head: Head, _query: Query) -> object:
         return Reply(503, NotReady(False, STORE_FAILS))
     await context.store.load_channels([ChannelKey("readyz", ChannelType.GROUP)])
     return Ready(True)
+
+
+async def get_metrics(context: ApiContext, _head: Head, _query: Query) -> object:
+    """Figures about the server, in the text format of Prometheus."""
+    return Document(await context.metrics.scrape(), TEXT)

@@ -53,6 +53,7 @@ CORS_HEADERS: Final = (
     ("Access-Control-Max-Age", "86400"),
 )
 """On every answer."""
+OTHER_PATHS: Final = "other"
 _encode = msgspec.json.Encoder().encode
 
 
@@ -202,6 +203,8 @@ class ApiTable:
         self._short_answers = AnswerBudget(work_bytes=SHORT_BYTES)
         self._context = context
         self._endpoints = {(endpoint.method, endpoint.path): endpoint for endpoint in endpoints}
+        self._paths = frozenset(path for _, path in self._endpoints)
+        self._requests = context.requests
         self._guard = context.guard
         self._body_bytes = limits.http_body_bytes
         self._small_body_bytes = min(limits.http_body_bytes, max(SMALL_BODY_BYTES, 2 * limits.payload_bytes))
@@ -250,12 +253,21 @@ class ApiTable:
         except Exception as error:
             return self._failure(endpoint, error)
 
+    def count(self, path: str, status: int) -> None:
+        """Counts an answer, of whatever engine. Strangers may name any path, so only ours are told apart."""
+        self._requests[path if path in self._paths else OTHER_PATHS, status] += 1
+
     async def dispatch(self, head: Head, announced_bytes: int, body: AsyncIterable[bytes]) -> HttpAnswer:
         """The whole way of a request, for engines that wait in any case.
 
         Args:
             announced_bytes: the length of the body as the head gives it, -1 if it does not.
         """
+        answer = await self._dispatch(head, announced_bytes, body)
+        self.count(head.path, answer.status)
+        return answer
+
+    async def _dispatch(self, head: Head, announced_bytes: int, body: AsyncIterable[bytes]) -> HttpAnswer:
         limit_bytes = self.admit(head)
         if isinstance(limit_bytes, HttpAnswer):
             return limit_bytes._replace(close=announced_bytes != 0)

@@ -25,6 +25,7 @@ class Features(Struct, frozen=True):
 
     logger: LoggerFeatures
     prometheus_on: int
+    """Whether it shows charts, which it reads from a Prometheus server. `/metrics` needs none, and is always there."""
     stress_on: int
 
 

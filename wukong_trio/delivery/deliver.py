@@ -69,6 +69,11 @@ class Deliverer:
         self._waiting_bytes = 0
         """In all lanes."""
 
+    @property
+    def waiting(self) -> tuple[int, int]:
+        """Messages that wait in lanes, and the bytes of their payloads."""
+        return self._waiting_messages, self._waiting_bytes
+
     async def run(self, inbox: trio.MemoryReceiveChannel[list[Errand]], done: Callable[[int], None]) -> None:
         """Delivers batches until the inbox has ended and all is delivered.
 
@@ -97,6 +102,7 @@ class Deliverer:
             How many errands are done.
         """
         self._now = trio.current_time()
+        self._time_answer(batch[0])
         done, work = len(batch), 0
         for errand in batch:
             try:
@@ -129,10 +135,16 @@ class Deliverer:
         self._flushes.flush()
         return done
 
+    def _time_answer(self, first: Errand) -> None:
+        """Notes how long the oldest of a batch has waited: every message would be too many."""
+        if isinstance(first, Submission) and first.handed_in_at:
+            self.statistics.answer_s.add(self._now - first.handed_in_at)
+
     def _is_new(self, submission: Submission) -> bool:
         """Whether a send has become a message that nobody has received yet."""
         if submission.message is None:
-            self.statistics.refused += 1
+            refusals, reason = self.statistics.refusals, submission.reason
+            refusals[reason] = refusals.get(reason, 0) + 1
         elif submission.repeated:
             self.statistics.repeated += 1
         else:

@@ -79,6 +79,11 @@ class Events:
         self.state = EventsState.KEEPING_UP
         self.dropped = 0
 
+    @property
+    def waiting(self) -> int:
+        """Events that the hook has not seen yet."""
+        return len(self._queue)
+
     def emit(self, event: Event) -> None:
         """Queues an event; never waits."""
         queue, size = self._queue, _size(event)

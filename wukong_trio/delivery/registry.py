@@ -21,6 +21,20 @@ class Notice(NamedTuple):
     """For people; may be empty."""
 
 
+class Load(NamedTuple):
+    """What a session adds to the figures of all. Unlike a snapshot it asks nobody else, so it costs little."""
+
+    speech: str
+    unacknowledged: int
+    """Pushes that wait for their recvack."""
+    backlog_bytes: int
+    """Refused by its socket, and waiting to be written."""
+    received: int
+    """Tally of the messages that its client has sent."""
+    delivered: int
+    """Tally of those that were pushed to it."""
+
+
 class Receiver(Protocol):
     """A session as delivery sees it."""
 
@@ -53,6 +67,13 @@ class Receiver(Protocol):
 
     def close(self, why: Close, notice: Notice | None = None) -> None:
         """Ends the session after what waits was written, the notice last."""
+
+    def load(self) -> Load:
+        """What it adds to the figures of all."""
+
+    @property
+    def ended(self) -> bool:
+        """It is over, and what it has carried is counted as past."""
 
 
 _Device: TypeAlias = str | int

@@ -26,6 +26,7 @@ from ..supervision import supervise
 from .decide import Decider
 from .deliver import Deliverer
 from .hooks import BeforeSend, HookStage
+from .statistics import Queues
 from .submission import BackendSend, Errand, EventErrand, Submission
 
 log = getLogger(__name__)
@@ -97,6 +98,7 @@ class Router:
         """
         count = len(batch)
         self._pending += count
+        _stamp(batch[0])
         try:
             await self._entry.send(batch)
         except BaseException as error:
@@ -112,6 +114,7 @@ class Router:
             trio.WouldBlock: the inbox is full.
         """
         count = len(batch)
+        _stamp(batch[0])
         try:
             self._entry.send_nowait(batch)
         except trio.BrokenResourceError:
@@ -198,6 +201,12 @@ class Router:
                 await submission.finished.wait()
         finally:
             self._backend_sends.difference_update(sends)
+
+    @property
+    def queues(self) -> Queues:
+        """What waits at the moment."""
+        messages, size_bytes = self._deliverer.waiting
+        return Queues(self._inbox.statistics().current_buffer_used, self._pending, messages, size_bytes)
 
     async def drain(self) -> None:
         """Takes no more sends of back-ends, and waits until everything handed in so far is answered."""
@@ -300,14 +309,18 @@ class Router:
             drafts = self._decider.decide(undecided, originals, time.time())
             if not drafts.messages:
                 return [], []
+            begun = time.perf_counter()
             try:
-                return drafts.messages, await self._store.append_messages(
+                numbers = await self._store.append_messages(
                     drafts.messages, versions=drafts.versions, distinct=drafts.distinct, direct=drafts.direct
                 )
             except ChannelsChangedError as error:
                 self._decider.outdate(error.keys)
             except RepeatedSendsError as error:
                 self._decider.answer(undecided, error.originals)
+            else:
+                self.statistics.commit_s.add(time.perf_counter() - begun)
+                return drafts.messages, numbers
             undecided = self._decider.reopen(undecided)
         raise StoreError(f"others were faster {MOST_ATTEMPTS} times: the channels of these sends change all the time")
 
@@ -320,6 +333,7 @@ class Router:
     def _count_stored(self, count: int) -> None:
         self.statistics.commits += 1
         self.statistics.stored += count
+        self.statistics.batch_messages.add(count)
         if self._refused_since_stored:
             log.warning(
                 "a message was stored again; sends refused since the one before: %d", self._refused_since_stored
@@ -336,3 +350,9 @@ class Router:
         self._pending -= errands
         if not self._pending:
             self._idle.set()
+
+
+def _stamp(first: Errand) -> None:
+    """Notes when a batch is handed in. A batch that waits for room keeps its first moment."""
+    if isinstance(first, Submission) and not first.handed_in_at:
+        first.handed_in_at = trio.current_time()

@@ -57,6 +57,8 @@ class Submission(Errand, eq=False, gc=False):
     reason: ReasonCode = ReasonCode.SUCCESS
     admitted: bool = False
     """The rate limit has let it pass, and does not count it again."""
+    handed_in_at: float = 0.0
+    """By Trio's clock, of the first of those that were handed in together; 0 for the others."""
 
     trusted: ClassVar[bool] = False
     """Back-ends may write anywhere that is neither banned nor disbanded."""

@@ -1,10 +1,10 @@
 """What all connections of a server share, and the moments at which a session begins and ends."""
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from itertools import count
 from logging import getLogger
-
-from msgspec import Struct
+from typing import Final
 
 from ..config import ANY, Config
 from ..delivery.events import Events, SessionClosed, SessionOpened
@@ -12,8 +12,8 @@ from ..delivery.flush import FlushList
 from ..delivery.registry import Receiver, SessionRegistry, close_removed
 from ..delivery.router import Router
 from ..errors import StoreError
-from ..model import Message
-from ..protocol.codes import CLOSE_SHUTDOWN
+from ..model import Message, ReasonCode
+from ..protocol.codes import CLOSE_SHUTDOWN, CLOSES
 from ..services.auth import Authentication
 from ..services.traffic import Traffic
 from .deadlines import DeadlineTable
@@ -23,15 +23,51 @@ from .session_log import SessionLog
 
 log = getLogger(__name__)
 
+TOO_MUCH: Final = "too_much"
+"""More waited for a slow client than may wait for one."""
+STALLED: Final = "stalled"
+"""It took nothing for too long."""
+PILES: Final = "piles"
+"""All together let too much wait that is each client's own, and it was furthest behind."""
+SLOW: Final = (TOO_MUCH, STALLED, PILES)
 
-class GatewayStatistics(Struct):
-    """Counters since the start."""
+
+@dataclass(slots=True)
+class GatewayStatistics:
+    """Counters since the start. Not a Struct, whose fields take three times as long to set."""
 
     connections: int = 0
     """That were opened, on WebSockets with their handshake."""
+    connects: int = 0
+    """Good `connect` requests, whatever became of them."""
+    connect_bytes: int = 0
+    """Of these, and so on below: bytes of packets and JSON texts, without what frames and TLS put around them."""
+    connacks: int = 0
+    """Answers to these."""
+    connack_bytes: int = 0
     authenticated: int = 0
-    slow_clients: int = 0
-    """That were closed because they did not take what was sent to them."""
+    turned_away: dict[ReasonCode, int] = field(default_factory=dict)
+    """Who may not enter, by the reason."""
+    closes: dict[int, int] = field(default_factory=lambda: dict.fromkeys([close.code for close in CLOSES], 0))
+    """Connections that the server has ended, by the close code."""
+    refusals: dict[ReasonCode, int] = field(default_factory=dict)
+    """Sends that were refused before they got to the router; UNKNOWN where the answer gives no reason code."""
+    cut_off: dict[str, int] = field(default_factory=lambda: dict.fromkeys(SLOW, 0))
+    """Clients that were closed because they did not take what was sent to them, by how that was seen."""
+    sendack_bytes: int = 0
+    recvacks: int = 0
+    recvack_bytes: int = 0
+    repetitions: int = 0
+    """Pushes that were written again because no recvack came."""
+    pings: int = 0
+    """Those of the protocols that were answered, not those of WebSockets."""
+    ping_bytes: int = 0
+    pong_bytes: int = 0
+
+    @property
+    def slow_clients(self) -> int:
+        """All that were cut off."""
+        return sum(self.cut_off.values())
 
 
 class Gateway:

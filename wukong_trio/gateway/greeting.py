@@ -42,7 +42,10 @@ class Stage(Enum):
 class Greeting:
     """The opening of one connection."""
 
-    __slots__ = ("_allowance", "_blanks", "_gateway", "_opening", "_target", "_transport", "_wire", "stage")
+    __slots__ = (
+        *("_allowance", "_blanks", "_gateway", "_heard_bytes", "_opening", "_target", "_transport", "_wire"),
+        "stage",
+    )
 
     def __init__(self, gateway: Gateway, transport: Transport) -> None:
         self._gateway = gateway
@@ -52,6 +55,7 @@ class Greeting:
         self._wire: Wire
         self._blanks = b""
         """What came before it could be seen what the client speaks."""
+        self._heard_bytes = 0
         self._allowance = Allowance(GREETING_BYTES)
         self.stage = Stage.HANDSHAKE
 
@@ -132,6 +136,7 @@ class Greeting:
     async def _listen(self) -> None:
         """Takes what comes next; all but the beginning of a good `connect` ends the connection."""
         message, binary = await self._transport.receive(self._allowance)
+        self._heard_bytes += len(message)
         opening = self._opening
         if opening is None:
             opening = self._opening = choose_opening(self._gateway.config, self._transport, self._target, message)
@@ -153,6 +158,8 @@ class Greeting:
     async def _admit(self, info: ConnectInfo) -> Session | None:
         gateway, opening = self._gateway, self._opening
         assert opening is not None
+        gateway.statistics.connects += 1
+        gateway.statistics.connect_bytes += self._heard_bytes
         if (prepare := opening.preparation) is not None:
             await trio.to_thread.run_sync(prepare, abandon_on_cancel=True)
         expected = gateway.registry.expect(info.uid, info.device_flag)
@@ -177,12 +184,20 @@ class Greeting:
         opening = self._opening
         assert opening is not None
         assert opening.info is not None
+        turned_away = self._gateway.statistics.turned_away
+        turned_away[reason] = turned_away.get(reason, 0) + 1
         if reason is not ReasonCode.SYSTEM_ERROR:
             log.info("%s: %r was refused: %s", opening.info.remote_address, opening.info.uid, reason.wire_name)
         answer = opening.encode_refusal(reason)
         if answer is not None:
+            self._count_connack(answer)
             self._transport.offer(answer)
         self._transport.close(CLOSE_AUTH_FAILED)
+
+    def _count_connack(self, answer: bytes) -> None:
+        statistics = self._gateway.statistics
+        statistics.connacks += 1
+        statistics.connack_bytes += len(answer)
 
     def _enter(self, info: ConnectInfo, level: DeviceLevel) -> Session | None:
         opening = self._opening
@@ -194,6 +209,7 @@ class Greeting:
         if isinstance(entered, ReasonCode):
             self._refuse(entered)
             return None
+        self._count_connack(entered.welcome)
         session = Session(self._gateway, self._transport, entered.speech, info, level)
         session.enter(entered.welcome)
         return session

@@ -70,6 +70,8 @@ class JsonRpcSpeech(Speech):
 
     __slots__ = ("_event_form", "_forms", "_object_forms", "acknowledges", "dialect")
 
+    name = "jsonrpc"
+
     def __init__(self, dialect: Dialect, wire: Wire, *, objects: bool) -> None:
         """Args:
         objects: payloads that are JSON objects are wanted as such from the start.
@@ -99,22 +101,30 @@ class JsonRpcSpeech(Speech):
             else:
                 session.reply(sent, errands)
         elif isinstance(request, Recvack) and request.id is None:
-            self._acknowledge(session, request.params.message_id)
+            self._acknowledge(session, request.params.message_id, len(message))
         elif isinstance(request, list):
-            session.reply(self._serve_batch(session, request, errands), errands)
+            session.reply(self._serve_batch(session, request, len(message), errands), errands)
             return len(request)
         else:
-            answer = self._serve(session, request)
+            answer = self._serve(session, request, len(message))
             if isinstance(request, Invalid) and request.counts:
                 session.count_error()
             session.reply(answer, errands)
         return 1
 
-    def _serve_batch(self, session: Conversation, requests: list[Request], errands: list[Errand]) -> bytes | None:
+    def _serve_batch(
+        self, session: Conversation, requests: list[Request], size_bytes: int, errands: list[Errand]
+    ) -> bytes | None:
         batch = BatchAnswer()
         erroneous = False
+        # Each request counts as if all were of the same length.
+        each_bytes = size_bytes // max(len(requests), 1)
         for request in requests:
-            served = self._send(session, request) if isinstance(request, Send) else self._serve(session, request)
+            served: bytes | JsonRpcSend | None
+            if isinstance(request, Send):
+                served = self._send(session, request)
+            else:
+                served = self._serve(session, request, each_bytes)
             erroneous |= isinstance(request, Invalid) and request.counts
             if isinstance(served, JsonRpcSend):
                 served.answer_in(batch)
@@ -128,11 +138,11 @@ class JsonRpcSpeech(Speech):
         complete = batch.answers and not batch.missing
         return encode_batch(batch.answers) if complete else None
 
-    def _serve(self, session: Conversation, request: Request) -> bytes | None:
+    def _serve(self, session: Conversation, request: Request, size_bytes: int) -> bytes | None:
         if isinstance(request, Ping):
-            return None if request.id is None else encode_empty(request.id)
+            return None if request.id is None else session.count_ping(size_bytes, encode_empty(request.id))
         if isinstance(request, Recvack):
-            self._acknowledge(session, request.params.message_id)
+            self._acknowledge(session, request.params.message_id, size_bytes)
             return None if request.id is None else encode_empty(request.id)
         if isinstance(request, Invalid):
             return encode_error(request.id, request.code, request.message)
@@ -144,26 +154,28 @@ class JsonRpcSpeech(Speech):
     def _send(self, session: Conversation, request: Send) -> "bytes | JsonRpcSend":
         assert request.id is not None
         if session.draining:
-            return encode_refusal(request.id, ReasonCode.SYSTEM_ERROR, "server shutdown")
+            answer = encode_refusal(request.id, ReasonCode.SYSTEM_ERROR, "server shutdown")
+            return session.count_refused(ReasonCode.SYSTEM_ERROR, answer)
         try:
             command, is_json = read_command(
                 request.params, session.uid, payload_limit_bytes=session.payload_limit_bytes
             )
         except RefusedError as refused:
-            return encode_error(request.id, refused.code, refused.message, refused.reason)
+            answer = encode_error(request.id, refused.code, refused.message, refused.reason)
+            return session.count_refused(refused.reason or ReasonCode.UNKNOWN, answer)
         if is_json:
             # Whoever writes JSON as such wants to read it as such.
             session.forms = self._object_forms
         return JsonRpcSend(session, command, session=session, id=request.id, dialect=self.dialect)
 
     @staticmethod
-    def _acknowledge(session: Conversation, message_id: int | str) -> None:
+    def _acknowledge(session: Conversation, message_id: int | str, size_bytes: int) -> None:
         if isinstance(message_id, int):
-            session.acknowledge(message_id)
+            session.acknowledge(message_id, size_bytes)
         elif message_id.isdecimal() and len(message_id) <= MAX_ID_DIGITS:
-            session.acknowledge(int(message_id))
+            session.acknowledge(int(message_id), size_bytes)
         else:
-            session.acknowledge(0)
+            session.acknowledge(0, size_bytes)
 
     def encode_notice(self, notice: Notice) -> bytes:
         # Whatever a program has to say, the client is sent away.

@@ -151,8 +151,8 @@ class SocketTransport(NativeTransport):
         if self._is_behind(now):
             # It may have room again, and only nobody has asked yet.
             self.write_more()
-            if self._is_behind(now):
-                self._cut_off()
+            if how := self._is_behind(now):
+                self._cut_off(how)
 
     def _wait_for_room(self) -> None:
         self._shared.update(self)

@@ -61,5 +61,8 @@ class Newcomers:
             else:
                 del self._by_host[host]
 
+    def __len__(self) -> int:
+        return len(self._hosts)
+
     def __iter__(self) -> Iterator[Newcomer]:
         return iter(list(self._hosts))

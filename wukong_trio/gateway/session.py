@@ -15,10 +15,10 @@ import trio
 from ..delivery.event_push import EventRun
 from ..delivery.events import SessionClosed, SessionOpened
 from ..delivery.push import Delivery, Form
-from ..delivery.registry import Notice
+from ..delivery.registry import Load, Notice
 from ..delivery.retry import RetryQueue
 from ..delivery.submission import Errand
-from ..model import SYNC_ONCE, DeviceLevel
+from ..model import SYNC_ONCE, DeviceLevel, ReasonCode
 from ..protocol.codes import CLOSE_BYE, CLOSE_IDLE, CLOSE_TOO_MANY_ERRORS, Close
 from ..services.auth import ConnectInfo
 from ..services.traffic import ONE_MESSAGE, Snapshot, Traffic, read_tally
@@ -56,7 +56,7 @@ class LateAnswer(Errand, eq=False, gc=False):
     answer: bytes
 
     def finish(self) -> None:
-        self.session.settle(self.answer)
+        self.session.settle(self.answer, False)
 
 
 class Session:
@@ -180,17 +180,36 @@ class Session:
         if self.state is _LEAVING and not self.in_flight:
             self._close_as_wished()
 
-    def acknowledge(self, message_id: int, message_seq: int = 0) -> None:
+    def acknowledge(self, message_id: int, size_bytes: int, message_seq: int = 0) -> None:
         """The client has got a message: it is not repeated any more.
 
         Args:
+            size_bytes: of what says so.
             message_seq: helps if the id is not quite right.
         """
         self._retry_wanted = True
+        statistics = self._gateway.statistics
+        statistics.recvacks += 1
+        statistics.recvack_bytes += size_bytes
         if self._retries is not None:
             message = self._retries.acknowledge(message_id, message_seq)
             if message is not None and message.flags & SYNC_ONCE and self.level is DeviceLevel.MASTER:
                 self._gateway.command_received(self.uid, message)
+
+    def count_refused(self, reason: ReasonCode, answer: bytes) -> bytes:
+        """A send was refused that never was submitted, and this is the answer; UNKNOWN if that gives no reason code."""
+        statistics = self._gateway.statistics
+        statistics.refusals[reason] = statistics.refusals.get(reason, 0) + 1
+        statistics.sendack_bytes += len(answer)
+        return answer
+
+    def count_ping(self, ping_bytes: int, pong: bytes) -> bytes:
+        """A ping is answered, with what is returned."""
+        statistics = self._gateway.statistics
+        statistics.pings += 1
+        statistics.ping_bytes += ping_bytes
+        statistics.pong_bytes += len(pong)
+        return pong
 
     def count_error(self) -> None:
         """Counts a mistake of the client."""
@@ -217,14 +236,21 @@ class Session:
 
     # What goes out
 
-    def settle(self, answer: bytes | None) -> None:
-        """One errand is done, and this is the answer to it."""
+    def settle(self, answer: bytes | None, of_send: bool) -> None:
+        """One errand is done, and this is the answer to it.
+
+        Args:
+            of_send: it was a send, and its answer counts as that.
+        """
+        gateway = self._gateway
         self.in_flight -= 1
-        if self.in_flight == self._gateway.resume_at:
+        if self.in_flight == gateway.resume_at:
             self._transport.resume()
         if self.state is _CLOSED:
             return
         if answer is not None:
+            if of_send:
+                gateway.statistics.sendack_bytes += len(answer)
             self._transport.offer(answer)
         if self.state is _LEAVING and not self.in_flight:
             self._close_as_wished()
@@ -274,6 +300,22 @@ class Session:
                     self._transport.put(form.encode(push))
                     work += WORK_OF_AN_ENCODING
         return work
+
+    def load(self) -> Load:
+        """What it adds to the figures of all."""
+        retries = self._retries
+        return Load(
+            self._speech.name,
+            0 if retries is None else len(retries),
+            self._transport.pending_bytes,
+            self.received,
+            self.delivered,
+        )
+
+    @property
+    def ended(self) -> bool:
+        """Nothing more comes or goes, and the gateway's `past_traffic` has what did."""
+        return self.state is _CLOSED
 
     # The end
 
@@ -379,11 +421,12 @@ class Session:
             return due
         if now < due + PATIENCE_S and self._transport.has_unread():
             return now + RESOLUTION_S
-        size_bytes = 0
+        size_bytes, statistics = 0, self._gateway.statistics
         for push in islice(retries.pop_due(now), REPEAT_AT_ONCE):
             self.delivered += push.tally
             for form in self.forms:
                 self._transport.put(form.encode(push, dup=True))
+            statistics.repetitions += 1
             size_bytes += len(push.message.payload)
             if size_bytes > REPEAT_AT_ONCE_BYTES:
                 break

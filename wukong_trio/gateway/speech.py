@@ -8,7 +8,7 @@ Both are plain code: they never wait, and know neither sockets nor frames. There
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from typing import ClassVar, NamedTuple, Protocol
 
 from ..delivery.event_push import EventForm
 from ..delivery.push import Form
@@ -46,11 +46,17 @@ class Conversation(Receiver, Protocol):
     def reply(self, answer: bytes | None, errands: list[Errand]) -> None:
         """Answers at once, or behind the sends that are under way."""
 
-    def settle(self, answer: bytes | None) -> None:
-        """One send is done, and this is the answer to it."""
+    def settle(self, answer: bytes | None, of_send: bool) -> None:
+        """One errand is done, and this is the answer to it; None: that comes with the answer to another."""
 
-    def acknowledge(self, message_id: int, message_seq: int = 0) -> None:
-        """The client has got a message; an unknown one does nothing."""
+    def acknowledge(self, message_id: int, size_bytes: int, message_seq: int = 0) -> None:
+        """The client has got a message, as so many bytes say; an unknown one does nothing."""
+
+    def count_refused(self, reason: ReasonCode, answer: bytes) -> bytes:
+        """A send was refused that never was submitted, and this is the answer; UNKNOWN if that gives no reason code."""
+
+    def count_ping(self, ping_bytes: int, pong: bytes) -> bytes:
+        """A ping is answered, with what is returned."""
 
     def count_error(self) -> None:
         """The client has made a mistake. Who makes too many is sent away."""
@@ -69,7 +75,7 @@ class ClientSend(Submission, eq=False, gc=False, kw_only=True):
         raise NotImplementedError  # a Struct cannot be an ABC
 
     def finish(self) -> None:
-        self.session.settle(self.answer())
+        self.session.settle(self.answer(), True)
 
 
 class Speech(ABC):
@@ -77,6 +83,7 @@ class Speech(ABC):
 
     __slots__ = ()
 
+    name: ClassVar[str]
     acknowledges = True
     """Its clients acknowledge every push. Of others that is known once one has come."""
 

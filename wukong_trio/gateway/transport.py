@@ -10,7 +10,7 @@ from ..delivery.submission import Errand
 from ..errors import WukongError
 from ..protocol.codes import CLOSE_SLOW_CONSUMER, Close
 from .framing import Wire
-from .gateway import Gateway
+from .gateway import PILES, STALLED, TOO_MUCH, Gateway
 from .outbox import Outbox
 from .proxied import ProxyHeader
 from .writer import Writer
@@ -140,6 +140,8 @@ class Transport(ABC):
         """Ends the connection: what waits is still written, then the close frame. Later calls do nothing."""
         if self.closing is None:
             self.closing = why
+            closes = self._gateway.statistics.closes
+            closes[why.code] = closes.get(why.code, 0) + 1
             self._wake()
 
     @abstractmethod
@@ -190,17 +192,18 @@ class Transport(ABC):
     def flush(self) -> None:
         """Starts writing what waits; does not wait itself. Who has let too much pile up is closed as slow."""
 
-    def _is_behind(self, now: float) -> bool:
-        """Whether more waits than may, and the client has had its chance to take it."""
+    def _is_behind(self, now: float) -> str:
+        """Whether more waits than may, and the client has had its chance to take it: empty, or how it is too much."""
         outbox, limits = self._outbox, self.limits
         if self._note_pile() and self._gateway.piles.is_too_large(self):
-            return True
+            return PILES
         if not outbox.exceeds(frames=limits.outbox_frames, size_bytes=limits.outbox_bytes):
-            return False
+            return ""
         assert outbox.since is not None
-        return now >= outbox.since + CHANCE_S or outbox.exceeds(
+        has_had_chance = now >= outbox.since + CHANCE_S or outbox.exceeds(
             frames=BURST * limits.outbox_frames, size_bytes=BURST * limits.outbox_bytes
         )
+        return TOO_MUCH if has_had_chance else ""
 
     def _note_pile(self) -> bool:
         """Counts what waits if it is the client's own; whether it is."""
@@ -219,16 +222,20 @@ class Transport(ABC):
         self._touched = False
         now, was_blocked = trio.current_time(), self._outbox.blocked
         self._outbox.hold(now)
-        if was_blocked and self._is_behind(now):
-            self._cut_off()
+        if was_blocked and (how := self._is_behind(now)):
+            self._cut_off(how)
         elif self._outbox.blocked and not was_blocked:
             self._wait_for_room()
         writer.wake()
 
-    def _cut_off(self) -> None:
-        """The client is too slow: what waits is not for it any more."""
+    def _cut_off(self, how: str = STALLED) -> None:
+        """The client is too slow: what waits is not for it any more.
+
+        Args:
+            how: one of SLOW.
+        """
         self._outbox.clear()
-        self._gateway.statistics.slow_clients += 1
+        self._gateway.statistics.cut_off[how] += 1
         self.close(CLOSE_SLOW_CONSUMER)
 
     @abstractmethod

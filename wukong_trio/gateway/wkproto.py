@@ -60,6 +60,7 @@ from .event_forms import EVENT_VERSION, PACKET_EVENTS
 from .framing import WIRES, Wire
 from .speech import ClientSend, Conversation, Entered, Opening, Refusal, Speech
 
+PING_BYTES: Final = 1
 PACKETS_AT_ONCE: Final = 128
 """Packets are small, and one message may hold any number: others are served in between."""
 MAX_PAYLOAD_BYTES: Final = 780_000
@@ -167,6 +168,7 @@ def _parts(push: Push, version: int) -> RecvParts:
 _RECV: Final = PacketType.RECV << 4
 _SEALED: Final = tuple(f"sealed {version}" for version in _VERSIONS)
 """Under which a push keeps what all sealed forms of a version share."""
+_RECVACK_BYTES: Final = tuple(len(encode(Recvack(0, 0), version)) for version in _VERSIONS)
 _PLAIN: Final = {(version, wire): (PlainForm(version, wire),) for version in _VERSIONS for wire in WIRES}
 
 
@@ -200,6 +202,8 @@ class WkProtoSpeech(Speech):
 
     __slots__ = ("_event_form", "_forms", "_keys", "_reader", "version")
 
+    name = "wkproto"
+
     def __init__(self, reader: PacketReader, wire: Wire, keys: SessionKeys | None) -> None:
         """Args:
         keys: None without encryption.
@@ -221,14 +225,15 @@ class WkProtoSpeech(Speech):
     def receive(self, session: Conversation, message: bytes, errands: list[Errand]) -> int:
         reader = self._reader
         packets = reader.receive(message, most=PACKETS_AT_ONCE)
+        recvack_bytes = _RECVACK_BYTES[self.version]
         for packet in packets:
             if isinstance(packet, Send):
                 self._send(session, packet, errands)
             elif isinstance(packet, Recvack):
                 if not packet.flags & NO_PERSIST:
-                    session.acknowledge(packet.message_id, packet.message_seq)
+                    session.acknowledge(packet.message_id, recvack_bytes, packet.message_seq)
             elif isinstance(packet, Ping):
-                session.reply(PONG_BYTES, errands)
+                session.reply(session.count_ping(PING_BYTES, PONG_BYTES), errands)
             else:
                 self._serve_rare(session, packet, errands)
                 if not session.is_open:
@@ -291,7 +296,8 @@ class WkProtoSpeech(Speech):
                 )
                 session.submit(send, errands)
                 return
-        session.reply(encode_sendack(0, packet.client_seq, 0, reason, packet.client_msg_no, self.version), errands)
+        answer = encode_sendack(0, packet.client_seq, 0, reason, packet.client_msg_no, self.version)
+        session.reply(session.count_refused(reason, answer), errands)
 
     def encode_notice(self, notice: Notice) -> bytes:
         # Whatever a program has to say, the client is sent away.

@@ -313,6 +313,12 @@ class Store(ConversationStore, EventStore):
         """What it promises of a write that has returned, in a word or two for people."""
         return "unknown"
 
+    def size_bytes(self) -> Mapping[str, int]:
+        """How large its files are: `database`, and `wal` for the write-ahead log. Empty if it has none, or cannot see
+        them. Blocks: call it in a thread.
+        """
+        return {}
+
     @property
     @abstractmethod
     def failure(self) -> str:

@@ -229,6 +229,9 @@ class SQLiteStore(Store):
     def durability(self) -> str:
         return _DURABILITY[self._files.synchronous]
 
+    def size_bytes(self) -> Mapping[str, int]:
+        return self._watch.size_bytes()
+
     @property
     def failure(self) -> str:
         return self._failure

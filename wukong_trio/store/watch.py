@@ -5,6 +5,7 @@ whatever is written is gone with the next start, and nothing says so.
 """
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -70,6 +71,14 @@ class FileWatch:
             OSError: a file is not there.
         """
         self._file_bytes, self._log_bytes = os.stat(self._file).st_size, os.stat(self._log).st_size
+
+    def size_bytes(self) -> dict[str, int]:
+        """How large the files are, as far as they can be found."""
+        sizes = {}
+        for name, path in (("database", self._file), ("wal", self._log)):
+            with suppress(OSError):
+                sizes[name] = os.stat(path).st_size
+        return sizes
 
     def _shorter(self) -> str:
         """The file that has lost its end.

@@ -20,7 +20,7 @@ from msgspec.structs import replace
 from ..config import Webhook
 from ..contract.messages import MessageRecord
 from ..errors import StoreError
-from ..model import COMMAND_CHANNEL_SUFFIX, SYNC_ONCE, Message, first_id_at
+from ..model import COMMAND_CHANNEL_SUFFIX, SYNC_ONCE, Message, first_id_at, moment_of
 from ..services.records import record_of
 from ..store.base import Store
 from .hook import FIRST_WAIT_S, Hook, waits
@@ -50,6 +50,8 @@ class Notifications:
         self._settings = settings
         self._old_id = self._newest_id = newest_id
         self._told_id = newest_id if cursor is None else min(cursor, newest_id)
+        self._oldest_id = 0
+        """Of what waits; until that was read, of what came before it. 0: nothing is known."""
         self._saved_id = cursor
         self._save_at = 0.0
         self.waiting = 0
@@ -63,10 +65,19 @@ class Notifications:
     def stored(self, count: int, newest_id: int) -> None:
         """So many messages were stored; never waits."""
         self.waiting += count
+        if self._told_id >= self._newest_id:
+            self._oldest_id = newest_id
         self._newest_id = newest_id
         self._some.set()
         if self.waiting >= self._settings.count_per_push:
             self._enough.set()
+
+    def oldest_s(self, now_s: float) -> float:
+        """How long ago the oldest message was stored of which the receiver has not been told, or about; 0 if there is
+        none.
+        """
+        waits_for_it = self._oldest_id and self._told_id < self._newest_id
+        return max(now_s - moment_of(self._oldest_id) / 1e9, 0.0) if waits_for_it else 0.0
 
     async def run(self) -> None:
         """Tells until cancelled."""
@@ -92,6 +103,8 @@ class Notifications:
         position = self._told_id
         while position < self._old_id:
             ids = await self._read(partial(self._store.message_ids_after, position, IDS_AT_ONCE))
+            if ids and position == self._told_id:
+                self._oldest_id = ids[0]
             old = bisect_right(ids, self._old_id)
             self.waiting += old
             position = ids[-1] if ids else self._old_id
@@ -123,6 +136,7 @@ class Notifications:
             self._notice_progress()
             return
         first_id, last_id = messages[0].message_id, messages[-1].message_id
+        self._oldest_id = first_id
         body = msgspec.json.encode([_record(message) for message in messages])
         for attempt, wait_s in enumerate(waits(), start=1):
             if self._is_outdated(first_id):
@@ -142,7 +156,7 @@ class Notifications:
 
     def _pass(self, message_id: int, count: int) -> None:
         """So many messages, up to this one, are done with."""
-        self._told_id = message_id
+        self._told_id = self._oldest_id = message_id
         self.waiting -= count
 
     def _count_dropped(self, count: int) -> None:

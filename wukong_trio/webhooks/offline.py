@@ -82,6 +82,11 @@ class OfflineMessages:
         self.dropped = 0
         """Messages that the receiver was not told of, because he was too slow or the server was stopped."""
 
+    @property
+    def waiting(self) -> int:
+        """Messages that are not told, those under way included."""
+        return self._pending
+
     def delivered(self, submission: Submission) -> None:
         """A message is with everybody who is online; never waits."""
         message, route = submission.message, submission.route

@@ -40,6 +40,11 @@ class OnlineStatus:
         self.dropped = 0
         """Entries that the receiver was not told of."""
 
+    @property
+    def waiting(self) -> int:
+        """Entries that are not told, those under way included."""
+        return len(self._entries) + self._under_way
+
     def changed(self, session: Receiver, online: bool) -> None:
         """A session has begun or ended, and the registry knows; never waits."""
         uid, flag = session.uid, session.device_flag

@@ -30,22 +30,23 @@ class Webhooks:
     ) -> None:
         self._transport = transport
         self.told = notify, offline, status
-        self._wanted = [event for event in self.told if event is not None]
+        self.wanted = [event for event in self.told if event is not None]
+        """Those of them that the receiver wants."""
 
     @property
     def requests(self) -> int:
         """How many requests the receiver has accepted."""
-        return sum(event.hook.requests for event in self._wanted)
+        return sum(event.hook.requests for event in self.wanted)
 
     @property
     def failures(self) -> int:
         """How many he has not."""
-        return sum(event.hook.failures for event in self._wanted)
+        return sum(event.hook.failures for event in self.wanted)
 
     @property
     def dropped(self) -> int:
         """How many messages and entries he was not told of."""
-        return sum(event.dropped for event in self._wanted)
+        return sum(event.dropped for event in self.wanted)
 
     @property
     def waiting(self) -> int:
@@ -56,13 +57,13 @@ class Webhooks:
     async def run(self) -> None:
         """Tells until cancelled."""
         async with self._transport, trio.open_nursery() as nursery:
-            for event in self._wanted:
+            for event in self.wanted:
                 nursery.start_soon(supervise, f"the webhook {event.hook.event}", event.run)
 
     async def drain(self) -> None:
         """Tells what is left, as long as the receiver accepts it. The caller bounds it."""
         async with trio.open_nursery() as nursery:
-            for event in self._wanted:
+            for event in self.wanted:
                 nursery.start_soon(event.drain)
 
 

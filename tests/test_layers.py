@@ -27,11 +27,15 @@ ALLOWED = {
     "services": {"model", "errors", "config", "store"},
     "delivery": {"model", "errors", "config", "protocol", "store", "services", "supervision"},
     "gateway": {"model", "errors", "config", "hosts", "net", "protocol", "services", "delivery", "supervision"},
-    "api": {"model", "errors", "config", "hosts", "net", "protocol", "store", "services", "supervision", "version"},
+    "search": {"model", "errors", "config", "protocol", "store", "services", "delivery"},
+    "api": {
+        *("model", "errors", "config", "hosts", "net", "protocol", "store", "services", "search", "supervision"),
+        "version",
+    },
     "webhooks": {"model", "errors", "config", "store", "services", "delivery", "supervision", "version"},
     "client": {"model", "errors", "groups", "protocol"},
     "listening": {"config", "net"},
-    "assembly": {"config", "delivery", "gateway", "api", "listening", "services", "store", "tls", "webhooks"},
+    "assembly": {"config", "delivery", "gateway", "api", "listening", "search", "services", "store", "tls", "webhooks"},
     "lifecycle": {"api", "assembly", "gateway", "listening", "supervision"},
     "server": {
         *("assembly", "config", "delivery", "errors", "groups", "lifecycle", "listening"),
@@ -51,7 +55,7 @@ ONLY_IN = {
     "sqlite3": {
         *("store/sqlite.py", "store/files.py", "store/backup.py", "store/readers.py", "store/wal.py"),
         *("store/rows.py", "store/channel_rows.py", "store/message_rows.py", "store/members.py"),
-        "store/message_index.py",
+        *("store/message_index.py", "store/membership_rows.py", "search/index.py"),
     },
     "quart": {"api/quart_app.py"},
     "quart_trio": {"api/quart_app.py"},

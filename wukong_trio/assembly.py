@@ -25,6 +25,7 @@ from .delivery.registry import SessionRegistry
 from .delivery.router import Router
 from .gateway.gateway import Gateway
 from .listening import Sockets, bound_port
+from .search.search import MessageSearch, open_search
 from .services.auth import Authentication, Authenticator
 from .services.channels import ChannelService
 from .services.directory import ChannelDirectory
@@ -33,6 +34,9 @@ from .services.users import SystemAccounts, UserService
 from .store.base import Store
 from .tls import Certificate
 from .webhooks.webhooks import Webhooks, open_webhooks
+
+OnStored = Callable[[int, int], None]
+"""Hears how many messages were stored, and the id of the last one."""
 
 
 class Hooks(NamedTuple):
@@ -54,6 +58,7 @@ class Parts:
     registry: SessionRegistry
     events: Events | None
     webhooks: Webhooks | None
+    search: MessageSearch | None
     router: Router
     authentication: Authentication
     gateway: Gateway
@@ -64,6 +69,7 @@ async def assemble(config: Config, store: Store, hooks: Hooks, certificate: Cert
     """Builds the parts, with what they keep in memory read from the store.
 
     Raises:
+        ConfigError: the search is on, and this Python cannot search.
         StoreError: the store could not be read.
     """
     accounts = SystemAccounts(store)
@@ -77,6 +83,7 @@ async def assemble(config: Config, store: Store, hooks: Hooks, certificate: Cert
     registry, flushes, directory = SessionRegistry(), FlushList(), ChannelDirectory(store)
     webhooks = await open_webhooks(config, store, registry, accounts, newest_id)
     notify, offline, status = webhooks.told if webhooks is not None else (None, None, None)
+    search = open_search(config, store, newest_id)
     router = Router(
         store,
         Decider(store, directory, ids, marks, config, system_accounts=accounts),
@@ -84,7 +91,9 @@ async def assemble(config: Config, store: Store, hooks: Hooks, certificate: Cert
         payload_limit_bytes=config.limits.payload_bytes,
         before_send=hooks.before_send,
         hook_timeout_s=timeout_s,
-        on_stored=notify.stored if notify is not None else None,
+        on_stored=_all_told(
+            notify.stored if notify is not None else None, search.stored if search is not None else None
+        ),
     )
     authentication = Authentication(store, config.auth, hooks.authenticate, hook_timeout_s=timeout_s)
     return Parts(
@@ -95,6 +104,7 @@ async def assemble(config: Config, store: Store, hooks: Hooks, certificate: Cert
         registry=registry,
         events=events,
         webhooks=webhooks,
+        search=search,
         router=router,
         authentication=authentication,
         gateway=Gateway(
@@ -108,6 +118,19 @@ async def assemble(config: Config, store: Store, hooks: Hooks, certificate: Cert
         ),
         certificate=certificate,
     )
+
+
+def _all_told(*listeners: OnStored | None) -> OnStored | None:
+    """One who tells all of those that there are."""
+    wanted = [listener for listener in listeners if listener is not None]
+    if len(wanted) < 2:
+        return wanted[0] if wanted else None
+
+    def tell(count: int, newest_id: int) -> None:
+        for listener in wanted:
+            listener(count, newest_id)
+
+    return tell
 
 
 def api_context(parts: Parts, sockets: Sockets, ready: Callable[[], bool]) -> ApiContext:
@@ -132,6 +155,7 @@ def api_context(parts: Parts, sockets: Sockets, ready: Callable[[], bool]) -> Ap
         system_accounts=parts.system_accounts,
         channels=ChannelService(parts.store, parts.directory, kick),
         history=History(parts.store),
+        search=parts.search,
         encoded_pages=EncodedPages(),
         routes=routes,
         sender=parts.router,

@@ -148,6 +148,13 @@ class Webhook(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return f"Webhook({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
 
 
+class Search(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Searching the stored messages."""
+
+    on: bool = False
+    """Keeps an index of the words of all messages, which costs about as much disk and time as storing them does."""
+
+
 class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """All settings of one server."""
 
@@ -166,6 +173,7 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     message_retry: MessageRetry = MessageRetry()
     idempotency: Idempotency = Idempotency()
     webhook: Webhook = Webhook()
+    search: Search = Search()
     data_dir: Path | None = None
     """Where the database lives; None keeps everything in memory."""
     synchronous: Literal["full", "normal"] = "full"

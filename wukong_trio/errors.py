@@ -6,6 +6,8 @@ WukongError
 │   └── StoreOpenError  the store cannot be used at all: unreadable, corrupt, or newer than this program
 ├── InternalError       a part of the server has ended by a bug; the server was stopped
 ├── InvalidCommandError a program wants something sent that cannot be sent as it is; also a ValueError
+├── InvalidSearchError  a program searches for what cannot be searched for; also a ValueError
+├── SearchUnavailableError  the messages cannot be searched now
 ├── SendRefusedError    a message of a program may not be sent; carries the reason code
 ├── RequestError        a request of a client was refused; carries the protocol's code
 ├── ConnectionClosed    the client's connection has ended; carries close code and reason
@@ -47,6 +49,27 @@ class InvalidCommandError(WukongError, ValueError):
         self.field = field
         self.problem = problem
         self.reason_code = reason_code
+
+
+class InvalidSearchError(WukongError, ValueError):
+    """A search that makes no sense: a field has an impossible value.
+
+    Attributes:
+        field: the name of the field.
+        problem: what is wrong with it; the text of the error is both.
+    """
+
+    def __init__(self, field: str, problem: str) -> None:
+        super().__init__(f"{field} {problem}")
+        self.field = field
+        self.problem = problem
+
+
+class SearchUnavailableError(WukongError):
+    """The messages cannot be searched at the moment; the server's log says why. Trying again later is safe."""
+
+    def __init__(self) -> None:
+        super().__init__("the search is not available at the moment; the server's log says why")
 
 
 class SendRefusedError(WukongError):

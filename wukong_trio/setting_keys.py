@@ -118,6 +118,7 @@ KEYS: tuple[Key, ...] = (
     Key("webhook.maxAge", "webhook.max_age_s", _DURATION),
     Key("webhook.maxWaiting", "webhook.max_waiting", _COUNT),
     Key("channel.subscriberCompressOfCount", "webhook.compress_of_count", kinds.integer(0, 2**31 - 1)),
+    Key("search.on", "search.on", _BOOLEAN),
     Key("synchronous", "synchronous", kinds.choice(("full", "normal"))),
     Key("notificationProfile", "notification_profile", kinds.choice(("auto", "doc", "sdk", "both"))),
     Key("cluster.nodeId", "node_id", _NODE_ID),

@@ -7,6 +7,7 @@ from typing import Protocol
 from ..config import Config
 from ..errors import WukongError
 from ..model import SendCommand, SendResult
+from ..search.search import MessageSearch
 from ..services.channels import ChannelService
 from ..services.history import History
 from ..services.traffic import Snapshot, Traffic
@@ -80,6 +81,8 @@ class ApiContext:
     system_accounts: SystemAccounts
     channels: ChannelService
     history: History
+    search: MessageSearch | None
+    """None: it is switched off."""
     encoded_pages: EncodedPages
     routes: RouteTable
     sender: Sender

@@ -59,6 +59,7 @@ from .lookups import (
 from .messages import BatchAnswer, BatchRequest, SendRequest, send_batch, send_message
 from .monitor import Features, Vars, VarsQuery, get_features, get_vars
 from .route import RouteQuery, batch_route, get_health, get_healthz, get_readyz, get_route
+from .search import PATH, SearchAnswer, SearchRequest, search_messages
 from .table import Endpoint
 from .users import (
     QuitRequest,
@@ -85,6 +86,7 @@ _MESSAGE: Final = {
     "payload": "eyJ0eXBlIjoxfQ==",
     "client_msg_no": "c-1",
 }
+_SEARCH: Final = {"uid": "ann", "payload": {"content": "hello"}, "limit": 10, "highlights": ["payload.content"]}
 
 
 def _list_endpoints(name: str, members: MemberList) -> list[Endpoint[Any]]:
@@ -212,6 +214,16 @@ ENDPOINTS: Final[tuple[Endpoint[Any], ...]] = (
         "GET", "/channel/max_message_seq", Head, get_max_seq, query=ChannelQuery, needs=("channel_id",), answer=LastSeq
     ),
     Endpoint("GET", "/channel/last_message", Head, get_last, query=ChannelQuery, needs=("channel_id",), answer=_FOUND),
+    Endpoint(
+        "POST",
+        PATH,
+        SearchRequest,
+        search_messages,
+        long_answers=True,
+        needs=("uid",),
+        example=_SEARCH,
+        answer=SearchAnswer,
+    ),
     Endpoint("POST", "/conn/kick", ConnectionRef, kick, changes=True, needs=("conn_id",)),
     Endpoint("POST", "/conn/remove", ConnectionRef, remove, changes=True, needs=("conn_id",)),
     Endpoint(

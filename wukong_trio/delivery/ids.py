@@ -12,6 +12,11 @@ def first_id_at(time_s: float) -> int:
     return max(int(time_s * 1000) - _EPOCH_MS, 0) * _PER_MS
 
 
+def moment_of(message_id: int) -> float:
+    """When an id was given, in seconds since 1970; for an id that ran ahead of the clock a little later."""
+    return (message_id // _PER_MS + _EPOCH_MS) / 1000
+
+
 class MessageIds:
     """Hands out ids. Never goes back: not when the clock does, and not over a restart, given the last stored id."""
 

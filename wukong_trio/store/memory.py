@@ -21,6 +21,7 @@ from .base import (
     Wanted,
     first_of,
 )
+from .memberships import may_name
 
 
 class MemoryStore(Store):
@@ -151,6 +152,21 @@ class MemoryStore(Store):
     def _login(self, uid: str, device_flag: int) -> Login:
         flags = self._flags.get(ChannelKey(uid, ChannelType.PERSON))
         return Login(self._devices.get((uid, device_flag)), flags, uid in self._registered)
+
+    async def channels_of(self, uid: str) -> Collection[ChannelKey]:
+        await trio.lowlevel.checkpoint()
+        listed = {key for (key, name), uids in self._members.items() if name is MemberList.SUBSCRIBERS and uid in uids}
+        known = {*self._channels, *self._flags, *(key for key, _ in self._members)}
+        return listed | {key for key in known if may_name(key.channel_id, uid)}
+
+    async def subscribed(self, uid: str, keys: Sequence[ChannelKey]) -> set[ChannelKey]:
+        await trio.lowlevel.checkpoint()
+        return {
+            key
+            for key in keys
+            if uid in self._members.get((key, MemberList.SUBSCRIBERS), ())
+            and uid not in self._members.get((key, MemberList.DENIED), ())
+        }
 
     async def put_device(self, device: Device) -> None:
         self._devices[device.uid, device.device_flag] = device

@@ -20,6 +20,7 @@ from .base import MAX_MESSAGE_ID, ChannelChange, ChannelRecord, Login, Page, Sen
 from .channel_rows import flag_bits, flags_of, load_channels
 from .files import DatabaseFiles, Synchronous
 from .members import change_members
+from .membership_rows import channels_of, subscribed
 from .message_index import MessageIndex
 from .message_rows import (
     find_messages,
@@ -210,6 +211,10 @@ class SQLiteStore(Store):
         self._files.release()
 
     @property
+    def directory(self) -> Path:
+        return self._files.path.parent
+
+    @property
     def durability(self) -> str:
         return _DURABILITY[self._files.synchronous]
 
@@ -350,6 +355,12 @@ class SQLiteStore(Store):
         for members in change.members:
             for _ in change_members(writer, number, members):
                 yield False
+
+    async def channels_of(self, uid: str) -> list[ChannelKey]:
+        return await self._history.read(lambda reader: channels_of(reader, uid))
+
+    async def subscribed(self, uid: str, keys: Sequence[ChannelKey]) -> set[ChannelKey]:
+        return await self._look_ups.read(lambda reader: subscribed(reader, uid, keys))
 
     # Users
 

@@ -1,0 +1,57 @@
+"""The tables of the search index, and what is asked of them."""
+
+from typing import Final
+
+APPLICATION_ID: Final = 0x776B7366
+"""Marks the file as ours ("wksf")."""
+VERSION: Final = 1
+"""An index of another version is made again."""
+
+TABLES: Final = (
+    # Up to which message the store's messages are in here, and how many of them were put in.
+    "CREATE TABLE progress (message_id INTEGER NOT NULL, indexed INTEGER NOT NULL)",
+    "INSERT INTO progress VALUES (0, 0)",
+    # Channels, senders and topics, which repeat, by numbers.
+    "CREATE TABLE name (number INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE)",
+    # A small number for each message: ids take 8 bytes wherever they stand.
+    """CREATE TABLE entry (
+        number INTEGER PRIMARY KEY,
+        message_id INTEGER NOT NULL,
+        channel INTEGER NOT NULL,
+        sender INTEGER NOT NULL,
+        topic INTEGER NOT NULL,
+        timestamp INTEGER NOT NULL,
+        type INTEGER
+    )""",
+    # Each term begins with its channel, so a search costs what the user's channels hold, not what the server holds.
+    # Contentless, and without positions and sizes: texts are in the store, and nothing is ranked.
+    """CREATE VIRTUAL TABLE terms USING fts5(
+        list, content = '', columnsize = 0, detail = none, tokenize = "ascii tokenchars ':.'"
+    )""",
+)
+
+PROGRESS: Final = "SELECT message_id, indexed FROM progress"
+SET_PROGRESS: Final = "UPDATE progress SET message_id = ?, indexed = indexed + ?"
+LAST_ENTRY: Final = "SELECT coalesce(max(number), 0) FROM entry"
+ADD_NAME: Final = "INSERT OR IGNORE INTO name (text) VALUES (?)"
+NUMBER: Final = "SELECT number FROM name WHERE text = ?"
+ENTRY_COLUMNS: Final = 7
+
+ADD_TERMS: Final = "terms (rowid, list)"
+FORGET: Final = "DELETE FROM entry WHERE number IN (SELECT value FROM json_each(?))"
+
+FIND: Final = """
+    SELECT coalesce(max(total), 0), json_group_array(json_array(number, id)) FROM (
+        SELECT entry.number, entry.message_id AS id, count(*) OVER () AS total
+        FROM json_each(:channels) AS wanted
+        CROSS JOIN name AS channel ON channel.text = wanted.value
+        CROSS JOIN terms ON terms MATCH replace(:query, '#', printf('%x', channel.number))
+        CROSS JOIN entry ON entry.number = terms.rowid
+        WHERE (:sender IS NULL OR entry.sender = (SELECT number FROM name WHERE text = :sender))
+          AND (:topic IS NULL OR entry.topic = (SELECT number FROM name WHERE text = :topic))
+          AND (:types IS NULL OR entry.type IN (SELECT value FROM json_each(:types)))
+          AND entry.timestamp BETWEEN :start AND :end
+        ORDER BY entry.number DESC LIMIT :limit
+    )
+"""
+"""How many messages there are, and the newest of them. In one row: Python gives the GIL away for each."""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from logging import getLogger
 from pathlib import Path
-from time import time
+from time import process_time, time
 from typing import Final, TypeVar
 
 import trio
@@ -28,8 +28,10 @@ BATCH: Final = 256
 BATCH_BYTES: Final = 256 * 1024
 COMPANY_S: Final = 0.25
 """How long a message waits for others."""
-REST: Final = 3
-"""So many times as long as a batch took nothing is done, while messages come: others need the processor."""
+CALM_REST: Final = 1
+"""After each batch nothing is done for so many times as long as it took."""
+BUSY_REST: Final = 5
+"""The same while the server uses more than half of a processor without it."""
 LAG_WARNED_S: Final = 30.0
 MOST_GONE: Final = 10_000
 FIRST_WAIT_S: Final = 1.0
@@ -59,6 +61,7 @@ class Follower:
         """What a search has found out."""
         self._anew = False
         """What is there is to be removed first."""
+        self._rests = CALM_REST
         self._gone: set[int] = set()
         """Entries of messages that do not exist any more."""
         self._failure = ""
@@ -125,7 +128,7 @@ class Follower:
         if self._damage is not None:
             damage, self._damage = self._damage, None
             raise damage
-        if index.message_id >= self._newest_id:
+        if index.message_id >= self._newest_id and not self._gone:
             self._some = trio.Event()
             await self._some.wait()
             await trio.sleep(COMPANY_S)
@@ -133,12 +136,20 @@ class Follower:
             gone, self._gone = self._gone, set()
             await self._write(partial(index.forget, list(gone)))
         began, newest_id = trio.current_time(), self._newest_id
+        if index.message_id >= newest_id:
+            return
         messages = await self._store.messages_after(index.message_id, BATCH, max_bytes=BATCH_BYTES)
         reached_id = messages[-1].message_id if messages else newest_id
         await self._write(partial(index.add, messages, reached_id))
         self._note("")
-        took_s = trio.current_time() - began
-        await trio.sleep(took_s * REST if self._newest_id > newest_id else took_s)
+        await self._rest(trio.current_time() - began)
+
+    async def _rest(self, took_s: float) -> None:
+        """Leaves the processor to others after a batch, and finds out how much of it they use."""
+        began, used_s = trio.current_time(), process_time()
+        await trio.sleep(took_s * self._rests)
+        busy = process_time() - used_s > (trio.current_time() - began) / 2
+        self._rests = BUSY_REST if busy else CALM_REST
 
     async def _open(self) -> Index:
         if self._index is not None:
@@ -179,6 +190,8 @@ class Follower:
         Raises:
             SearchUnavailableError: it could not be read, or not in time.
         """
+        if self._index is None and self._failure:
+            raise SearchUnavailableError
         with trio.move_on_after(QUERY_TIMEOUT_S):
             await self._opened.wait()
             try:
@@ -202,5 +215,6 @@ class Follower:
         self._opened = trio.Event()
         index, self._index = self._index, None
         if index is not None:
+            index.interrupt()
             async with self._reading:
                 await trio.to_thread.run_sync(index.close)

@@ -31,11 +31,14 @@ from .text import Words, terms_of
 
 log = getLogger(__name__)
 
+NO_END: Final = 2**63 - 1
 MOST_TERMS: Final = 16
 """Of a query. What the others say is found out when the messages are read."""
 QUERY_TIMEOUT_S: Final = 5.0
 _NAMES_CACHED: Final = 50_000
 _BUSY_TIMEOUT_S: Final = 5.0
+_WAL_KEPT_BYTES: Final = 8 * 1024 * 1024
+_CACHE_KIB: Final = 16 * 1024
 _STEPS: Final = 100_000
 """Of SQLite's, between two looks at the clock."""
 _DAMAGES: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT)
@@ -61,7 +64,12 @@ class Filters(Struct, frozen=True, kw_only=True):
     types: Sequence[int] = ()
     start: int = 0
     """Seconds since 1970, inclusive; so is `end`."""
-    end: int = 2**63 - 1
+    end: int = NO_END
+
+    @property
+    def some(self) -> bool:
+        """Whether anything is asked for besides the channels."""
+        return bool(self.sender or self.topic or self.types or self.start > 0 or self.end < NO_END)
 
 
 class IndexFailedError(Exception):
@@ -116,6 +124,7 @@ class Index:
             except BaseException:
                 self._writer.close()
                 raise
+        self._reader.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
         self._give_up_at = 0.0
         self._reader.set_progress_handler(lambda: monotonic() > self._give_up_at > 0, _STEPS)
 
@@ -152,6 +161,7 @@ class Index:
         writer.execute("PRAGMA journal_mode = wal")
         # What is lost in a power cut is put in again: the progress is part of each transaction.
         writer.execute("PRAGMA synchronous = normal")
+        writer.execute(f"PRAGMA journal_size_limit = {_WAL_KEPT_BYTES}")
         [application_id] = writer.execute("PRAGMA application_id").fetchone()
         [version] = writer.execute("PRAGMA user_version").fetchone()
         if (application_id, version) != (schema.APPLICATION_ID, schema.VERSION):
@@ -172,6 +182,10 @@ class Index:
         self._numbers.clear()
         self.message_id, self.indexed = self._writer.execute(schema.PROGRESS).fetchone()
         [self._last] = self._writer.execute(schema.LAST_ENTRY).fetchone()
+
+    def interrupt(self) -> None:
+        """Makes a search that is under way fail. Any thread may call it."""
+        self._reader.interrupt()
 
     def close(self) -> None:
         """Closes it. Nobody may be using it."""
@@ -252,7 +266,8 @@ class Index:
             IndexFailedError: nothing has changed.
         """
         with self._failures(), self._transaction():
-            self._writer.execute(schema.FORGET, (_json(numbers),))
+            for statement in schema.FORGET:
+                self._writer.execute(statement, (_json(numbers),))
 
     # Reading
 
@@ -262,9 +277,8 @@ class Index:
         Raises:
             IndexFailedError: it could not be read, or not in time.
         """
-        channels = [channel_name(*key) for key in filters.channels]
         given = {
-            "channels": _json(channels),
+            "channels": _json([channel_name(*key) for key in filters.channels]),
             "query": _query(words),
             "sender": _sender_name(filters.sender) if filters.sender else None,
             "topic": _topic_name(filters.topic) if filters.topic else None,
@@ -276,7 +290,8 @@ class Index:
         self._give_up_at = monotonic() + QUERY_TIMEOUT_S
         try:
             with self._failures():
-                total, newest = self._reader.execute(schema.FIND, given).fetchone()
+                query = schema.FIND_FILTERED if filters.some else schema.FIND
+                total, newest = self._reader.execute(query, given).fetchone()
         finally:
             self._give_up_at = 0.0
         return Hits(total, msgspec.json.decode(newest, type=list[Hit]))

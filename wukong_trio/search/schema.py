@@ -23,6 +23,8 @@ TABLES: Final = (
         timestamp INTEGER NOT NULL,
         type INTEGER
     )""",
+    # Entries that were deleted. Their terms stay.
+    "CREATE TABLE gone (number INTEGER PRIMARY KEY)",
     # Each term begins with its channel, so a search costs what the user's channels hold, not what the server holds.
     # Contentless, and without positions and sizes: texts are in the store, and nothing is ranked.
     """CREATE VIRTUAL TABLE terms USING fts5(
@@ -38,20 +40,40 @@ NUMBER: Final = "SELECT number FROM name WHERE text = ?"
 ENTRY_COLUMNS: Final = 7
 
 ADD_TERMS: Final = "terms (rowid, list)"
-FORGET: Final = "DELETE FROM entry WHERE number IN (SELECT value FROM json_each(?))"
+FORGET: Final = (
+    "DELETE FROM entry WHERE number IN (SELECT value FROM json_each(?))",
+    "INSERT OR IGNORE INTO gone SELECT value FROM json_each(?)",
+)
 
-FIND: Final = """
-    SELECT coalesce(max(total), 0), json_group_array(json_array(number, id)) FROM (
-        SELECT entry.number, entry.message_id AS id, count(*) OVER () AS total
-        FROM json_each(:channels) AS wanted
-        CROSS JOIN name AS channel ON channel.text = wanted.value
-        CROSS JOIN terms ON terms MATCH replace(:query, '#', printf('%x', channel.number))
-        CROSS JOIN entry ON entry.number = terms.rowid
+_HITS: Final = """
+    FROM json_each(:channels) AS wanted
+    CROSS JOIN name AS channel ON channel.text = wanted.value
+    CROSS JOIN terms ON terms MATCH replace(:query, '#', printf('%x', channel.number))
+"""
+_FIND: Final = """
+    WITH hit AS ({hits})
+    SELECT
+        (SELECT count(*) FROM hit),
+        (SELECT json_group_array(json_array(number, message_id)) FROM (
+            SELECT entry.number, message_id FROM (SELECT number FROM hit ORDER BY number DESC LIMIT :limit) AS newest
+            CROSS JOIN entry ON entry.number = newest.number
+        ))
+"""
+# All in one row, because Python gives the GIL away for each.
+FIND: Final = _FIND.format(
+    hits=f"""
+        SELECT terms.rowid AS number {_HITS}
+        WHERE NOT EXISTS (SELECT 1 FROM gone WHERE gone.number = terms.rowid)
+    """
+)
+"""How many messages have the terms, and the newest of them."""
+FIND_FILTERED: Final = _FIND.format(
+    hits=f"""
+        SELECT entry.number AS number {_HITS} CROSS JOIN entry ON entry.number = terms.rowid
         WHERE (:sender IS NULL OR entry.sender = (SELECT number FROM name WHERE text = :sender))
           AND (:topic IS NULL OR entry.topic = (SELECT number FROM name WHERE text = :topic))
           AND (:types IS NULL OR entry.type IN (SELECT value FROM json_each(:types)))
           AND entry.timestamp BETWEEN :start AND :end
-        ORDER BY entry.number DESC LIMIT :limit
-    )
-"""
-"""How many messages there are, and the newest of them. In one row: Python gives the GIL away for each."""
+    """
+)
+"""The same of those that pass the filters, which takes some times as long."""

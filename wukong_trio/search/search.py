@@ -11,7 +11,7 @@ from ..model import SYSTEM_UID, ChannelKey, ChannelType, Message, person_channel
 from ..services.addressing import parties, peer_of
 from ..store.base import Store
 from .follow import Follower
-from .index import Filters, Hit, check_fts5
+from .index import NO_END, Filters, Hit, check_fts5
 from .payload import marked, read_payload, texts_of
 from .query import SearchQuery, Wish, read_query
 from .text import Words
@@ -25,7 +25,6 @@ READ_AT_ONCE: Final = 64
 LARGE_BYTES: Final = 16 * 1024
 """Between payloads of this size others get their turn."""
 _PERSON: Final = int(ChannelType.PERSON)
-_NO_END: Final = 2**63 - 1
 
 
 class FoundMessage(Struct, frozen=True):
@@ -90,7 +89,7 @@ class MessageSearch:
             topic=query.topic,
             types=wish.types,
             start=query.start_time,
-            end=query.end_time or _NO_END,
+            end=query.end_time or NO_END,
         )
         return await self._read(query.uid, wish, filters)
 
@@ -108,7 +107,7 @@ class MessageSearch:
         """Reads hits, newest first, until the page is full."""
         page: list[FoundMessage] = []
         good = wrong = size = 0
-        lowest, limit = _NO_END, wish.reach
+        lowest, limit = NO_END, wish.reach
         while True:
             hits = await self._follower.find(filters, wish.words, limit)
             left = [hit for hit in hits.newest if hit[0] < lowest]

@@ -47,7 +47,8 @@ def fold(text: str) -> str:
         return text.lower()
     folded = normalize("NFKC", text).casefold()
     if _ACCENTED.search(folded):
-        folded = normalize("NFC", _ACCENTS.sub("", normalize("NFD", folded)))
+        # Turkish has two pairs of i; casefold() makes one of them a letter of its own.
+        folded = normalize("NFC", _ACCENTS.sub("", normalize("NFD", folded))).replace("\u0131", "i")
     return folded
 
 

@@ -2,6 +2,9 @@
 
 As for webhooks, the table of messages is the queue, since ids grow. The index itself holds how far it has come, in the
 transaction that puts messages in; so nothing is missed or put in twice, whenever the server ends.
+
+Messages that have left the store are sought slice by slice and forgotten. Their terms stay; when that is most of the
+index, another one is made beside it and takes its place.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +19,7 @@ import trio
 from ..delivery.ids import moment_of
 from ..errors import SearchUnavailableError, StoreError
 from ..store.base import Store
-from .index import QUERY_TIMEOUT_S, Filters, Hits, Index, IndexFailedError
+from .index import QUERY_TIMEOUT_S, Filters, Hits, Index, IndexFailedError, remove
 from .text import Words
 
 log = getLogger(__name__)
@@ -24,7 +27,7 @@ log = getLogger(__name__)
 T = TypeVar("T")
 
 BATCH: Final = 256
-"""Messages of one transaction, and what the interpreter is taken for at a time."""
+"""Messages of one transaction. The interpreter is held for 2 ms to find their terms."""
 BATCH_BYTES: Final = 256 * 1024
 COMPANY_S: Final = 0.25
 """How long a message waits for others."""
@@ -33,7 +36,12 @@ CALM_REST: Final = 1
 BUSY_REST: Final = 5
 """The same while the server uses more than half of a processor without it."""
 LAG_WARNED_S: Final = 30.0
-MOST_GONE: Final = 10_000
+SWEEP_INTERVAL_S: Final = 60.0
+SWEPT_AT_ONCE: Final = 10_000
+"""Entries whose messages are looked for in one sweep."""
+RENEWED_FROM: Final = 100_000
+"""Entries without a message; there may be more if the other ones are more, too."""
+MOST_GONE: Final = 100_000
 FIRST_WAIT_S: Final = 1.0
 LAST_WAIT_S: Final = 30.0
 CLOSE_TIMEOUT_S: Final = 10.0
@@ -53,6 +61,8 @@ class Follower:
         self._newest_id = newest_id
         self._behind_since = time()
         self._index: Index | None = None
+        self._next: Index | None = None
+        """The one that will take its place."""
         self._opened = trio.Event()
         self._some = trio.Event()
         self._writing = trio.CapacityLimiter(1)
@@ -63,7 +73,10 @@ class Follower:
         """What is there is to be removed first."""
         self._rests = CALM_REST
         self._gone: set[int] = set()
-        """Entries of messages that do not exist any more."""
+        """Entries to be forgotten."""
+        self._sweep_at = trio.current_time() + SWEEP_INTERVAL_S
+        self._swept = 0
+        """Up to which entry messages were looked for."""
         self._failure = ""
         self._late = False
 
@@ -71,34 +84,32 @@ class Follower:
 
     @property
     def indexed(self) -> int:
-        """How many messages are in the index."""
+        """How many messages were put into the index."""
         return self._index.indexed if self._index is not None else 0
 
     @property
     def lag_s(self) -> float:
         """For how long the oldest message that is missing in the index has been stored, or the server has known of it;
         0 if none is."""
-        reached_id = self._index.message_id if self._index is not None else 0
-        if reached_id >= self._newest_id:
+        if self._reached_id >= self._newest_id:
             return 0.0
-        return max(time() - max(self._behind_since, moment_of(reached_id)), 0.0)
+        return max(time() - max(self._behind_since, moment_of(self._reached_id)), 0.0)
 
     @property
-    def failure(self) -> str:
-        """Why messages cannot be put into the index; empty while all is well."""
-        return self._failure
+    def _reached_id(self) -> int:
+        return self._index.message_id if self._index is not None else 0
 
     # Following
 
     def stored(self, _count: int, newest_id: int) -> None:
         """Messages were stored; never waits."""
-        if self._index is None or self._index.message_id >= self._newest_id:
+        if self._reached_id >= self._newest_id:
             self._behind_since = time()
         self._newest_id = newest_id
         self._some.set()
 
     def forget(self, numbers: Sequence[int]) -> None:
-        """The messages of these entries do not exist any more; never waits."""
+        """The messages of these entries are not in the store any more; never waits."""
         if numbers and len(self._gone) < MOST_GONE:
             self._gone.update(numbers)
             self._some.set()
@@ -123,22 +134,29 @@ class Follower:
                 await self._close()
 
     async def _follow(self) -> None:
-        """Puts in what there is, and waits for more. Returns after each batch."""
+        """Does what is to be done next, or waits until there is something."""
         index = await self._open()
         if self._damage is not None:
             damage, self._damage = self._damage, None
             raise damage
-        if index.message_id >= self._newest_id and not self._gone:
-            self._some = trio.Event()
-            await self._some.wait()
-            await trio.sleep(COMPANY_S)
         if self._gone:
-            gone, self._gone = self._gone, set()
-            await self._write(partial(index.forget, list(gone)))
+            await self._forget(index)
+        elif index.message_id < self._newest_id:
+            await self._add_batch(index)
+        elif self._next is not None:
+            await self._make_next(index, self._next)
+        elif trio.current_time() >= self._sweep_at:
+            await self._sweep(index)
+        else:
+            self._some = trio.Event()
+            with trio.move_on_at(self._sweep_at):
+                await self._some.wait()
+                await trio.sleep(COMPANY_S)
+
+    async def _add_batch(self, index: Index) -> None:
         began, newest_id = trio.current_time(), self._newest_id
-        if index.message_id >= newest_id:
-            return
         messages = await self._store.messages_after(index.message_id, BATCH, max_bytes=BATCH_BYTES)
+        # Without any, somebody has deleted them; what was stored since is another matter.
         reached_id = messages[-1].message_id if messages else newest_id
         await self._write(partial(index.add, messages, reached_id))
         self._note("")
@@ -150,20 +168,6 @@ class Follower:
         await trio.sleep(took_s * self._rests)
         busy = process_time() - used_s > (trio.current_time() - began) / 2
         self._rests = BUSY_REST if busy else CALM_REST
-
-    async def _open(self) -> Index:
-        if self._index is not None:
-            return self._index
-        index = await self._write(partial(Index.open, self._path, anew=self._anew))
-        if index.message_id > self._newest_id:
-            # The store is another one: a backup, perhaps.
-            log.warning("search: the index is ahead of the messages; it is made again from them")
-            index.close()
-            index = await self._write(partial(Index.open, self._path, anew=True))
-        self._anew = False
-        self._index = index
-        self._opened.set()
-        return index
 
     def _note(self, failure: str) -> None:
         """Remembers how it goes, and says so when that is news."""
@@ -179,10 +183,75 @@ class Follower:
             log.info("search: the index has caught up")
         self._late = late
 
+    # What has left the store
+
+    async def _sweep(self, index: Index) -> None:
+        """Looks for the messages of some entries."""
+        entries = await self._write(partial(index.entries_after, self._swept, SWEPT_AT_ONCE))
+        if entries:
+            there = await self._ids_between(entries[0][1], entries[-1][1])
+            self.forget([number for number, message_id in entries if message_id not in there])
+        self._swept = entries[-1][0] if len(entries) == SWEPT_AT_ONCE else 0
+        self._sweep_at = trio.current_time() + SWEEP_INTERVAL_S
+
+    async def _ids_between(self, first_id: int, last_id: int) -> set[int]:
+        """The ids of the messages that the store has, and perhaps a few behind them."""
+        found: set[int] = set()
+        position = first_id - 1
+        while position < last_id:
+            ids = await self._store.message_ids_after(position, SWEPT_AT_ONCE)
+            found.update(ids)
+            position = ids[-1] if ids else last_id
+        return found
+
+    async def _forget(self, index: Index) -> None:
+        gone, self._gone = self._gone, set()
+        await self._write(partial(index.forget, list(gone)))
+        if self._next is None and index.gone > max(RENEWED_FROM, index.indexed // 2):
+            log.info("search: of %d indexed messages %d are gone; the index is made again", index.indexed, index.gone)
+            self._next = await self._write(partial(Index.open, self._next_path, anew=True))
+
+    async def _make_next(self, index: Index, following: Index) -> None:
+        """Lets another index follow, which takes the place of this one as soon as it has come as far."""
+        if following.message_id < self._newest_id:
+            await self._add_batch(following)
+            return
+        self._next = None
+        self._swept = 0
+        if self._path is None:
+            self._index = following
+            index.close()
+            return
+        # Searches wait for the moment that it takes.
+        self._opened, self._index = trio.Event(), None
+        async with self._reading:
+            index.close()
+            await self._write(partial(following.move, self._path))
+
+    @property
+    def _next_path(self) -> Path | None:
+        return self._path.with_suffix(".new") if self._path is not None else None
+
     # The index
 
     async def _write(self, work: Callable[[], T]) -> T:
         return await trio.to_thread.run_sync(work, limiter=self._writing)
+
+    async def _open(self) -> Index:
+        if self._index is not None:
+            return self._index
+        index = await self._write(partial(Index.open, self._path, anew=self._anew))
+        if index.message_id > self._newest_id:
+            # The store is another one: a backup, perhaps.
+            log.warning("search: the index is ahead of the messages; it is made again from them")
+            index.close()
+            index = await self._write(partial(Index.open, self._path, anew=True))
+        self._anew = False
+        if self._next_path is not None:
+            remove(self._next_path)
+        self._index = index
+        self._opened.set()
+        return index
 
     async def find(self, filters: Filters, words: Mapping[str, Words], limit: int) -> Hits:
         """Asks the index.
@@ -212,9 +281,13 @@ class Follower:
         return self._index.find(filters, words, limit)
 
     async def _close(self) -> None:
+        """Closes what is open. Searches wait until it is open again."""
+        if self._reached_id >= self._newest_id:
+            self._behind_since = time()
         self._opened = trio.Event()
-        index, self._index = self._index, None
-        if index is not None:
+        open_ones = [index for index in (self._index, self._next) if index is not None]
+        self._index = self._next = None
+        for index in open_ones:
             index.interrupt()
             async with self._reading:
                 await trio.to_thread.run_sync(index.close)

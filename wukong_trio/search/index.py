@@ -77,9 +77,11 @@ class IndexFailedError(Exception):
 
     def __init__(self, path: Path | None, error: sqlite3.Error | OSError) -> None:
         super().__init__(f"{path or 'in memory'}: {error}")
-        code = getattr(error, "sqlite_errorcode", None)
-        self.damaged = code is not None and code & 0xFF in _DAMAGES
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        self.damaged = code in _DAMAGES
         """It will not get better by itself."""
+        self.foreign = code == sqlite3.SQLITE_ERROR
+        """Nor would this, while it is opened: a table is missing."""
 
 
 def check_fts5() -> None:
@@ -137,13 +139,13 @@ class Index:
         """
         try:
             if anew and path is not None:
-                _remove(path)
+                remove(path)
             return cls(path)
         except IndexFailedError as error:
-            if path is None or not error.damaged:
+            if path is None or not (error.damaged or error.foreign):
                 raise
             log.error("search: %s; the index is made again from the messages", error)
-            _remove(path)
+            remove(path)
             return cls(path)
 
     def _connect(self, mode: str) -> sqlite3.Connection:
@@ -167,6 +169,8 @@ class Index:
         if (application_id, version) != (schema.APPLICATION_ID, schema.VERSION):
             self._make_tables()
         self._read_progress()
+        for statement in schema.CHECKS:
+            writer.execute(statement).fetchone()
 
     def _make_tables(self) -> None:
         with self._transaction():
@@ -182,6 +186,7 @@ class Index:
         self._numbers.clear()
         self.message_id, self.indexed = self._writer.execute(schema.PROGRESS).fetchone()
         [self._last] = self._writer.execute(schema.LAST_ENTRY).fetchone()
+        [self.gone] = self._writer.execute(schema.GONE).fetchone()
 
     def interrupt(self) -> None:
         """Makes a search that is under way fail. Any thread may call it."""
@@ -193,6 +198,18 @@ class Index:
             self._reader.close()
         with suppress(sqlite3.Error):
             self._writer.close()
+
+    def move(self, path: Path) -> None:
+        """Closes it and puts its file in the place of another index that nobody uses.
+
+        Raises:
+            IndexFailedError: what is in that place is of no use any more.
+        """
+        assert self.path is not None
+        self.close()
+        with self._failures():
+            remove(path)
+            os.replace(self.path, path)
 
     @contextmanager
     def _failures(self) -> Iterator[None]:
@@ -265,9 +282,21 @@ class Index:
         Raises:
             IndexFailedError: nothing has changed.
         """
-        with self._failures(), self._transaction():
-            for statement in schema.FORGET:
-                self._writer.execute(statement, (_json(numbers),))
+        with self._failures():
+            with self._transaction():
+                for statement in schema.FORGET:
+                    self._writer.execute(statement, (_json(numbers),))
+            [self.gone] = self._writer.execute(schema.GONE).fetchone()
+
+    def entries_after(self, number: int, limit: int) -> list[Hit]:
+        """The next entries above a number; only for the thread that writes.
+
+        Raises:
+            IndexFailedError: it could not be read.
+        """
+        with self._failures():
+            [entries] = self._writer.execute(schema.ENTRIES, (number, limit)).fetchone()
+        return msgspec.json.decode(entries, type=list[Hit])
 
     # Reading
 
@@ -299,11 +328,11 @@ class Index:
 
 def _make_file(path: Path) -> None:
     if not path.exists():
-        _remove(path)
+        remove(path)
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
 
 
-def _remove(path: Path) -> None:
+def remove(path: Path) -> None:
     """Removes an index that nobody uses, with all its files.
 
     Raises:

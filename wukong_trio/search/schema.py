@@ -32,6 +32,8 @@ TABLES: Final = (
     )""",
 )
 
+CHECKS: Final = ("SELECT 1 FROM name LIMIT 1", """SELECT 1 FROM terms WHERE terms MATCH '"0:"' LIMIT 1""")
+"""Fail where a table is missing that nobody reads at the start."""
 PROGRESS: Final = "SELECT message_id, indexed FROM progress"
 SET_PROGRESS: Final = "UPDATE progress SET message_id = ?, indexed = indexed + ?"
 LAST_ENTRY: Final = "SELECT coalesce(max(number), 0) FROM entry"
@@ -40,6 +42,12 @@ NUMBER: Final = "SELECT number FROM name WHERE text = ?"
 ENTRY_COLUMNS: Final = 7
 
 ADD_TERMS: Final = "terms (rowid, list)"
+GONE: Final = "SELECT count(*) FROM gone"
+ENTRIES: Final = """
+    SELECT json_group_array(json_array(number, message_id)) FROM (
+        SELECT number, message_id FROM entry WHERE number > ? ORDER BY number LIMIT ?
+    )
+"""
 FORGET: Final = (
     "DELETE FROM entry WHERE number IN (SELECT value FROM json_each(?))",
     "INSERT OR IGNORE INTO gone SELECT value FROM json_each(?)",

@@ -10,13 +10,13 @@ from ..config import Config
 from ..model import SYSTEM_UID, ChannelKey, ChannelType, Message, person_channel_id
 from ..services.addressing import parties, peer_of
 from ..store.base import Store
+from ..store.directory import SEARCH_INDEX
 from .follow import Follower
 from .index import NO_END, Filters, Hit, check_fts5
 from .payload import marked, read_payload, texts_of
 from .query import SearchQuery, Wish, read_query
 from .text import Words
 
-FILE: Final = "search.db"
 ANSWER_BYTES: Final = 8 * 1024 * 1024
 """Payloads of one page, unless its first message has more; what is beyond is left out."""
 MOST_READ: Final = 2000
@@ -195,5 +195,5 @@ def open_search(config: Config, store: Store, newest_id: int) -> MessageSearch |
         return None
     check_fts5()
     directory = store.directory
-    path = directory / FILE if directory is not None else None
+    path = directory / SEARCH_INDEX if directory is not None else None
     return MessageSearch(store, Follower(store, path, newest_id))

@@ -86,7 +86,6 @@ _MESSAGE: Final = {
     "payload": "eyJ0eXBlIjoxfQ==",
     "client_msg_no": "c-1",
 }
-_SEARCH: Final = {"uid": "ann", "payload": {"content": "hello"}, "limit": 10, "highlights": ["payload.content"]}
 
 
 def _list_endpoints(name: str, members: MemberList) -> list[Endpoint[Any]]:
@@ -221,7 +220,6 @@ ENDPOINTS: Final[tuple[Endpoint[Any], ...]] = (
         search_messages,
         long_answers=True,
         needs=("uid",),
-        example=_SEARCH,
         answer=SearchAnswer,
     ),
     Endpoint("POST", "/conn/kick", ConnectionRef, kick, changes=True, needs=("conn_id",)),

@@ -19,7 +19,8 @@ import trio
 from ..delivery.ids import moment_of
 from ..errors import SearchUnavailableError, StoreError
 from ..store.base import Store
-from .index import QUERY_TIMEOUT_S, Filters, Hits, Index, IndexFailedError, remove
+from .hits import QUERY_TIMEOUT_S, Filters, Hits
+from .index import Index, IndexFailedError, remove
 from .text import Words
 
 log = getLogger(__name__)
@@ -108,9 +109,9 @@ class Follower:
         self._newest_id = newest_id
         self._some.set()
 
-    def forget(self, numbers: Sequence[int]) -> None:
-        """The messages of these entries are not in the store any more; never waits."""
-        if numbers and len(self._gone) < MOST_GONE:
+    def forget(self, index: object, numbers: Sequence[int]) -> None:
+        """The messages of these entries of an index are not in the store any more; never waits."""
+        if numbers and index is self._index and len(self._gone) < MOST_GONE:
             self._gone.update(numbers)
             self._some.set()
 
@@ -190,7 +191,7 @@ class Follower:
         entries = await self._write(partial(index.entries_after, self._swept, SWEPT_AT_ONCE))
         if entries:
             there = await self._ids_between(entries[0][1], entries[-1][1])
-            self.forget([number for number, message_id in entries if message_id not in there])
+            self.forget(index, [number for number, message_id in entries if message_id not in there])
         self._swept = entries[-1][0] if len(entries) == SWEPT_AT_ONCE else 0
         self._sweep_at = trio.current_time() + SWEEP_INTERVAL_S
 
@@ -218,6 +219,7 @@ class Follower:
             return
         self._next = None
         self._swept = 0
+        self._gone.clear()
         if self._path is None:
             self._index = following
             index.close()
@@ -268,11 +270,14 @@ class Follower:
                     self._find, filters, words, limit, limiter=self._reading, abandon_on_cancel=True
                 )
             except IndexFailedError as error:
+                if self._index is None:
+                    raise SearchUnavailableError from error
                 log.error("search: the index cannot be read: %s", error)
                 if error.damaged:
                     self._damage = error
                     self._some.set()
                 raise SearchUnavailableError from error
+        log.warning("search: a search took longer than %g s", QUERY_TIMEOUT_S)
         raise SearchUnavailableError
 
     def _find(self, filters: Filters, words: Mapping[str, Words], limit: int) -> Hits:
@@ -284,6 +289,8 @@ class Follower:
         """Closes what is open. Searches wait until it is open again."""
         if self._reached_id >= self._newest_id:
             self._behind_since = time()
+        self._swept = 0
+        self._gone.clear()
         self._opened = trio.Event()
         open_ones = [index for index in (self._index, self._next) if index is not None]
         self._index = self._next = None

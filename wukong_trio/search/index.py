@@ -16,25 +16,21 @@ from contextlib import closing, contextmanager, suppress
 from logging import getLogger
 from pathlib import Path
 from time import monotonic
-from typing import Any, Final, Self, TypeAlias
+from typing import Any, Final, Self
 from zlib import crc32
 
 import msgspec
-from msgspec import Struct
 
 from ..errors import ConfigError
-from ..model import COMMAND_CHANNEL_SUFFIX, SYNC_ONCE, ChannelKey, Message
+from ..model import COMMAND_CHANNEL_SUFFIX, SYNC_ONCE, Message
 from ..store.rows import insert_rows
 from . import schema
+from .hits import MOST_TERMS, QUERY_TIMEOUT_S, Filters, Hit, Hits
 from .payload import CONTENT, read_payload, texts_of, type_of
 from .text import Words, terms_of
 
 log = getLogger(__name__)
 
-NO_END: Final = 2**63 - 1
-MOST_TERMS: Final = 16
-"""Of a query. What the others say is found out when the messages are read."""
-QUERY_TIMEOUT_S: Final = 5.0
 _NAMES_CACHED: Final = 50_000
 _BUSY_TIMEOUT_S: Final = 5.0
 _WAL_KEPT_BYTES: Final = 8 * 1024 * 1024
@@ -42,34 +38,6 @@ _CACHE_KIB: Final = 16 * 1024
 _STEPS: Final = 100_000
 """Of SQLite's, between two looks at the clock."""
 _DAMAGES: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT)
-
-
-Hit: TypeAlias = tuple[int, int]
-"""The number of an entry, and the id of its message."""
-
-
-class Hits(Struct, frozen=True):
-    """How many were found, and the newest of them, newest first."""
-
-    total: int
-    newest: list[Hit]
-
-
-class Filters(Struct, frozen=True, kw_only=True):
-    """Which messages are wanted, besides by words."""
-
-    channels: Sequence[ChannelKey]
-    sender: str = ""
-    topic: str = ""
-    types: Sequence[int] = ()
-    start: int = 0
-    """Seconds since 1970, inclusive; so is `end`."""
-    end: int = NO_END
-
-    @property
-    def some(self) -> bool:
-        """Whether anything is asked for besides the channels."""
-        return bool(self.sender or self.topic or self.types or self.start > 0 or self.end < NO_END)
 
 
 class IndexFailedError(Exception):
@@ -323,7 +291,7 @@ class Index:
                 total, newest = self._reader.execute(query, given).fetchone()
         finally:
             self._give_up_at = 0.0
-        return Hits(total, msgspec.json.decode(newest, type=list[Hit]))
+        return Hits(self, total, msgspec.json.decode(newest, type=list[Hit]))
 
 
 def _make_file(path: Path) -> None:

@@ -9,8 +9,8 @@ from msgspec import Struct
 from ..errors import InvalidSearchError
 from ..model import fits
 from ..services.addressing import MAX_ID_BYTES
-from .index import MOST_TERMS
-from .payload import TYPE, is_type
+from .hits import MOST_TERMS
+from .payload import CONTENT, TYPE, is_type
 from .text import Words
 
 DEFAULT_LIMIT: Final = 10
@@ -62,7 +62,8 @@ class Wish(Struct, frozen=True, kw_only=True):
     possible: bool
     """Whether any message can be as it asks."""
     certain: bool
-    """Whether a message that has the terms has the words."""
+    """Whether a message that has the terms has the words: in `content`, which has terms of its own, and unless there
+    are too many of them."""
 
     @property
     def reach(self) -> int:
@@ -93,8 +94,7 @@ def read_query(query: SearchQuery) -> Wish:
         limit=limit,
         page=page,
         marked=_marked(query.highlights),
-        certain=sum(len(asked.terms()) for asked in words.values()) <= MOST_TERMS
-        and all(asked.exact for asked in words.values()),
+        certain=_is_certain(words),
         possible=types is not None and all(words.values()),
     )
 
@@ -114,6 +114,13 @@ def _conditions(members: Mapping[str, Any], path: str) -> Iterator[tuple[str, st
             raise InvalidSearchError(field, f"is longer than {MAX_TEXT} characters")
         elif value.strip():
             yield inner, value
+
+
+def _is_certain(words: Mapping[str, Words]) -> bool:
+    content = words.get(CONTENT)
+    if content is None or len(words) > 1:
+        return not words
+    return content.exact and len(content.terms()) <= MOST_TERMS
 
 
 def _types(query: SearchQuery, asked: Sequence[int]) -> Sequence[int] | None:

@@ -1,7 +1,7 @@
 """Searching: from what somebody asks to what he may read of it."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import trio
 from msgspec import Struct
@@ -11,18 +11,20 @@ from ..model import SYSTEM_UID, ChannelKey, ChannelType, Message, person_channel
 from ..services.addressing import parties, peer_of
 from ..store.base import Store
 from ..store.directory import SEARCH_INDEX
-from .follow import Follower
-from .index import NO_END, Filters, Hit, check_fts5
+from .hits import NO_END, Filters, Hit
 from .payload import marked, read_payload, texts_of
 from .query import SearchQuery, Wish, read_query
 from .text import Words
+
+if TYPE_CHECKING:
+    from .follow import Follower
 
 ANSWER_BYTES: Final = 8 * 1024 * 1024
 """Payloads of one page, unless its first message has more; what is beyond is left out."""
 MOST_READ: Final = 2000
 """Messages, beyond those that were asked for, that are read to replace those that turn out not to be hits."""
 READ_AT_ONCE: Final = 64
-LARGE_BYTES: Final = 16 * 1024
+LARGE_BYTES: Final = 2 * 1024
 """Between payloads of this size others get their turn."""
 _PERSON: Final = int(ChannelType.PERSON)
 
@@ -55,7 +57,7 @@ class SearchResult(Struct, frozen=True):
 class MessageSearch:
     """Searches the stored messages. Get one from `open_search`, and `run` it."""
 
-    def __init__(self, store: Store, follower: Follower) -> None:
+    def __init__(self, store: Store, follower: "Follower") -> None:
         self._store = store
         self._follower = follower
         self.run = follower.run
@@ -114,7 +116,7 @@ class MessageSearch:
             while left and good < wish.reach:
                 chunk, left = _split(left, min(wish.reach - good, READ_AT_ONCE))
                 lowest = chunk[-1][0]
-                messages = await self._proven(chunk, wish)
+                messages = await self._proven(hits.index, chunk, wish)
                 wrong += len(chunk) - len(messages)
                 for message, members in messages:
                     good += 1
@@ -125,10 +127,11 @@ class MessageSearch:
                 return SearchResult(hits.total - wrong, wish.limit, wish.page, page)
             limit = 2 * limit + READ_AT_ONCE
 
-    async def _proven(self, hits: Sequence[Hit], wish: Wish) -> list[tuple[Message, dict[str, Any]]]:
+    async def _proven(self, index: object, hits: Sequence[Hit], wish: Wish) -> list[tuple[Message, dict[str, Any]]]:
         """Those of some hits that exist and have the words, in the same order."""
-        messages = {message.message_id: message for message in await self._store.messages_by_id([h[1] for h in hits])}
-        self._follower.forget([number for number, message_id in hits if message_id not in messages])
+        stored = await self._store.messages_by_id([message_id for _, message_id in hits])
+        messages = {message.message_id: message for message in stored}
+        self._follower.forget(index, [number for number, message_id in hits if message_id not in messages])
         proven = []
         for _, message_id in hits:
             message = messages.get(message_id)
@@ -193,6 +196,10 @@ def open_search(config: Config, store: Store, newest_id: int) -> MessageSearch |
     """
     if not config.search.on:
         return None
+    # Nobody who does not search needs SQLite for it.
+    from .follow import Follower
+    from .index import check_fts5
+
     check_fts5()
     directory = store.directory
     path = directory / SEARCH_INDEX if directory is not None else None

@@ -18,7 +18,7 @@ from unicodedata import normalize
 
 WORD_LENGTH: Final = 40
 """Characters of a word that count."""
-MARKED_LENGTH: Final = 10_000
+MARKED_LENGTH: Final = 4096
 """In longer texts nothing is marked."""
 OPEN_MARK: Final = "<mark>"
 CLOSE_MARK: Final = "</mark>"

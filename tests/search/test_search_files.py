@@ -239,8 +239,10 @@ async def test_an_index_of_messages_that_are_gone_is_made_again(
         assert (await library.find("hello")).total == 30
     assert caplog.text.count("made again") == 1
     assert sorted(os.listdir(tmp_path)) == ["search.db", "wukong.db"]
+    (tmp_path / "search.new").write_text("of a server that was killed meanwhile")
     async with open_store(tmp_path) as store, open_library(store) as library:
         assert (await library.find("hello")).total == 30
+    assert sorted(os.listdir(tmp_path)) == ["search.db", "wukong.db"]
 
 
 async def test_lag(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:

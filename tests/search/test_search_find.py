@@ -10,7 +10,9 @@ from library import NOW, Library, open_library, person
 from wukong_trio import Message
 from wukong_trio.errors import InvalidSearchError
 from wukong_trio.model import SYNC_ONCE, ChannelKey
+from wukong_trio.search import index
 from wukong_trio.search.query import MAX_CONDITIONS, MAX_REACH, MAX_TEXT, MAX_TYPES
+from wukong_trio.search.text import terms_of
 from wukong_trio.store.base import MemberList
 from wukong_trio.store.memory import MemoryStore
 
@@ -181,8 +183,21 @@ async def test_only_json_objects_that_people_have_sent(library: Library) -> None
         b"hello", b'["hello"]', b'"hello"', b'{"content":"hello"', b'{"content":"hello\xff"}', b"\x00\x01"
     )
     await library.store_payloads(b'{"content":' + b"[" * 100 + b'"hello"' + b"]" * 100 + b"}")
-    await library.store_payloads(b' {"content":"hello blank"}')
+    await library.store_payloads(b' {"content":"hello blank"}', b'{"content":"hello","n":' + b"9" * 5000 + b"}")
     assert await library.texts("hello") == ["hello blank", "hello visible"]
+
+
+async def test_a_message_that_the_code_cannot_cope_with_is_left_out(
+    library: Library, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fails(text: str) -> set[str]:
+        assert "bad" not in text
+        return terms_of(text)
+
+    monkeypatch.setattr(index, "terms_of", fails)
+    await library.say("hello one", "hello bad", "hello two")
+    assert await library.texts("hello") == ["hello two", "hello one"]
+    assert "cannot be indexed" in caplog.text
 
 
 async def test_membership_is_that_of_the_moment(library: Library) -> None:
@@ -258,6 +273,7 @@ async def test_words_are_marked_where_it_was_asked_for(library: Library) -> None
         ("payload.content", {"payload": {"content": None}}),
         ("payload.a.b", {"payload": {"a": {"b": 1.5}}}),
         ("payload.a", {"payload": {"a": True}}),
+        ("payload.a", {"payload": {"a": 2**63}}),
         ("payload_types", {"payload_types": [1] * (MAX_TYPES + 1)}),
         ("payload_types", {"payload_types": [2**63]}),
         ("page", {"page": MAX_REACH // 10 + 1}),
@@ -279,7 +295,7 @@ async def test_impossible_queries_name_the_field(field: str, query: dict[str, An
         {"uid": "u" * 512},
         {"payload": {f"m{number}": "x" for number in range(MAX_CONDITIONS)}},
         {"payload": {"content": "x " * (MAX_TEXT // 2)}},
-        {"payload": {"type": 2**70}},
+        {"payload": {"type": 2**63 - 1}},
         {"payload_types": [1] * MAX_TYPES},
         {"payload_types": [-(2**63)]},
         {"page": MAX_REACH // 10},

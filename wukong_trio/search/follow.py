@@ -219,15 +219,14 @@ class Follower:
             return
         self._next = None
         self._swept = 0
-        self._gone.clear()
         if self._path is None:
             self._index = following
-            index.close()
+            await self._write(index.close)
             return
         # Searches wait for the moment that it takes.
         self._opened, self._index = trio.Event(), None
         async with self._reading:
-            index.close()
+            await self._write(index.close)
             await self._write(partial(following.move, self._path))
 
     @property
@@ -246,7 +245,7 @@ class Follower:
         if index.message_id > self._newest_id:
             # The store is another one: a backup, perhaps.
             log.warning("search: the index is ahead of the messages; it is made again from them")
-            index.close()
+            await self._write(index.close)
             index = await self._write(partial(Index.open, self._path, anew=True))
         self._anew = False
         if self._next_path is not None:

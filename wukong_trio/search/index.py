@@ -223,11 +223,17 @@ class Index:
             members = None if _is_command(message) else read_payload(message.payload)
             if members is None:
                 continue
-            number += 1
             channel = self._number(channel_name(message.channel_id, message.channel_type))
             sender, topic = self._number(_sender_name(message.from_uid)), self._number(_topic_name(message.topic))
+            try:
+                found = " ".join(_terms(f"{channel:x}", texts_of(members)))
+            except Exception:
+                # A fault of ours, which shall not stop everything.
+                log.exception("search: message %d cannot be indexed", message.message_id)
+                continue
+            number += 1
             entries += (number, message.message_id, channel, sender, topic, message.timestamp, type_of(members))
-            terms += (number, " ".join(_terms(f"{channel:x}", texts_of(members))))
+            terms += (number, found)
         insert_rows(self._writer, "entry", schema.ENTRY_COLUMNS, entries)
         insert_rows(self._writer, schema.ADD_TERMS, 2, terms)
         self._writer.execute(schema.SET_PROGRESS, (message_id, number - self._last))

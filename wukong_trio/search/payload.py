@@ -26,7 +26,8 @@ def read_payload(payload: bytes) -> dict[str, Any] | None:
 def texts_of(members: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, str]]:
     """The texts in a payload, each with its path: the names from the outside in, joined by dots.
 
-    Entries of lists have the path of their list. Whole numbers are texts, too, but the type of the payload is none.
+    Entries of lists have the path of their list. Whole numbers of 64 bits are texts, too, but the type of the payload
+    is none.
     """
     for name, value in members.items():
         yield from _texts(value, f"{path}.{name}" if path else name)
@@ -40,18 +41,18 @@ def _texts(value: Any, path: str) -> Iterator[tuple[str, str]]:
     elif isinstance(value, list):
         for item in value:
             yield from _texts(item, path)
-    elif type(value) is int and path != TYPE:
+    elif is_number(value) and path != TYPE:
         yield path, str(value)
 
 
 def type_of(members: Mapping[str, Any]) -> int | None:
     """The type of a payload; None if it has none."""
     value = members.get(TYPE)
-    return value if is_type(value) else None
+    return value if is_number(value) else None
 
 
-def is_type(value: object) -> TypeGuard[int]:
-    """Whether this can be the type of a payload: a number of 64 bits."""
+def is_number(value: object) -> TypeGuard[int]:
+    """Whether this is a whole number of 64 bits. Nobody asks for larger ones, and those may be very large."""
     return type(value) is int and -(2**63) <= value < 2**63
 
 

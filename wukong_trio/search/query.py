@@ -10,7 +10,7 @@ from ..errors import InvalidSearchError
 from ..model import fits
 from ..services.addressing import MAX_ID_BYTES
 from .hits import MOST_TERMS
-from .payload import CONTENT, TYPE, is_type
+from .payload import CONTENT, TYPE, is_number
 from .text import Words
 
 DEFAULT_LIMIT: Final = 10
@@ -106,10 +106,10 @@ def _conditions(members: Mapping[str, Any], path: str) -> Iterator[tuple[str, st
         field = _PAYLOAD + inner
         if isinstance(value, Mapping) and inner.count(".") < MAX_DEPTH:
             yield from _conditions(value, inner)
-        elif type(value) is int:
+        elif is_number(value):
             yield inner, value if inner == TYPE else str(value)
         elif not isinstance(value, str):
-            raise InvalidSearchError(field, "must be a text or a whole number")
+            raise InvalidSearchError(field, "must be a text or a whole number of 64 bits")
         elif len(value) > MAX_TEXT:
             raise InvalidSearchError(field, f"is longer than {MAX_TEXT} characters")
         elif value.strip():
@@ -127,11 +127,11 @@ def _types(query: SearchQuery, asked: Sequence[int]) -> Sequence[int] | None:
     """The types that a payload may have, empty if it does not matter; None if it can have none."""
     if len(query.payload_types) > MAX_TYPES:
         raise InvalidSearchError("payload_types", f"has more than {MAX_TYPES} entries")
-    if not all(is_type(type_) for type_ in query.payload_types):
+    if not all(is_number(type_) for type_ in query.payload_types):
         raise InvalidSearchError("payload_types", "must be numbers of 64 bits")
     if not asked:
         return query.payload_types
-    fitting = [type_ for type_ in asked if is_type(type_) and type_ in (query.payload_types or asked)]
+    fitting = [type_ for type_ in asked if is_number(type_) and type_ in (query.payload_types or asked)]
     return fitting or None
 
 

@@ -249,6 +249,7 @@ async def test_lag(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pyte
     now = 1_800_000_000.0
     monkeypatch.setattr(follow, "time", lambda: now)
     monkeypatch.setattr(follow, "LAG_WARNED_S", 5.0)
+    monkeypatch.setattr(follow, "BATCH", 1)
     held = trio.Event()
 
     async with open_store(tmp_path) as store:
@@ -268,7 +269,6 @@ async def test_lag(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pyte
             await library.say("hello")
             assert library.search.lag_s == pytest.approx(3)
             now += 30
-            monkeypatch.setattr(follow, "BATCH", 1)
             held.set()
             await library.indexed()
             assert library.search.lag_s == 0

@@ -31,6 +31,7 @@ from .figures import (
     show_messages,
     show_process,
     show_queues,
+    show_search,
     show_store,
     show_webhooks,
 )
@@ -39,6 +40,7 @@ from .lag import LagMeter
 from .listening import Sockets, bound_port
 from .meter import Meter
 from .model import first_id_at
+from .search.search import MessageSearch, open_search
 from .services.auth import Authentication, Authenticator
 from .services.channel_calls import Channels
 from .services.channel_history import ChannelHistory
@@ -54,6 +56,9 @@ from .services.users import SystemAccounts, Users
 from .store.base import Store
 from .tls import Certificate
 from .webhooks.webhooks import Webhooks, open_webhooks
+
+OnStored = Callable[[int, int], None]
+"""Hears how many messages were stored, and the id of the last one."""
 
 
 class Hooks(NamedTuple):
@@ -75,6 +80,7 @@ class Parts:
     registry: SessionRegistry
     events: Events | None
     webhooks: Webhooks | None
+    search: MessageSearch | None
     router: Router
     command_sync: CommandSync
     authentication: Authentication
@@ -95,6 +101,7 @@ async def assemble(config: Config, store: Store, hooks: Hooks, certificate: Cert
     """Builds the parts, with what they keep in memory read from the store.
 
     Raises:
+        ConfigError: the search is on, and this Python cannot search.
         StoreError: the store could not be read.
     """
     accounts = SystemAccounts(store)
@@ -109,6 +116,7 @@ async def assemble(config: Config, store: Store, hooks: Hooks, certificate: Cert
     webhooks = await open_webhooks(config, store, registry, accounts, newest_id)
     notify, offline, status = webhooks.told if webhooks is not None else (None, None, None)
     command_sync = CommandSync(store)
+    search = open_search(config, store, newest_id)
     router = Router(
         store,
         Decider(store, directory, ids, marks, config, system_accounts=accounts),
@@ -116,7 +124,9 @@ async def assemble(config: Config, store: Store, hooks: Hooks, certificate: Cert
         payload_limit_bytes=config.limits.payload_bytes,
         before_send=hooks.before_send,
         hook_timeout_s=timeout_s,
-        on_stored=notify.stored if notify is not None else None,
+        on_stored=_all_told(
+            notify.stored if notify is not None else None, search.stored if search is not None else None
+        ),
     )
     authentication = Authentication(store, config.auth, hooks.authenticate, hook_timeout_s=timeout_s)
     gateway = Gateway(
@@ -137,6 +147,7 @@ async def assemble(config: Config, store: Store, hooks: Hooks, certificate: Cert
         registry=registry,
         events=events,
         webhooks=webhooks,
+        search=search,
         router=router,
         command_sync=command_sync,
         authentication=authentication,
@@ -152,6 +163,19 @@ async def assemble(config: Config, store: Store, hooks: Hooks, certificate: Cert
         commands=Commands(router, command_sync),
         connections=Connections(registry, gateway.past_traffic),
     )
+
+
+def _all_told(*listeners: OnStored | None) -> OnStored | None:
+    """One who tells all of those that there are."""
+    wanted = [listener for listener in listeners if listener is not None]
+    if len(wanted) < 2:
+        return wanted[0] if wanted else None
+
+    def tell(count: int, newest_id: int) -> None:
+        for listener in wanted:
+            listener(count, newest_id)
+
+    return tell
 
 
 def api_context(parts: Parts, sockets: Sockets, ready: Callable[[], bool]) -> ApiContext:
@@ -177,6 +201,7 @@ def api_context(parts: Parts, sockets: Sockets, ready: Callable[[], bool]) -> Ap
         history=parts.history,
         short_pages=History(parts.store),
         message_events=parts.message_events,
+        search=parts.search,
         conversations=parts.conversations,
         encoded_pages=EncodedPages(parts.message_events),
         routes=routes,
@@ -202,6 +227,7 @@ def _meter(parts: Parts) -> Meter:
     show_queues(meter, router, parts.events)
     show_store(meter, router)
     show_webhooks(meter, parts.webhooks)
+    show_search(meter, parts.search)
     show_process(meter, parts.lag)
     show_as_in_version_2(meter, registry, gateway)
     return meter

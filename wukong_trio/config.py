@@ -157,6 +157,13 @@ class Conversation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """So many of a user are shown, the most recently active ones."""
 
 
+class Search(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Searching the stored messages."""
+
+    on: bool = False
+    """Keeps an index of the words of all messages, which costs about as much disk and time as storing them does."""
+
+
 class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """All settings of one server."""
 
@@ -175,6 +182,7 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     message_retry: MessageRetry = MessageRetry()
     idempotency: Idempotency = Idempotency()
     webhook: Webhook = Webhook()
+    search: Search = Search()
     data_dir: Path | None = None
     """Where the database lives; None keeps everything in memory."""
     command_sync: bool = True

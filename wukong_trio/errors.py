@@ -6,6 +6,7 @@ WukongError
 │   └── StoreOpenError  the store cannot be used at all: unreadable, corrupt, or newer than this program
 ├── InternalError       a part of the server has ended by a bug; the server was stopped
 ├── InvalidArgumentError a call of a program is wrong, and nothing was changed; names the argument; also a ValueError
+│   ├── InvalidSearchError   a program searches for what cannot be searched for
 │   └── InvalidCommandError  a `SendCommand` that nobody could send; carries the reason code
 ├── RefusedError        a rule forbids what a program wants; carries the reason code
 │   └── SendRefusedError     a message may not be sent
@@ -17,6 +18,7 @@ WukongError
 │   │   └── ApiTimeoutError  ... within the time limits
 │   └── ApiAnswerError       who answers is no WuKongIM, or has no such endpoint
 ├── EventRefusedError   an event that cannot be appended to a message; also a ValueError
+├── SearchUnavailableError  the messages cannot be searched now
 ├── RequestError        a request of a client was refused; carries the protocol's code
 ├── ConnectionClosed    the client's connection has ended; carries close code and reason
 └── MessagesMissed      a client did not take its messages in time; carries how many are gone
@@ -67,6 +69,17 @@ class InvalidCommandError(InvalidArgumentError):
     def __init__(self, field: str, problem: str, reason_code: int = 0) -> None:
         super().__init__(field, problem)
         self.reason_code = reason_code
+
+
+class InvalidSearchError(InvalidArgumentError):
+    """A search that makes no sense: a field has an impossible value."""
+
+
+class SearchUnavailableError(WukongError):
+    """The messages cannot be searched: not at the moment, then the server's log says why, or not by this server."""
+
+    def __init__(self, text: str = "the search is not available at the moment; the server's log says why") -> None:
+        super().__init__(text)
 
 
 class RefusedError(WukongError):

@@ -14,6 +14,7 @@ from .gateway.gateway import Gateway
 from .lag import LagMeter
 from .meter import Meter
 from .model import ReasonCode
+from .search.search import MessageSearch
 from .version import __version__
 from .webhooks.webhooks import Webhooks
 
@@ -103,6 +104,14 @@ def show_webhooks(meter: Meter, webhooks: Webhooks | None) -> None:
     meter.gauges("webhook_waiting", "event", meaning, waiting)
     meaning = "How old the oldest message is that waits for msg.notify; 0 if none does."
     meter.gauge("webhook_oldest_seconds", meaning, lambda: 0 if notify is None else notify.oldest_s(time()))
+
+
+def show_search(meter: Meter, search: MessageSearch | None) -> None:
+    """The index of words."""
+    meaning = "How long the oldest stored message has waited that search does not find yet; 0 if none does."
+    meter.gauge("search_lag_seconds", meaning, lambda: 0 if search is None else search.lag_s)
+    meaning = "Messages that were put into the index of search."
+    meter.counter("search_indexed", meaning, lambda: 0 if search is None else search.indexed)
 
 
 def show_process(meter: Meter, lag: LagMeter) -> None:

@@ -62,6 +62,8 @@ async def _run_shielded(parts: Parts, sockets: Sockets, stopping: trio.Event, st
             watch("the queue of events", parts.events.run)
         if parts.webhooks is not None:
             watch("the webhooks", parts.webhooks.run)
+        if parts.search is not None:
+            watch("the search", parts.search.run)
         watch("accepting clients", acceptor.run)
         if sockets.http:
             table = ApiTable(api_context(parts, sockets, lambda: not stopping.is_set()), ENDPOINTS)

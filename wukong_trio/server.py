@@ -19,11 +19,13 @@ from .assembly import Hooks, Parts, assemble
 from .config import Config, Listeners
 from .delivery.events import OnEvent
 from .delivery.hooks import BeforeSend
-from .errors import ConfigError, WukongError
+from .errors import ConfigError, SearchUnavailableError, WukongError
 from .groups import single_error
 from .lifecycle import run_parts
 from .listening import Endpoints, Sockets
 from .model import SETTING_STREAM, SYNC_ONCE, ChannelType, ReasonCode, SendCommand, SendResult
+from .search.query import SearchQuery
+from .search.search import SearchResult
 from .services.auth import Authenticator
 from .services.message_events import Events
 from .store import open_store
@@ -123,6 +125,18 @@ class Server:
         If cancelled, some have it and others do not.
         """
         return await self._parts.batches.send(from_uid, subscribers, payload, flags=flags)
+
+    async def search(self, query: SearchQuery) -> SearchResult:
+        """Searches the messages that a user may read: those of his person channels, and of channels he is a member of.
+
+        Raises:
+            InvalidSearchError: a field has an impossible value.
+            SearchUnavailableError: search is off (`Config.search`), or the index cannot be read at the moment.
+            StoreError: the store could not be read.
+        """
+        if self._parts.search is None:
+            raise SearchUnavailableError("search is off; switch it on with Config.search")
+        return await self._parts.search.find(query)
 
     def kick(self, uid: str, device_flag: int | None = None, *, reason: str = "") -> int:
         """Sends the sessions of a user away: all, or those with one device flag. Official clients do not come back by

@@ -121,6 +121,7 @@ KEYS: tuple[Key, ...] = (
     Key("disableCMDMessageSync", "command_sync", kinds.boolean(inverted=True)),
     Key("conversation.on", "conversation.on", _BOOLEAN),
     Key("conversation.userMaxCount", "conversation.user_max", kinds.integer(1, 100_000)),
+    Key("search.on", "search.on", _BOOLEAN),
     Key("synchronous", "synchronous", kinds.choice(("full", "normal"))),
     Key("notificationProfile", "notification_profile", kinds.choice(("auto", "doc", "sdk", "both"))),
     Key("cluster.nodeId", "node_id", _NODE_ID),

@@ -13,12 +13,14 @@ from api_calls import Api, OpenServer, P
 from wukong_trio import StoreError
 from wukong_trio.api.endpoints import ENDPOINTS
 from wukong_trio.api.table import STORE_FAILS, Endpoint
+from wukong_trio.config import Search
 from wukong_trio.store.memory import MemoryStore
 
 GETS = [endpoint.path for endpoint in ENDPOINTS if endpoint.method == "GET"]
 POSTS = [endpoint.path for endpoint in ENDPOINTS if endpoint.method == "POST"]
 ARRAYS = {"/route/batch", "/user/onlinestatus"}
 """Endpoints whose body is an array of uids."""
+SEARCH = Search(on=True)
 BODY: dict[str, object] = {
     "uid": "ann",
     "token": "t",
@@ -52,14 +54,24 @@ MISTYPED = [True, "1", 1.5, -1, 10**30, [], [1], {}, {"a": 1}, "\x00", "\ud800",
 
 def body_of(path: str) -> dict[str, object]:
     """A body that the endpoint accepts."""
+    if path.startswith("/plugins/"):
+        return {**BODY, "payload": {"content": "hello"}}
     return {**BODY, **SUBSCRIBERS} if path.startswith("/channel") or path == "/message/sendbatch" else BODY
+
+
+@pytest.fixture
+async def api(open_server: OpenServer) -> AsyncIterator[Api]:
+    """The API of a server in which everything is on."""
+    with trio.fail_after(20):
+        async with open_server(search=SEARCH) as server, Api(server) as api:
+            yield api
 
 
 @pytest.fixture
 async def durable(open_server: OpenServer, tmp_path: Path) -> AsyncIterator[Api]:
     """The API of a server with a real database, whose numbers have limits of their own."""
     with trio.fail_after(20):
-        async with open_server(data_dir=tmp_path, synchronous="normal") as server, Api(server) as api:
+        async with open_server(data_dir=tmp_path, synchronous="normal", search=SEARCH) as server, Api(server) as api:
             yield api
 
 
@@ -104,6 +116,7 @@ async def test_ids_are_512_bytes_at_most(api: Api, path: str) -> None:
         "conversation": ["uid"],
         "conversations": ["uid", "channel_id"],
         "event": ["channel_id", "from_uid"],
+        "plugins": ["uid", "channel_id", "from_uid", "topic"],
     }[family]
     if path in ("/message/sync", "/message/syncack"):
         names = ["uid"]
@@ -145,6 +158,7 @@ class BrokenStore(MemoryStore):
 
     def __getattribute__(self, name: str) -> Any:
         calls = {"append_messages", "messages_between", "load_channels", "change_channel", "load_logins"}
+        calls |= {"channels_of", "subscribed"}
         calls |= {"find_messages", "last_seq", "put_device", "clear_tokens", "system_uids", "change_system_uids"}
         calls |= {
             "conversations",
@@ -174,7 +188,7 @@ STORELESS |= {"/message/syncack", "/event"}
 async def test_without_a_store_every_endpoint_says_so_and_recovers(open_server: OpenServer) -> None:
     store = BrokenStore()
     with trio.fail_after(10):
-        async with open_server(store=store) as server, Api(server) as api:
+        async with open_server(store=store, search=SEARCH) as server, Api(server) as api:
             store.broken = True
             for path in POSTS:
                 answer = await api.http.post(path, json=["ann"] if path in ARRAYS else body_of(path))

@@ -1,7 +1,7 @@
 """`/openapi.json`: it is valid, complete, and true of the running server."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Annotated, Any
 
 import httpx
@@ -21,9 +21,18 @@ from wukong_trio.api.guard import Guard
 from wukong_trio.api.openapi import describe_api
 from wukong_trio.api.schemas import Schemas
 from wukong_trio.api.table import Endpoint, Query
+from wukong_trio.config import Search
 
 OPERATIONS = [(endpoint.method, endpoint.path) for endpoint in ENDPOINTS]
 POSTS = [endpoint for endpoint in ENDPOINTS if endpoint.method == "POST"]
+
+
+@pytest.fixture
+async def api(open_server: OpenServer) -> AsyncIterator[Api]:
+    """The API of a server in which everything is on."""
+    with trio.fail_after(20):
+        async with open_server(search=Search(on=True)) as server, Api(server) as api:
+            yield api
 
 
 def test_it_is_openapi() -> None:

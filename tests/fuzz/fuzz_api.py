@@ -54,7 +54,9 @@ class Outcome:
 
 async def ask(engine: str, directory: Path, cases: int, seed: int) -> Outcome:
     """Runs a server with this engine, and Schemathesis against it."""
-    async with run_server(directory, "--engine", engine, *ENGINES[engine]) as server:
+    settings = directory / "wk.yaml"
+    settings.write_text("search: {on: true}")
+    async with run_server(directory, "--engine", engine, "--config", str(settings), *ENGINES[engine]) as server:
         command = [str(SCHEMATHESIS), "run", f"{server.http}/openapi.json", *OPTIONS]
         command += ["--max-examples", str(cases), "--seed", str(seed), "--header", f"token: {TOKEN}"]
         asked = await trio.run_process(command, capture_stdout=True, stderr=STDOUT, check=False, cwd=directory)

@@ -117,7 +117,9 @@ async def test_nothing_is_replaced_unless_it_is_said(tmp_path: Path) -> None:
         restore(target, data, overwrite=False)
     async with open_store(data) as store:
         assert await store.last_message_id() == 4
+    (data / "search.db").write_text("of other messages")
     restore(target, data, overwrite=True)
+    assert not (data / "search.db").exists()
     async with open_store(data) as store:
         assert await store.last_message_id() == 3
 

@@ -383,5 +383,5 @@ async def test_how_old_the_oldest_is_from_before_the_start(autojump_clock: MockC
 
 def test_ids_and_moments() -> None:
     for moment in (1_577_836_801.0, 1_700_000_000.123, 3_000_000_000.5):
-        assert (moment_of(first_id_at(moment) / 1e9)) == pytest.approx(moment, abs=0.001)
-        assert (moment_of(first_id_at(moment) / 1e9) + 4095) == pytest.approx(moment, abs=0.001)
+        assert moment_of(first_id_at(moment)) / 1e9 == pytest.approx(moment, abs=0.001)
+        assert moment_of(first_id_at(moment) + 4095) / 1e9 == pytest.approx(moment, abs=0.001)

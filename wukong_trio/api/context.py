@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from ..config import Config
+from ..search.search import MessageSearch
 from ..services.channel_calls import Channels
 from ..services.channel_history import ChannelHistory
 from ..services.conversation_calls import UserConversations
@@ -72,6 +73,8 @@ class ApiContext:
     short_pages: History
     conversations: UserConversations
     message_events: MessageEvents
+    search: MessageSearch | None
+    """None: it is switched off."""
     encoded_pages: EncodedPages
     routes: RouteTable
     sender: Sender

@@ -52,6 +52,7 @@ from ..contract.history import (
 )
 from ..contract.messages import BatchAnswer, BatchRequest, MessageRecord, SendAnswer, SendRequest
 from ..contract.monitor import Features, Vars, VarsQuery
+from ..contract.search import SearchAnswer, SearchRequest
 from ..contract.users import Online, QuitRequest, TokenRequest, UidsRequest
 from .answers import Health, NotReady, Ready, Unhealthy
 from .channels import (
@@ -100,6 +101,7 @@ from .messages import SEND_TEXTS, send_batch, send_message
 from .metrics import TEXT
 from .monitor import get_features, get_vars
 from .route import batch_route, get_health, get_healthz, get_metrics, get_readyz, get_route
+from .search import PATH, SEARCH_TEXTS, search_messages
 from .table import Endpoint
 from .users import (
     TEXTS,
@@ -405,6 +407,16 @@ ENDPOINTS: Final[tuple[Endpoint[Any], ...]] = (
         answer=EventSyncAnswer,
     ),
     Endpoint("POST", "/event", PlainEventRequest, push_plain_event, query=ForceQuery, needs=(*_CHANNEL, "event")),
+    Endpoint(
+        "POST",
+        PATH,
+        SearchRequest,
+        search_messages,
+        long_answers=True,
+        needs=("uid",),
+        texts=SEARCH_TEXTS,
+        answer=SearchAnswer,
+    ),
     Endpoint("POST", "/conn/kick", ConnectionRef, kick, changes=True, needs=("conn_id",)),
     Endpoint("POST", "/conn/remove", ConnectionRef, remove, changes=True, needs=("conn_id",)),
     Endpoint(

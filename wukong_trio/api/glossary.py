@@ -97,6 +97,33 @@ WORDS: Final[dict[str, Word]] = {
     "message_ids": Word("Ids of messages", [891687018409984]),
     "client_msg_nos": Word("Senders' numbers of messages", ["c-1"]),
     "FindOneRequest.client_msg_no": Word("Counts where `message_id` is 0", "c-1"),
+    # search
+    "SearchRequest.payload": Word(
+        "Words that members of the payload have to have; of inner ones as objects. A word finds those that begin with "
+        "it, a whole number finds itself, blank texts ask for nothing. `type` may be a number",
+        {"content": "hello"},
+    ),
+    "payload_types": Word("Which `type` the payload may have; nothing here: any"),
+    "SearchRequest.from_uid": Word("The sender; empty: anybody"),
+    "SearchRequest.channel_id": Word("Only messages of this channel: for persons (type 1) the uid of the other one"),
+    "SearchRequest.channel_type": Word("Only messages of channels of this type; 0: of all types"),
+    "SearchRequest.topic": Word("Only messages with just this topic"),
+    "start_time": Word("Only messages from this moment on, in seconds since 1970"),
+    "end_time": Word("Only messages up to this moment, inclusive, in seconds since 1970; 0: no end"),
+    "SearchRequest.limit": Word("Messages of one page: 10 if it is 0, and never more than 100", 10),
+    "SearchAnswer.limit": Word("Messages of one page"),
+    "page": Word("Which page, from 1 on"),
+    "highlights": Word(
+        "Members in which the words are put between `<mark>` and `</mark>`. The rest of such a text is as it was sent: "
+        "whoever shows it as HTML has to escape it",
+        ["payload.content"],
+    ),
+    "SearchAnswer.total": Word(
+        "How many messages were found. Of those beyond this page a few may turn out to be none, for example because "
+        "they have been deleted"
+    ),
+    "SearchAnswer.messages": Word("Newest first"),
+    "FoundMessage.payload": Word("The payload, as an object", {"type": 1, "content": "hello"}),
     "FoundMessages.start_message_seq": Word("Always 0", 0),
     "FoundMessages.end_message_seq": Word("Always 0", 0),
     "FoundMessages.more": Word(_FLAG + "some have no room in the answer", 0),

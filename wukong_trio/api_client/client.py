@@ -3,7 +3,7 @@
 import ssl
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
-from typing import Self
+from typing import Any, Self
 
 import httpx
 from msgspec import Raw, json
@@ -65,6 +65,7 @@ from ..contract.history import (
 )
 from ..contract.messages import BatchAnswer, BatchRequest, MessageRecord, SendHeader, SendRequest
 from ..contract.monitor import Features, Vars, VarsQuery
+from ..contract.search import SearchAnswer, SearchRequest
 from ..contract.users import Online, QuitRequest, TokenRequest, UidsRequest
 from .answers import done, many, maybe, one, sent
 from .calls import MethodGroup, WithQuery, get, nothing, post, uid_list
@@ -222,6 +223,37 @@ class Events(MethodGroup):
     push = post("/event", _push, done)
 
 
+def _search(
+    uid: str,
+    payload: Mapping[str, Any] = {},
+    *,
+    payload_types: Sequence[int] = (),
+    from_uid: str = "",
+    channel_id: str = "",
+    channel_type: int = 0,
+    topic: str = "",
+    start_time: int = 0,
+    end_time: int = 0,
+    limit: int = 10,
+    page: int = 1,
+    highlights: Sequence[str] = (),
+) -> SearchRequest:
+    return SearchRequest(
+        uid=uid,
+        payload={**payload},
+        payload_types=[*payload_types],
+        from_uid=from_uid,
+        channel_id=channel_id,
+        channel_type=channel_type,
+        topic=topic,
+        start_time=start_time,
+        end_time=end_time,
+        limit=limit,
+        page=page,
+        highlights=[*highlights],
+    )
+
+
 class Routes(MethodGroup):
     """Where clients connect."""
 
@@ -288,6 +320,7 @@ class ApiClient(MethodGroup):
 
     send = post("/message/send", _send, sent)
     send_batch = post("/message/sendbatch", _send_batch, one(BatchAnswer))
+    search = post("/plugins/wk.plugin.search/usersearch", _search, one(SearchAnswer))
 
     def __init__(
         self,

@@ -19,7 +19,7 @@ from msgspec import Struct
 
 from ..errors import StoreError, StoreOpenError
 from . import schema
-from .directory import DataDirectory, sync_directory
+from .directory import SEARCH_INDEX, DataDirectory, sync_directory
 from .files import BUSY_TIMEOUT_S, DATABASE
 
 _STEP_PAGES: Final = 128
@@ -62,9 +62,20 @@ def restore(backup: Path, data_dir: Path, *, overwrite: bool) -> Copy:
         raise StoreOpenError(f"{backup}: there is no such file; name one that `wukong-trio backup` has written")
     directory = DataDirectory(data_dir)
     try:
-        return _copied(backup, data_dir / DATABASE, overwrite)
+        copy = _copied(backup, data_dir / DATABASE, overwrite)
+        _remove_index(data_dir / SEARCH_INDEX)
+        return copy
     finally:
         directory.release()
+
+
+def _remove_index(index: Path) -> None:
+    """Removes the index of the messages that were there before."""
+    try:
+        for end in ("-wal", "-shm", ""):
+            Path(f"{index}{end}").unlink(missing_ok=True)
+    except OSError as error:
+        raise StoreError(f"{error.filename}: {error.strerror}; remove it before the server starts") from None
 
 
 def _copied(source: Path, target: Path, overwrite: bool) -> Copy:

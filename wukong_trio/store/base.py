@@ -17,6 +17,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import Enum
 from itertools import islice
+from pathlib import Path
 from typing import Final
 
 from msgspec import Struct
@@ -25,6 +26,7 @@ from ..errors import ConfigError, StoreError
 from ..model import ChannelFlags, ChannelKey, Device, Message
 from .conversations import NO_CONVERSATIONS, ConversationStore
 from .event_store import EventStore
+from .memberships import Memberships
 
 MAX_MESSAGE_ID: Final = 2**53 - 1
 """The largest integer that JavaScript reads exactly. A durable store takes no higher id: later ones have to exceed it,
@@ -164,7 +166,7 @@ class RepeatedSendsError(StoreError):
         self.originals = originals
 
 
-class Store(ConversationStore, EventStore):
+class Store(ConversationStore, EventStore, Memberships):
     """Durable state. Get one from `open_store`."""
 
     _claimed = False
@@ -307,6 +309,11 @@ class Store(ConversationStore, EventStore):
     @abstractmethod
     async def move_webhook_cursor(self, message_id: int) -> None:
         """Says up to which message he has been told."""
+
+    @property
+    def directory(self) -> Path | None:
+        """Where files that go with it may lie; None if there is no such place."""
+        return None
 
     @property
     def durability(self) -> str:

@@ -3,8 +3,12 @@
 import fcntl
 import os
 from pathlib import Path
+from typing import Final
 
 from ..errors import StoreOpenError
+
+SEARCH_INDEX: Final = "search.db"
+"""Beside the database: made of its messages, and made again where there is none."""
 
 
 class DataDirectory:

@@ -194,6 +194,19 @@ class MemoryStore(MemoryEvents, Store):
         flags = self._flags.get(ChannelKey(uid, ChannelType.PERSON))
         return Login(self._devices.get((uid, device_flag)), flags, uid in self._registered)
 
+    async def channels_of(self, uid: str) -> Collection[ChannelKey]:
+        await trio.lowlevel.checkpoint()
+        return self._conversations.channels_of(uid)
+
+    async def subscribed(self, uid: str, keys: Sequence[ChannelKey]) -> set[ChannelKey]:
+        await trio.lowlevel.checkpoint()
+        return {
+            key
+            for key in keys
+            if uid in self._members.get((key, MemberList.SUBSCRIBERS), ())
+            and uid not in self._members.get((key, MemberList.DENIED), ())
+        }
+
     async def put_device(self, device: Device) -> None:
         self._devices[device.uid, device.device_flag] = device
         self._registered.add(device.uid)

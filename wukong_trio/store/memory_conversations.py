@@ -123,6 +123,10 @@ class MemoryConversations:
             self._now(),
         )
 
+    def channels_of(self, uid: str) -> list[ChannelKey]:
+        """The channels that he has something of."""
+        return [key for key, row in self._rows.get(uid, {}).items() if row.state is not _GONE]
+
     def pending_commands(self, uid: str) -> list[PendingCommands]:
         """Where a user has commands to fetch."""
         return [

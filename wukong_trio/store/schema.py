@@ -242,6 +242,17 @@ LOAD_MEMBERS: Final = """
         SELECT channel, list, json_group_array(uid) AS uids FROM member WHERE channel IN ({}) GROUP BY channel, list
     )
 """
+CHANNELS_OF: Final = """
+    SELECT json_group_array(json_array(channel_id, channel_type))
+    FROM conversation CROSS JOIN channel ON number = channel WHERE uid = :uid AND state > 0
+"""
+SUBSCRIBED: Final = """
+    SELECT json_group_array(json_array(channel_id, channel_type))
+    FROM json_each(:keys) AS wanted CROSS JOIN channel
+    ON channel_id = json_extract(wanted.value, '$[0]') AND channel_type = json_extract(wanted.value, '$[1]')
+    WHERE EXISTS (SELECT 1 FROM member WHERE channel = number AND list = 0 AND uid = :uid)
+      AND NOT EXISTS (SELECT 1 FROM member WHERE channel = number AND list = 1 AND uid = :uid)
+"""
 LIST_PIECE: Final = """
     SELECT json_group_array(uid) FROM (
         SELECT uid FROM member WHERE channel = ? AND list = ? AND uid >= ? ORDER BY uid LIMIT ?

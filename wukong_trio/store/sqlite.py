@@ -26,6 +26,7 @@ from .files import DatabaseFiles, Synchronous
 from .gathering import GatheredReads
 from .lookups import NewestRead, find_messages, newest_of_many, newest_weight
 from .members import Step, change_members
+from .membership_rows import channels_of, subscribed
 from .message_ids import channel_numbers
 from .message_index import MessageIndex
 from .message_rows import last_message_id, message_ids_after, messages_after, messages_by_id, recent_marks
@@ -226,6 +227,10 @@ class SQLiteStore(Store):
         self._files.release()
 
     @property
+    def directory(self) -> Path:
+        return self._files.path.parent
+
+    @property
     def durability(self) -> str:
         return _DURABILITY[self._files.synchronous]
 
@@ -424,6 +429,12 @@ class SQLiteStore(Store):
 
     async def newest_messages(self, wishes: Sequence[NewestWish], *, max_bytes: int) -> list[list[Message]]:
         return await self._newest.read(NewestRead(wishes, max_bytes))
+
+    async def channels_of(self, uid: str) -> list[ChannelKey]:
+        return await self._history.read(lambda reader: channels_of(reader, uid))
+
+    async def subscribed(self, uid: str, keys: Sequence[ChannelKey]) -> set[ChannelKey]:
+        return await self._look_ups.read(lambda reader: subscribed(reader, uid, keys))
 
     # Users
 

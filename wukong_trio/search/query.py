@@ -1,0 +1,153 @@
+"""What may be asked: checked once, and taken apart."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Any, Final
+
+from msgspec import Struct
+
+from ..errors import InvalidSearchError
+from ..model import fits
+from ..services.addressing import MAX_ID_BYTES
+from ..services.arguments import EMPTY
+from .hits import MOST_TERMS
+from .payload import CONTENT, TYPE, is_number
+from .text import Words
+
+DEFAULT_LIMIT: Final = 10
+MAX_LIMIT: Final = 100
+MAX_REACH: Final = 10_000
+"""Messages that can be turned over page by page."""
+MAX_CONDITIONS: Final = 16
+MAX_TEXT: Final = 256
+"""Characters of one condition."""
+MAX_TYPES: Final = 100
+MAX_DEPTH: Final = 16
+_PAYLOAD: Final = "payload."
+
+
+class SearchQuery(Struct, frozen=True, kw_only=True):
+    """Which messages somebody looks for. All conditions have to hold; what is left out is none."""
+
+    uid: str
+    """Who may read them: his person channels, and the channels that he is a member of now."""
+    payload: Mapping[str, Any] = {}
+    """Words that members of the payload have, for example `{"content": "hello"}`; of inner ones by objects in it. Whole
+    numbers are words; `type` may be one as well."""
+    payload_types: Sequence[int] = ()
+    from_uid: str = ""
+    channel_id: str = ""
+    """As he sees it: for persons the peer's uid."""
+    channel_type: int = 0
+    topic: str = ""
+    start_time: int = 0
+    """Seconds since 1970, inclusive; so is `end_time`, where 0 is no end."""
+    end_time: int = 0
+    limit: int = DEFAULT_LIMIT
+    """Of one page; MAX_LIMIT at most."""
+    page: int = 1
+    highlights: Sequence[str] = ()
+    """Members in whose texts the words are marked, for example `payload.content`."""
+
+
+class Wish(Struct, frozen=True, kw_only=True):
+    """A checked query, as far as it has to be taken apart."""
+
+    words: Mapping[str, Words]
+    """By the paths of the members that have to have them."""
+    types: Sequence[int]
+    limit: int
+    page: int
+    marked: frozenset[str]
+    """Paths."""
+    possible: bool
+    """Whether any message can be as it asks."""
+    certain: bool
+    """Whether a message that has the terms has the words: in `content`, which has terms of its own, and unless there
+    are too many of them."""
+
+    @property
+    def reach(self) -> int:
+        """So many of the newest hits are needed."""
+        return self.page * self.limit
+
+
+def read_query(query: SearchQuery) -> Wish:
+    """Takes a query apart.
+
+    Raises:
+        InvalidSearchError: a field has an impossible value.
+    """
+    for name in ("uid", "from_uid", "channel_id", "topic"):
+        if not fits(getattr(query, name), MAX_ID_BYTES):
+            raise InvalidSearchError(name, f"is longer than {MAX_ID_BYTES} bytes")
+    if not query.uid.strip():
+        raise InvalidSearchError("uid", EMPTY)
+    conditions = list(islice(_conditions(query.payload, ""), MAX_CONDITIONS + 1))
+    if len(conditions) > MAX_CONDITIONS:
+        raise InvalidSearchError("payload", f"has more than {MAX_CONDITIONS} conditions")
+    words = {path: Words(text) for path, text in conditions if isinstance(text, str)}
+    limit, page = _part(query)
+    types = _types(query, [type_ for _, type_ in conditions if isinstance(type_, int)])
+    return Wish(
+        words=words,
+        types=types or (),
+        limit=limit,
+        page=page,
+        marked=_marked(query.highlights),
+        certain=_is_certain(words),
+        possible=types is not None and all(words.values()),
+    )
+
+
+def _conditions(members: Mapping[str, Any], path: str) -> Iterator[tuple[str, str | int]]:
+    """The paths and texts that are asked for, and types as numbers. Blank texts ask for nothing."""
+    for name, value in members.items():
+        inner = f"{path}.{name}" if path else name
+        field = _PAYLOAD + inner
+        if isinstance(value, Mapping) and inner.count(".") < MAX_DEPTH:
+            yield from _conditions(value, inner)
+        elif is_number(value):
+            yield inner, value if inner == TYPE else str(value)
+        elif not isinstance(value, str):
+            raise InvalidSearchError(field, "must be a text or a whole number of 64 bits")
+        elif len(value) > MAX_TEXT:
+            raise InvalidSearchError(field, f"is longer than {MAX_TEXT} characters")
+        elif value.strip():
+            yield inner, value
+
+
+def _is_certain(words: Mapping[str, Words]) -> bool:
+    content = words.get(CONTENT)
+    if content is None or len(words) > 1:
+        return not words
+    return content.exact and len(content.terms()) <= MOST_TERMS
+
+
+def _types(query: SearchQuery, asked: Sequence[int]) -> Sequence[int] | None:
+    """The types that a payload may have, empty if it does not matter; None if it can have none."""
+    if len(query.payload_types) > MAX_TYPES:
+        raise InvalidSearchError("payload_types", f"has more than {MAX_TYPES} entries")
+    if not all(is_number(type_) for type_ in query.payload_types):
+        raise InvalidSearchError("payload_types", "must be numbers of 64 bits")
+    if not asked:
+        return query.payload_types
+    fitting = [type_ for type_ in asked if is_number(type_) and type_ in (query.payload_types or asked)]
+    return fitting or None
+
+
+def _part(query: SearchQuery) -> tuple[int, int]:
+    """How many messages of which page."""
+    limit = min(query.limit, MAX_LIMIT) if query.limit > 0 else DEFAULT_LIMIT
+    page = max(query.page, 1)
+    if limit * page > MAX_REACH:
+        raise InvalidSearchError("page", f"is beyond the newest {MAX_REACH} messages")
+    return limit, page
+
+
+def _marked(highlights: Sequence[str]) -> frozenset[str]:
+    if len(highlights) > MAX_CONDITIONS:
+        raise InvalidSearchError("highlights", f"has more than {MAX_CONDITIONS} entries")
+    if not all(path.startswith(_PAYLOAD) for path in highlights):
+        raise InvalidSearchError("highlights", "must be members of the payload, for example payload.content")
+    return frozenset(path.removeprefix(_PAYLOAD) for path in highlights)

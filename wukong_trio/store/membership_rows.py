@@ -1,0 +1,26 @@
+"""To which channels a user belongs, read from the database."""
+
+import sqlite3
+from collections.abc import Sequence
+
+import msgspec
+
+from ..model import ChannelKey
+from . import schema
+from .rows import chunks, load_json
+
+_IN_STATEMENT = 1000
+
+
+def channels_of(reader: sqlite3.Connection, uid: str) -> list[ChannelKey]:
+    """The channels that he has something of."""
+    return [ChannelKey(*key) for key in load_json(reader, schema.CHANNELS_OF, {"uid": uid})]
+
+
+def subscribed(reader: sqlite3.Connection, uid: str, keys: Sequence[ChannelKey]) -> set[ChannelKey]:
+    """Those of some channels that he subscribes to and is not denied in."""
+    found: set[ChannelKey] = set()
+    for chunk in chunks(keys, _IN_STATEMENT):
+        wanted = {"uid": uid, "keys": msgspec.json.encode(chunk).decode()}
+        found.update(ChannelKey(*key) for key in load_json(reader, schema.SUBSCRIBED, wanted))
+    return found

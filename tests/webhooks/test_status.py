@@ -6,7 +6,7 @@ from itertools import count
 
 import pytest
 import trio
-from scripted import URL, Scripted, statuses
+from scripted import URL, Scripted, easy_pace, statuses
 from trio.testing import MockClock
 
 from wukong_trio import DeviceLevel
@@ -29,7 +29,7 @@ class Session:
 class Scene:
     def __init__(self, retry_max_count: int = 0) -> None:
         self.receiver, self.registry = Scripted(), SessionRegistry()
-        hook = Hook("user.onlinestatus", self.receiver, URL, "")
+        hook = Hook("user.onlinestatus", self.receiver, URL, "", easy_pace())
         self.status = OnlineStatus(hook, self.registry, retry_max_count=retry_max_count)
 
     @asynccontextmanager

@@ -82,7 +82,7 @@ class Scene:
 
     def __init__(self, store: MemoryStore | None = None, **settings: Any) -> None:
         self.store = store or MemoryStore()
-        self.receiver = Scripted()
+        self.receiver, self.pace = Scripted(), easy_pace()
         self.settings = Webhook(http_addr=URL, **settings)
         self.notify: Notifications
         self.first_id = first_id_at(time.time())
@@ -92,7 +92,7 @@ class Scene:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """A server's run of them."""
-        hook = Hook("msg.notify", self.receiver, URL, "", easy_pace())
+        hook = Hook("msg.notify", self.receiver, URL, "", self.pace)
         cursor, newest_id = await self.store.webhook_cursor(), self.newest_id or await self.store.last_message_id()
         self.notify = Notifications(hook, self.store, self.settings, cursor, newest_id)
         async with trio.open_nursery() as nursery:

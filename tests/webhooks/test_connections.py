@@ -229,25 +229,25 @@ async def test_a_body_is_read_only_so_far(size_bytes: int, again: bool) -> None:
     assert raw.opened == (1 if again else 2)
 
 
-async def test_who_refuses_before_he_has_everything_is_heard() -> None:
+@pytest.mark.parametrize("reads_on", [True, False])
+async def test_who_refuses_before_he_has_everything_is_heard(reads_on: bool) -> None:
     async def refuse(stream: trio.SocketStream) -> None:
         async with stream:
             await stream.receive_some(1000)
             await stream.send_all(b"HTTP/1.1 413 Too Large\r\ncontent-length: 0\r\n\r\n")
-            await stream.send_eof()
-            # Whoever closes with bytes unread takes back what he has said.
-            async for _ in stream:
-                pass
+            if reads_on:
+                await stream.send_eof()
+                async for _ in stream:
+                    pass
 
     async with trio.open_nursery() as nursery:
         [listener] = await trio.open_tcp_listeners(0, host="127.0.0.1")
         nursery.start_soon(trio.serve_listeners, refuse, [listener])
         url = f"http://127.0.0.1:{listener.socket.getsockname()[1]}/"
         async with Connections(url) as transport:
-            with trio.CancelScope() as limit:
-                watch = easy_pace().stopwatch()
-                head = b"POST / HTTP/1.1\r\ncontent-length: 3000000\r\n\r\n"
-                assert await transport.exchange(head, bytes(3_000_000), limit, watch) == 413
+            head = b"POST / HTTP/1.1\r\ncontent-length: 30000000\r\n\r\n"
+            with trio.fail_after(10) as limit:
+                assert await transport.exchange(head, bytes(30_000_000), limit, easy_pace().stopwatch()) == 413
         nursery.cancel_scope.cancel()
 
 
@@ -275,6 +275,16 @@ async def test_a_head_that_never_ends_is_given_up(monkeypatch: pytest.MonkeyPatc
         assert await post(hook) == [False]
         raw.pause_s = 0
         assert await post(hook) == [True]
+    assert raw.opened == 2
+
+
+async def test_an_answer_whose_body_does_not_come_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "ANSWER_TIMEOUT_S", 0.2)
+    monkeypatch.setattr("wukong_trio.webhooks.hook.TOTAL_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(connections, "REST_TIMEOUT_S", 0.4)
+    async with raw_receiver() as raw, told(raw) as hook:
+        raw.answers = [b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n"]
+        assert all(await post(hook, 2))
     assert raw.opened == 2
 
 

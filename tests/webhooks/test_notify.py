@@ -12,6 +12,7 @@ from trio.testing import MockClock
 
 from wukong_trio import Message, StoreError
 from wukong_trio.delivery.ids import first_id_at
+from wukong_trio.model import SYNC_ONCE
 from wukong_trio.store import MemoryStore
 from wukong_trio.webhooks import notify, untold
 from wukong_trio.webhooks.hook import TOTAL_TIMEOUT_S
@@ -48,6 +49,18 @@ async def test_a_request_is_bounded_in_bytes_but_a_large_message_is_told(autojum
         await scene.send(1, payload=b"x" * (REQUEST_BYTES + 1))
         await trio.sleep(5)
     assert [len(records) for records in scene.receiver.accepted] == [2, 2, 1]
+
+
+async def test_a_command_is_shown_in_the_channel_that_it_is_for(autojump_clock: MockClock) -> None:
+    scene = Scene()
+    async with scene.running():
+        await scene.append(
+            message(scene.first_id, channel_id="g____cmd", flags=SYNC_ONCE),
+            message(scene.first_id + 1, channel_id="h____cmd"),
+        )
+        await trio.sleep(5)
+    [records] = scene.receiver.accepted
+    assert [record["channel_id"] for record in records] == ["g", "h____cmd"]
 
 
 async def test_h115_a_refused_request_is_repeated_as_it_was(autojump_clock: MockClock) -> None:

@@ -1,6 +1,7 @@
 """How much of a core requests get, on clocks that the test moves."""
 
 import time
+from collections.abc import Sequence
 
 import pytest
 import trio
@@ -8,9 +9,9 @@ from receiver import open_receiver
 from scripted import Scene
 from trio.testing import MockClock
 
-from wukong_trio import SendCommand
+from wukong_trio import Message, SendCommand
 from wukong_trio.testing import open_test_server
-from wukong_trio.webhooks import webhooks
+from wukong_trio.webhooks import notify, webhooks
 from wukong_trio.webhooks.pace import CREDIT_S, LONGEST_WAIT_S, MOST, WINDOW_S, Load, Pace, Stopwatch
 
 
@@ -141,6 +142,22 @@ async def test_a_request_waits_for_its_turn(autojump_clock: MockClock) -> None:
         assert not scene.receiver.requests
         await trio.sleep(0.2)
     assert scene.receiver.told == ids
+
+
+async def test_encoding_is_paid_for(autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    scene, cpu_s, encode = Scene(), 0.0, notify._encoded
+
+    def slowly(messages: Sequence[Message]) -> bytes:
+        nonlocal cpu_s
+        cpu_s += 100 * LONGEST_WAIT_S
+        return encode(messages)
+
+    monkeypatch.setattr(notify, "_encoded", slowly)
+    scene.pace = Pace(Load(lambda: 0.0, lambda: 0.0, lambda: 0.0), 1.0, cpu_clock=lambda: cpu_s)
+    async with scene.running():
+        await scene.send(200)
+        await trio.sleep(10)
+    assert scene.receiver.times[1] - scene.receiver.times[0] == pytest.approx(LONGEST_WAIT_S)
 
 
 async def test_the_loop_is_measured_while_webhooks_run(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,7 @@
 """What msg.notify takes from memory and what from the store, and that there is no difference to be seen."""
 
+from sys import getrefcount
+
 import pytest
 import trio
 from scripted import Scene, easy_pace, message
@@ -8,6 +10,7 @@ from trio.testing import MockClock
 from wukong_trio import Message
 from wukong_trio.store import MemoryStore
 from wukong_trio.webhooks import untold
+from wukong_trio.webhooks.pace import Load, Pace
 from wukong_trio.webhooks.untold import REQUEST_BYTES, UntoldMessages
 
 
@@ -86,6 +89,15 @@ async def test_while_many_wait_each_is_told_once_and_in_order(
     assert 0 < len(store.read) < len(ids)
 
 
+async def test_reading_is_paid_for() -> None:
+    store = Counted()
+    await store.append_messages([message(n) for n in range(1, 1001)])
+    pace = Pace(Load(lambda: 0.0, lambda: 0.0, lambda: 0.0), 0.01, cpu_clock=lambda: 0.0)
+    messages = UntoldMessages(store, pace, 1000)
+    assert len(await messages.after(0, 100)) == 100
+    assert pace.wait_s > 0.1
+
+
 async def test_what_is_done_with_is_not_held() -> None:
     store = Counted()
     messages = UntoldMessages(store, easy_pace(), 0)
@@ -100,3 +112,13 @@ async def test_what_is_done_with_is_not_held() -> None:
     # Nothing counts any more.
     messages.stored([message(6, payload=b"x" * untold.KEPT_BYTES)], 1)
     assert [found.message_id for found in await messages.after(5, 100)] == [6]
+
+
+async def test_what_is_too_much_is_not_held() -> None:
+    messages = UntoldMessages(Counted(), easy_pace(), 0)
+    held = message(1)
+    references = getrefcount(held)
+    messages.stored([held], 1)
+    assert getrefcount(held) == references + 1
+    messages.stored([message(2)], untold.KEPT + 1)
+    assert getrefcount(held) == references

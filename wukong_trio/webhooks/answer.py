@@ -8,7 +8,6 @@ from ..errors import WukongError
 
 HEAD_BYTES: Final = 64 * 1024
 """Of an answer up to the end of its head, with whatever provisional ones come before it."""
-_SWITCHING_PROTOCOLS: Final = 101
 _FIRST_FINAL: Final = 200
 
 
@@ -66,7 +65,7 @@ class AnswerReader:
 
     def on_headers_complete(self) -> None:
         status = self._parser.get_status_code()
-        if not self.complete and (status >= _FIRST_FINAL or status == _SWITCHING_PROTOCOLS):
+        if not self.complete and status >= _FIRST_FINAL:
             self.status = status
 
     def on_message_complete(self) -> None:

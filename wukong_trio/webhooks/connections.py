@@ -7,6 +7,7 @@ takes, because there is one receiver, and nothing of an answer matters but its s
 import socket
 import ssl
 from contextlib import suppress
+from math import inf
 from types import TracebackType
 from typing import Final, NamedTuple, Protocol, Self
 
@@ -38,7 +39,7 @@ class Transport(Protocol):
 
         Args:
             head: with its empty line.
-            limit: surrounds the call; its deadline may be moved to an earlier moment.
+            limit: surrounds the call and says how long all may take; its deadline is moved meanwhile.
             watch: is stopped while it waits.
 
         Raises:
@@ -63,7 +64,7 @@ class Connections:
             ConfigError: nobody can be found there.
         """
         self._address = parse_address(url)
-        self._context = ssl.create_default_context() if self._address.tls else None
+        self._context = _tls_context() if self._address.tls else None
         self._kept: list[_Kept] = []
 
     async def __aenter__(self) -> Self:
@@ -100,6 +101,7 @@ class Connections:
                     break
                 limit.deadline = min(end, trio.current_time() + ANSWER_TIMEOUT_S)
             # He has spoken, whatever becomes of the rest.
+            limit.deadline = inf
             if not reader.complete:
                 await _read_rest(wire, reader, watch)
             if reader.complete and reader.reusable:
@@ -127,15 +129,21 @@ class Connections:
         watch.start()
         sock = socket.socket(fileno=stream.socket.detach())
         sock.setblocking(False)
-        if self._context is None:
-            return Wire(sock)
-        wire = TlsWire(sock, self._context, self._address.host)
         try:
+            if self._context is None:
+                return Wire(sock)
+            wire = TlsWire(sock, self._context, self._address.host)
             await wire.shake_hands(watch)
         except BaseException:
-            wire.close()
+            sock.close()
             raise
         return wire
+
+
+def _tls_context() -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    context.set_alpn_protocols(["http/1.1"])
+    return context
 
 
 async def _read_rest(wire: Wire, reader: AnswerReader, watch: Stopwatch) -> None:

@@ -125,9 +125,7 @@ class Notifications:
             return
         first_id, last_id = messages[0].message_id, messages[-1].message_id
         with self.hook.pace.working():
-            body = msgspec.json.encode(
-                [(_record_of_command if m.flags & SYNC_ONCE else record_of)(m) for m in messages]
-            )
+            body = _encoded(messages)
         for attempt, wait_s in enumerate(waits(), start=1):
             if self._is_outdated(first_id):
                 await self._drop_outdated()

@@ -22,7 +22,8 @@ MOST: Final = 0.9
 """Of a core: up to this, requests take what others leave."""
 CREDIT_S: Final = 0.05
 """Time in which nothing was asked for counts later, up to this: a request waits for its answer without any cost."""
-LEAST_SHARE: Final = 0.001
+LEAST: Final = 0.001
+"""A share is never smaller."""
 LONGEST_WAIT_S: Final = 1.0
 """However expensive a request was, the next one may begin after that."""
 
@@ -141,7 +142,7 @@ class Pace:
         left = MOST - (busy_s - self._busy_since - self._spent_s) / span_s
         # A core that is not ours alone gives less to everybody.
         got = min((cpu_s - self._cpu_since) / span_s, 1.0)
-        self._share = max(left, self._least * got, LEAST_SHARE)
+        self._share = max(left, self._least * got, LEAST)
         self._since, self._busy_since, self._cpu_since, self._spent_s = now, busy_s, cpu_s, 0.0
 
     @property

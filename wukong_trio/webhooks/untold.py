@@ -15,7 +15,7 @@ from .pace import Pace
 
 REQUEST_BYTES: Final = 1024 * 1024
 """Payloads of one request, unless a single message has more."""
-KEPT: Final = 10_000
+KEPT: Final = 20_000
 KEPT_BYTES: Final = 32 * 1024 * 1024
 """Payloads of messages that are kept."""
 READ_AT_ONCE: Final = 1000

@@ -103,13 +103,16 @@ class TlsWire(Wire):
         await super().send(self._outgoing.read(), watch)
 
     async def receive(self, watch: Stopwatch) -> bytes:
+        """Waits for the next bytes.
+
+        Raises:
+            OSError: the connection is broken, or has ended.
+        """
         while True:
             try:
                 return self._tls.read(RECEIVE_BYTES)
             except ssl.SSLWantReadError:
                 await self._pass_on(watch)
-            except ssl.SSLZeroReturnError:
-                return b""
 
     async def _pass_on(self, watch: Stopwatch) -> None:
         """Writes what OpenSSL has to say, and brings it what comes next."""

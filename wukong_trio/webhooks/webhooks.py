@@ -16,7 +16,7 @@ from .offline import OfflineMessages
 from .pace import Load, Pace
 from .status import OnlineStatus
 
-LEAST_SHARES: Final[dict[WebhookEvent, float]] = {"msg.notify": 0.06, "msg.offline": 0.01, "user.onlinestatus": 0.005}
+LEAST_SHARES: Final[dict[WebhookEvent, float]] = {"msg.notify": 0.08, "msg.offline": 0.01, "user.onlinestatus": 0.005}
 """Of a core, that the requests of an event may take whatever else there is to do."""
 
 

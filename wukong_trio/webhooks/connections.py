@@ -20,7 +20,7 @@ from .wires import TlsWire, Wire
 
 CONNECT_TIMEOUT_S: Final = 5.0
 """TLS included."""
-CONNECTING_S: Final = 2e-4
+CONNECTING_S: Final = 3e-4
 """The CPU time of trying to connect, more or less: Trio does that in tasks and threads of its own."""
 ANSWER_TIMEOUT_S: Final = 10.0
 """For the request, and for each piece of the answer."""

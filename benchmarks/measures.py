@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import scale
 import stalls
+import webhooks
 from protocols import CLEAR, CLEAR_WS, PLAIN, SEALED, SEALED_WS, TLS, Way, accepting, idle_bytes, measured
 from servers import Target, bench, ours, peer
 
@@ -168,6 +169,16 @@ async def _stalled_p99(seconds: float) -> Result:
     return Result(*figures, load_busy=max(_busy(beside), _busy(without)))
 
 
+def _webhooks(name: str, what: str, events: tuple[str, ...]) -> Measure:
+    async def run(seconds: float) -> Result:
+        load = ("send", "--connections", "100", "--in-flight", "8", "--seconds", str(seconds))
+        off = await webhooks.without_receiver(*load)
+        on = (await webhooks.with_receiver(events, *load)).measured
+        return Result(on["answered_per_s"], off["answered_per_s"], max(_busy(on), _busy(off)))
+
+    return Measure(name, f"send, 100 × 8, with {what}, against without", "/s", ">= 0.85", run)
+
+
 def _scale(name: str, what: str, run: Callable[[], Awaitable[tuple[float, float]]]) -> Measure:
     async def measure(_seconds: float) -> Result:
         return Result(*await run())
@@ -232,6 +243,8 @@ MEASURES: tuple[Measure, ...] = (
     Measure("idle_keys", _KEYS_WHAT, "bytes", "", _idle_keys),
     Measure("stalled", "100 busy clients beside a stalled reader, against without", "/s", ">= 0.9", _stalled_rate),
     Measure("stalled_p99", "their acknowledgement p99, likewise", "ms", "<= 1.1", _stalled_p99),
+    _webhooks("webhooks", "webhooks of all events", ()),
+    _webhooks("webhooks_notify", "webhooks of msg.notify", ("msg.notify",)),
     _stall("stall_group", "longest turn: group of 50,000, 2,000 online, written to", stalls.group),
     _stall("stall_ready", "longest turn: 8,000 sockets ready at once", stalls.ready),
 )

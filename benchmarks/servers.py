@@ -6,11 +6,12 @@ import shutil
 import socket
 import sys
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 from subprocess import DEVNULL
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import trio
@@ -60,11 +61,11 @@ async def _wait_until_listening(port: int) -> None:
 
 @asynccontextmanager
 async def _running(
-    command: list[str], port: int, urls: dict[str, str], environ: dict[str, str] | None = None
+    command: list[str], port: int, urls: dict[str, str], environ: dict[str, str] | None = None, *, core: int = 0
 ) -> AsyncIterator[Target]:
     """A server that is ready when it listens to the port of its HTTP API, or to its only one."""
     async with trio.open_nursery() as nursery:
-        start = partial(trio.run_process, on_core(0, command), stdout=DEVNULL, stderr=DEVNULL, check=False)
+        start = partial(trio.run_process, on_core(core, command), stdout=DEVNULL, stderr=DEVNULL, check=False)
         process: trio.Process = await nursery.start(partial(start, env={**os.environ, **(environ or {})}))
         try:
             await _wait_until_listening(port)
@@ -86,12 +87,15 @@ def _certificate(directory: str) -> Path:
 
 
 @asynccontextmanager
-async def ours(*schemes: str, engine: str = "native", encryption: bool = True) -> AsyncIterator[Target]:
+async def ours(
+    *schemes: str, engine: str = "native", encryption: bool = True, environ: Mapping[str, str] = MappingProxyType({})
+) -> AsyncIterator[Target]:
     """Our server with an empty database on disk.
 
     Args:
         schemes: what clients can connect with; ws if there are none.
         encryption: of WKProto.
+        environ: further settings.
     """
     ports = {scheme: _free_port() for scheme in schemes or ("ws",)}
     http = _free_port()
@@ -104,20 +108,20 @@ async def ours(*schemes: str, engine: str = "native", encryption: bool = True) -
             file = str(_certificate(directory))
             command += ["--cert", file, "--key", file]
         urls = {scheme: f"{scheme}://127.0.0.1:{port}" for scheme, port in ports.items()}
-        environ = {} if encryption else {"WK_DISABLEENCRYPTION": "true"}
-        async with _running(command, http, urls, environ) as running:
+        more = {**environ, **({} if encryption else {"WK_DISABLEENCRYPTION": "true"})}
+        async with _running(command, http, urls, more) as running:
             yield running
 
 
 @asynccontextmanager
-async def peer(name: str, scheme: str = "ws") -> AsyncIterator[Target]:
+async def peer(name: str, scheme: str = "ws", *, core: int = 0) -> AsyncIterator[Target]:
     """A server of `peers/`; with TLS it gets the same kind of certificate as ours."""
     port = _free_port()
     with tempfile.TemporaryDirectory() as directory:
         command = [sys.executable, str(HERE / "peers" / f"{name}.py"), str(port)]
         if scheme == "wss":
             command.append(str(_certificate(directory)))
-        async with _running(command, port, {scheme: f"{scheme}://127.0.0.1:{port}"}) as running:
+        async with _running(command, port, {scheme: f"{scheme}://127.0.0.1:{port}"}, core=core) as running:
             yield running
 
 

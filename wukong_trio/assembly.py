@@ -1,7 +1,7 @@
 """The composition root: builds the parts of a server and hands them to each other. Nothing runs yet."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from time import time
 from typing import NamedTuple
@@ -39,7 +39,7 @@ from .gateway.gateway import Gateway
 from .lag import LagMeter
 from .listening import Sockets, bound_port
 from .meter import Meter
-from .model import first_id_at
+from .model import Message, first_id_at
 from .search.search import MessageSearch, open_search
 from .services.auth import Authentication, Authenticator
 from .services.channel_calls import Channels
@@ -57,8 +57,8 @@ from .store.base import Store
 from .tls import Certificate
 from .webhooks.webhooks import Webhooks, open_webhooks
 
-OnStored = Callable[[int, int], None]
-"""Hears how many messages were stored, and the id of the last one."""
+OnStored = Callable[[Sequence[Message]], None]
+"""Hears which messages were stored."""
 
 
 class Hooks(NamedTuple):
@@ -171,9 +171,9 @@ def _all_told(*listeners: OnStored | None) -> OnStored | None:
     if len(wanted) < 2:
         return wanted[0] if wanted else None
 
-    def tell(count: int, newest_id: int) -> None:
+    def tell(messages: Sequence[Message]) -> None:
         for listener in wanted:
-            listener(count, newest_id)
+            listener(messages)
 
     return tell
 

@@ -62,7 +62,7 @@ class Library:
             for number, payload in enumerate(payloads)
         ]
         await self.store.append_messages(drafts)
-        self.search.stored(len(drafts), drafts[-1].message_id)
+        self.search.stored(drafts)
         return drafts
 
     async def change(

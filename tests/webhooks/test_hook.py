@@ -3,24 +3,26 @@
 import logging
 from base64 import b64encode
 
-import httpx
 import pytest
 import trio
 from receiver import Receiver, Request, open_receiver, statuses
-from scripted import URL, Scripted
+from scripted import URL, Scripted, easy_pace
 from standardwebhooks import Webhook as Verifier
 from standardwebhooks import WebhookVerificationError
 from trio.testing import MockClock
 
-from wukong_trio.webhooks import hook as hook_module
-from wukong_trio.webhooks.hook import Hook, event_url, open_transport, waits
+from wukong_trio import ConfigError
+from wukong_trio.webhooks import connections
+from wukong_trio.webhooks.address import event_url, parse_address
+from wukong_trio.webhooks.connections import CONNECT_TIMEOUT_S, Connections
+from wukong_trio.webhooks.hook import TOTAL_TIMEOUT_S, Hook, waits
 
 SECRET = "whsec_" + b64encode(bytes(range(32))).decode()
 
 
 async def post(receiver: Receiver, *, secret: str = "", url: str = "", body: bytes = b"[]") -> bool:
-    async with open_transport(receiver.url) as transport:
-        return await Hook("msg.notify", transport, url or receiver.url, secret).post(body, "id-1")
+    async with Connections(receiver.url) as transport:
+        return await Hook("msg.notify", transport, url or receiver.url, secret, easy_pace()).post(body, "id-1")
 
 
 async def test_requests_are_signed_as_standard_webhooks_says() -> None:
@@ -34,6 +36,18 @@ async def test_requests_are_signed_as_standard_webhooks_says() -> None:
             Verifier(SECRET).verify(request.body, wrong)
     with pytest.raises(WebhookVerificationError):
         Verifier(SECRET).verify(request.body + b" ", request.headers)
+
+
+async def test_a_request_is_one_of_http_with_what_its_receiver_needs() -> None:
+    receiver = Scripted()
+    assert await Hook("msg.notify", receiver, URL, "", easy_pace()).post(b'["\xe4\xbd\xa0"]', "id-1")
+    [request] = receiver.requests
+    assert (request.method, request.target, request.version) == ("POST", "/hook?event=msg.notify", "HTTP/1.1")
+    assert request.headers.keys() == {
+        *("host", "content-type", "user-agent", "content-length"),
+        *("webhook-id", "webhook-timestamp"),
+    }
+    assert (request.headers["host"], request.headers["content-length"]) == ("receiver.example", "7")
 
 
 async def test_without_a_secret_there_is_no_signature() -> None:
@@ -90,7 +104,7 @@ async def test_what_comes_behind_the_head_does_not_matter(monkeypatch: pytest.Mo
         receiver.rest = b"no gzip"
         assert await post(receiver)
         # It announces more than it gives.
-        monkeypatch.setattr(hook_module, "REST_TIMEOUT_S", 0.05)
+        monkeypatch.setattr(connections, "REST_TIMEOUT_S", 0.05)
         receiver.missing = 5
         assert await post(receiver)
 
@@ -110,21 +124,19 @@ async def test_connections_are_used_again() -> None:
             [listener] = await trio.open_tcp_listeners(0, host="127.0.0.1")
             nursery.start_soon(trio.serve_listeners, counted, [listener])
             receiver.port = listener.socket.getsockname()[1]
-            async with open_transport(receiver.url) as transport:
-                hook = Hook("msg.notify", transport, receiver.url, "")
+            async with Connections(receiver.url) as transport:
+                hook = Hook("msg.notify", transport, receiver.url, "", easy_pace())
                 assert all([await hook.post(b"[]", f"{n}") for n in range(5)])
             nursery.cancel_scope.cancel()
     assert opened == 1
 
 
-@pytest.mark.parametrize("name", ["CONNECT_TIMEOUT_S", "ANSWER_TIMEOUT_S", "TOTAL_TIMEOUT_S"])
-def test_the_time_limits_are_those_of_the_original(name: str) -> None:
-    expected = {"CONNECT_TIMEOUT_S": 5, "ANSWER_TIMEOUT_S": 10, "TOTAL_TIMEOUT_S": 30}
-    assert getattr(hook_module, name) == expected[name]
+def test_the_time_limits_are_those_of_the_original() -> None:
+    assert (CONNECT_TIMEOUT_S, connections.ANSWER_TIMEOUT_S, TOTAL_TIMEOUT_S) == (5, 10, 30)
 
 
 async def test_a_receiver_that_does_not_answer_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(hook_module._TIMEOUTS, "read", 0.05)
+    monkeypatch.setattr(connections, "ANSWER_TIMEOUT_S", 0.05)
 
     async def silent(request: Request) -> int:
         await trio.sleep_forever()
@@ -139,7 +151,7 @@ async def test_a_receiver_that_does_not_answer_is_left(monkeypatch: pytest.Monke
 async def test_the_whole_request_has_a_limit(autojump_clock: MockClock, caplog: pytest.LogCaptureFixture) -> None:
     receiver = Scripted()
     receiver.before = trio.sleep_forever
-    hook = Hook("msg.notify", receiver, URL, "")
+    hook = Hook("msg.notify", receiver, URL, "", easy_pace())
     assert not await hook.post(b"[]", "id")
     assert trio.current_time() == pytest.approx(30)
     assert "no answer within 30 s" in caplog.text
@@ -159,11 +171,12 @@ async def test_proxies_of_the_environment_are_not_used(monkeypatch: pytest.Monke
 
 
 async def test_whatever_the_client_stumbles_over_is_a_failure(caplog: pytest.LogCaptureFixture) -> None:
-    class Broken(httpx.AsyncBaseTransport):
-        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-            raise ZeroDivisionError("oh")
+    async def stumble() -> None:
+        raise ZeroDivisionError("oh")
 
-    hook = Hook("msg.notify", Broken(), URL, "")
+    receiver = Scripted()
+    receiver.before = stumble
+    hook = Hook("msg.notify", receiver, URL, "", easy_pace())
     assert not await hook.post(b"[]", "id")
     assert "ZeroDivisionError: oh" in caplog.text
 
@@ -179,6 +192,32 @@ async def test_whatever_the_client_stumbles_over_is_a_failure(caplog: pytest.Log
 )
 def test_addresses(url: str, expected: str) -> None:
     assert event_url(url, "e") == expected
+
+
+@pytest.mark.parametrize(
+    ("url", "host", "port", "authority", "target", "userinfo"),
+    [
+        ("http://a", "a", 80, "a", "/", b""),
+        ("http://a:80/x", "a", 80, "a", "/x", b""),
+        ("http://a:81/x?y=z", "a", 81, "a:81", "/x?y=z", b""),
+        ("https://A.example:443/x", "a.example", 443, "a.example", "/x", b""),
+        ("https://a:80/", "a", 80, "a:80", "/", b""),
+        ("http://[::1]:8090/hook", "::1", 8090, "[::1]:8090", "/hook", b""),
+        ("http://bücher.example/ü b?ü=%C3%BC", "xn--bcher-kva.example", 80, None, "/%C3%BC%20b?%C3%BC=%C3%BC", b""),
+        ("http://u%40v:p%3Aw@a/", "a", 80, "a", "/", b"u@v:p:w"),
+        ("http://a/%2Fb;c=d,e/@:!$&'()*+~", "a", 80, "a", "/%2Fb;c=d,e/@:!$&'()*+~", b""),
+    ],
+)
+def test_what_a_request_needs_of_an_address(
+    url: str, host: str, port: int, authority: str | None, target: str, userinfo: bytes
+) -> None:
+    address = parse_address(url)
+    assert address == (host, port, url.startswith("https"), authority or host, target, userinfo)
+
+
+def test_a_host_that_cannot_be_is_no_address() -> None:
+    with pytest.raises(ConfigError, match="can be no host"):
+        parse_address("http://é..example/")
 
 
 def test_waits_grow_up_to_half_a_minute() -> None:

@@ -11,11 +11,11 @@ from scripted import Scene, message, statuses
 from trio.testing import MockClock
 
 from wukong_trio import Message, StoreError
-from wukong_trio.model import first_id_at, moment_of
+from wukong_trio.model import SYNC_ONCE, first_id_at, moment_of
 from wukong_trio.store import MemoryStore
-from wukong_trio.webhooks import notify
+from wukong_trio.webhooks import notify, untold
 from wukong_trio.webhooks.hook import TOTAL_TIMEOUT_S
-from wukong_trio.webhooks.notify import REQUEST_BYTES
+from wukong_trio.webhooks.untold import REQUEST_BYTES
 
 
 async def test_messages_that_come_together_are_told_together_after_the_interval(autojump_clock: MockClock) -> None:
@@ -48,6 +48,18 @@ async def test_a_request_is_bounded_in_bytes_but_a_large_message_is_told(autojum
         await scene.send(1, payload=b"x" * (REQUEST_BYTES + 1))
         await trio.sleep(5)
     assert [len(records) for records in scene.receiver.accepted] == [2, 2, 1]
+
+
+async def test_a_command_is_shown_in_the_channel_that_it_is_for(autojump_clock: MockClock) -> None:
+    scene = Scene()
+    async with scene.running():
+        await scene.append(
+            message(scene.first_id, channel_id="g____cmd", flags=SYNC_ONCE),
+            message(scene.first_id + 1, channel_id="h____cmd"),
+        )
+        await trio.sleep(5)
+    [records] = scene.receiver.accepted
+    assert [record["channel_id"] for record in records] == ["g", "h____cmd"]
 
 
 async def test_h115_a_refused_request_is_repeated_as_it_was(autojump_clock: MockClock) -> None:
@@ -209,8 +221,9 @@ async def test_a_store_that_cannot_be_read_is_asked_again(
             return await super().messages_after(message_id, limit, max_bytes=max_bytes)
 
     scene = Scene(Unreadable())
+    await scene.store.move_webhook_cursor(1)
+    ids = await scene.send(2)
     async with scene.running():
-        ids = await scene.send(2)
         await trio.sleep(60)
     assert scene.receiver.told == ids
     assert "cannot be read: gone" in caplog.text
@@ -218,8 +231,9 @@ async def test_a_store_that_cannot_be_read_is_asked_again(
 
 async def test_messages_that_somebody_has_deleted_stop_nothing(autojump_clock: MockClock) -> None:
     scene = Scene()
+    await scene.store.move_webhook_cursor(1)
+    scene.newest_id = scene.first_id + 10
     async with scene.running():
-        scene.notify.stored(3, scene.first_id + 10)
         await trio.sleep(5)
         assert scene.notify.waiting == 0
         await scene.append(message(scene.first_id + 11))
@@ -227,7 +241,10 @@ async def test_messages_that_somebody_has_deleted_stop_nothing(autojump_clock: M
     assert scene.receiver.told == [scene.first_id + 11]
 
 
-async def test_what_is_stored_while_nothing_is_found_is_told(autojump_clock: MockClock) -> None:
+@pytest.mark.parametrize("kept", [0, 10])
+async def test_what_is_stored_while_nothing_is_found_is_told(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch, kept: int
+) -> None:
     class Late(MemoryStore):
         meanwhile = True
 
@@ -238,9 +255,11 @@ async def test_what_is_stored_while_nothing_is_found_is_told(autojump_clock: Moc
                 await scene.append(message(scene.first_id + 11))
             return found
 
+    monkeypatch.setattr(untold, "KEPT", kept)
     scene = Scene(Late())
+    await scene.store.move_webhook_cursor(1)
+    scene.newest_id = scene.first_id + 10
     async with scene.running():
-        scene.notify.stored(1, scene.first_id + 10)
         await trio.sleep(5)
     assert scene.receiver.told == [scene.first_id + 11]
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import trio
 from common import counted_turns
-from scripted import URL, Scripted, message, statuses
+from scripted import URL, Scripted, easy_pace, message, statuses
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from wukong_trio import ChannelKey, DeviceLevel, ReasonCode, SendCommand
@@ -22,6 +22,7 @@ from wukong_trio.store.base import ChannelRecord
 from wukong_trio.webhooks import offline
 from wukong_trio.webhooks.hook import Hook
 from wukong_trio.webhooks.offline import FEW, SLICE, WORKERS, OfflineMessages
+from wukong_trio.webhooks.pace import LONGEST_WAIT_S
 
 
 class Session:
@@ -35,7 +36,7 @@ class Session:
 class Scene:
     def __init__(self, **settings: Any) -> None:
         self.receiver, self.registry = Scripted(), SessionRegistry()
-        self.hook = Hook("msg.offline", self.receiver, URL, "")
+        self.hook = Hook("msg.offline", self.receiver, URL, "", easy_pace())
         settings = {"node_id": 7, "compress_of_count": 0} | settings
         self.offline = OfflineMessages(self.hook, self.registry, {"news"}, **settings)
 
@@ -195,20 +196,22 @@ async def test_a_message_that_cannot_be_told_stops_no_other(
     assert "a message was not told" in caplog.text
 
 
-async def test_while_the_server_is_busy_others_get_most_turns() -> None:
+async def test_requests_are_made_at_their_pace(autojump_clock: MockClock) -> None:
     scene = Scene()
-
-    async def keep_busy() -> None:
-        import time
-
-        while True:
-            time.sleep(0.002)  # noqa: ASYNC251
-            await trio.lowlevel.checkpoint()
-
-    async with counted_turns() as turns, scene.running(), trio.open_nursery() as nursery:
-        nursery.start_soon(keep_busy)
-        for n in range(3 * WORKERS):
+    pace = scene.hook.pace
+    start = trio.current_time()
+    async with scene.running():
+        # One has cost so much that the next ones have to wait.
+        pace.spent(100 * LONGEST_WAIT_S)
+        for n in range(2 * WORKERS):
+            scene.delivered(n, "bob")
+        await trio.sleep(LONGEST_WAIT_S - 0.1)
+        assert not scene.told
+        await trio.sleep(0.2)
+        assert len(scene.told) == 2 * WORKERS
+        # Who stops does not wait.
+        pace.spent(100 * LONGEST_WAIT_S)
+        for n in range(2 * WORKERS):
             scene.delivered(n, "bob")
         await scene.offline.drain()
-        nursery.cancel_scope.cancel()
-    assert turns.count > 2 * offline.TURNS_OF_OTHERS
+    assert trio.current_time() - start < LONGEST_WAIT_S + 1

@@ -6,13 +6,14 @@ from itertools import count
 
 import pytest
 import trio
-from scripted import URL, Scripted, statuses
+from scripted import URL, Scripted, easy_pace, statuses
 from trio.testing import MockClock
 
 from wukong_trio import DeviceLevel
 from wukong_trio.delivery.registry import SessionRegistry
 from wukong_trio.webhooks import status
 from wukong_trio.webhooks.hook import Hook
+from wukong_trio.webhooks.pace import LONGEST_WAIT_S
 from wukong_trio.webhooks.status import ENTRIES, LONGEST_S, OnlineStatus
 
 
@@ -29,7 +30,7 @@ class Session:
 class Scene:
     def __init__(self, retry_max_count: int = 0) -> None:
         self.receiver, self.registry = Scripted(), SessionRegistry()
-        hook = Hook("user.onlinestatus", self.receiver, URL, "")
+        hook = Hook("user.onlinestatus", self.receiver, URL, "", easy_pace())
         self.status = OnlineStatus(hook, self.registry, retry_max_count=retry_max_count)
 
     @asynccontextmanager
@@ -152,6 +153,17 @@ async def test_what_waits_is_bounded_and_the_newest_stay(
         await trio.sleep(1)
     assert scene.status.dropped == 2
     assert [entry.split("-")[0] for entry in scene.entries] == [f"u{n}" for n in range(2, ENTRIES + 12)]
+
+
+async def test_requests_are_made_at_their_pace(autojump_clock: MockClock) -> None:
+    scene = Scene()
+    async with scene.running():
+        scene.status.hook.pace.spent(100 * LONGEST_WAIT_S)
+        scene.came("ann")
+        await trio.sleep(LONGEST_WAIT_S - 0.1)
+        assert not scene.entries
+        await trio.sleep(1)
+        assert len(scene.entries) == 1
 
 
 async def test_a_stop_does_not_wait_for_a_receiver_that_fails(autojump_clock: MockClock) -> None:

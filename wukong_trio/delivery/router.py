@@ -59,12 +59,12 @@ class Router:
         payload_limit_bytes: int,
         before_send: BeforeSend | None = None,
         hook_timeout_s: float = 5.0,
-        on_stored: Callable[[int, int], None] | None = None,
+        on_stored: Callable[[Sequence[Message]], None] | None = None,
     ) -> None:
         """
         Args:
-            on_stored: called after each commit with the number of messages and the id of the last one. It must neither
-                wait nor raise.
+            on_stored: called after each commit with the messages, of which there is one at least. It must neither wait
+                nor raise.
         """
         self.state = RouterState.OPEN
         self._store = store
@@ -296,7 +296,7 @@ class Router:
             if messages:
                 self._count_stored(len(messages))
                 if self._on_stored is not None:
-                    self._on_stored(len(messages), messages[-1].message_id)
+                    self._on_stored(messages)
 
     async def _append(self, undecided: list[Submission]) -> tuple[list[Message], Sequence[int]]:
         """Decides and stores; once more if the store has refused the batch for what others have done.

@@ -17,7 +17,7 @@ from typing import Final, TypeVar
 import trio
 
 from ..errors import SearchUnavailableError, StoreError
-from ..model import moment_of
+from ..model import Message, moment_of
 from ..store.base import Store
 from .hits import QUERY_TIMEOUT_S, Filters, Hits
 from .index import Index, IndexFailedError, remove
@@ -102,11 +102,11 @@ class Follower:
 
     # Following
 
-    def stored(self, _count: int, newest_id: int) -> None:
+    def stored(self, messages: Sequence[Message]) -> None:
         """Messages were stored; never waits."""
         if self._reached_id >= self._newest_id:
             self._behind_since = time()
-        self._newest_id = newest_id
+        self._newest_id = messages[-1].message_id
         self._some.set()
 
     def forget(self, index: object, numbers: Sequence[int]) -> None:

@@ -1,61 +1,24 @@
 """One event's requests to the receiver of webhooks: signed, sent, and judged by their answers."""
 
 import hmac
-import ssl
 from base64 import b64decode, b64encode
 from collections.abc import Iterator
-from contextlib import suppress
 from logging import getLogger
 from time import time
-from typing import TYPE_CHECKING, Final
-from urllib.parse import unquote_to_bytes, urlsplit
+from typing import Final
 
 import trio
 
 from ..version import __version__
-
-if TYPE_CHECKING:
-    import httpx
+from .address import event_url, parse_address
+from .connections import Transport
+from .pace import Pace
 
 log = getLogger(__name__)
 
-CONNECT_TIMEOUT_S: Final = 5.0
-ANSWER_TIMEOUT_S: Final = 10.0
-"""For each piece of the answer, its head included, and of the request."""
 TOTAL_TIMEOUT_S: Final = 30.0
-KEPT_ALIVE_S: Final = 4.0
-"""Many servers close after 5 s, and whoever writes to them just then has written in vain."""
-REST_TIMEOUT_S: Final = 1.0
-"""For so long an answer is read behind its head, and thrown away, to use the connection again."""
 FIRST_WAIT_S: Final = 1.0
 LONGEST_WAIT_S: Final = 30.0
-_TIMEOUTS: Final = {
-    "connect": CONNECT_TIMEOUT_S,
-    "read": ANSWER_TIMEOUT_S,
-    "write": ANSWER_TIMEOUT_S,
-    "pool": TOTAL_TIMEOUT_S,
-}
-
-
-def open_transport(url: str) -> "httpx.AsyncHTTPTransport":
-    """The HTTP connections of all events, which have to be closed.
-
-    The transport alone: a whole client of httpx would follow its own opinions on proxies, cookies and passwords in
-    ~/.netrc, and log every request with its URL.
-    """
-    import httpx  # here: it takes long to import, and many servers have no webhooks
-
-    return httpx.AsyncHTTPTransport(
-        limits=httpx.Limits(keepalive_expiry=KEPT_ALIVE_S),
-        verify=ssl.create_default_context() if urlsplit(url).scheme.lower() == "https" else False,
-    )
-
-
-def event_url(url: str, event: str) -> str:
-    """The receiver's address for an event, which joins whatever query there is."""
-    parts = urlsplit(url)
-    query = f"{parts.query}&event={event}" if parts.query else f"event={event}"
-    return parts._replace(query=query).geturl()
 
 
 def waits() -> Iterator[float]:
@@ -69,17 +32,16 @@ def waits() -> Iterator[float]:
 class Hook:
     """The receiver of one event."""
 
-    def __init__(self, event: str, transport: "httpx.AsyncBaseTransport", url: str, secret: str) -> None:
+    def __init__(self, event: str, transport: Transport, url: str, secret: str, pace: Pace) -> None:
         """
         Args:
             secret: as the setting has it: empty, or `whsec_` and a key in base64.
+            pace: pays for the requests.
         """
-        import httpx
-
         self.event = event
+        self.pace = pace
         self._transport = transport
-        self._request = httpx.Request
-        self._url = httpx.URL(event_url(url, event))
+        self._prefix = _prefix(event_url(url, event))
         self._key = b64decode(secret.partition("_")[2])
         self.failing = False
         """The last request was not accepted."""
@@ -94,13 +56,19 @@ class Hook:
         Args:
             webhook_id: the same for each repetition of the same body.
         """
-        try:
-            with trio.fail_after(TOTAL_TIMEOUT_S):
-                problem = await self._send(body, webhook_id)
-        except trio.TooSlowError:
-            problem = f"no answer within {TOTAL_TIMEOUT_S:g} s"
-        except Exception as error:  # whatever a receiver can make the client stumble over
-            problem = f"{type(error).__name__}: {error}"
+        watch, start = self.pace.stopwatch(), trio.current_time()
+        problem = ""
+        with trio.CancelScope(deadline=start + TOTAL_TIMEOUT_S) as limit:
+            try:
+                status = await self._transport.exchange(self._head(body, webhook_id.encode()), body, limit, watch)
+                if not 200 <= status < 300:
+                    problem = f"the answer is {status}"
+            except Exception as error:  # whatever a receiver can make the client stumble over
+                problem = f"{type(error).__name__}: {error}"
+        if limit.cancelled_caught:
+            problem = f"no answer within {trio.current_time() - start:.0f} s"
+        watch.stop()
+        self.pace.spent(watch.elapsed_s)
         if problem:
             self.failures += 1
         else:
@@ -108,37 +76,19 @@ class Hook:
         self._note(problem)
         return not problem
 
-    async def _send(self, body: bytes, webhook_id: str) -> str:
-        """Returns what is wrong with the answer, nothing if the receiver has accepted."""
-        headers = self._headers(body, webhook_id)
-        extensions = {"timeout": _TIMEOUTS}
-        request = self._request("POST", self._url, headers=headers, content=body, extensions=extensions)
-        answer = await self._transport.handle_async_request(request)
-        try:
-            if not answer.is_success:
-                return f"the answer is {answer.status_code}"
-            # He has accepted, whatever becomes of the rest. If it is not read to its end, the connection is closed.
-            with trio.move_on_after(REST_TIMEOUT_S), suppress(Exception):
-                async for _ in answer.aiter_raw():
-                    pass
-        finally:
-            await answer.aclose()
-        return ""
-
-    def _headers(self, body: bytes, webhook_id: str) -> dict[str, str]:
-        timestamp = str(int(time()))
-        headers = {
-            "content-type": "application/json",
-            "user-agent": f"wukong-trio/{__version__}",
-            "webhook-id": webhook_id,
-            "webhook-timestamp": timestamp,
-        }
-        if self._url.userinfo:
-            headers["authorization"] = f"Basic {b64encode(unquote_to_bytes(self._url.userinfo)).decode()}"
+    def _head(self, body: bytes, webhook_id: bytes) -> bytes:
+        timestamp = int(time())
+        signature = b""
         if self._key:
-            signed = b"%b.%b.%b" % (webhook_id.encode(), timestamp.encode(), body)
-            headers["webhook-signature"] = f"v1,{b64encode(hmac.digest(self._key, signed, 'sha256')).decode()}"
-        return headers
+            signed = b"%b.%d.%b" % (webhook_id, timestamp, body)
+            signature = b"webhook-signature: v1,%b\r\n" % b64encode(hmac.digest(self._key, signed, "sha256"))
+        return b"%bwebhook-id: %b\r\nwebhook-timestamp: %d\r\n%bcontent-length: %d\r\n\r\n" % (
+            self._prefix,
+            webhook_id,
+            timestamp,
+            signature,
+            len(body),
+        )
 
     def _note(self, problem: str) -> None:
         """Speaks when it begins to fail, and when it is over."""
@@ -147,3 +97,17 @@ class Hook:
         elif self.failing and not problem:
             log.warning("webhook %s: the receiver accepts again", self.event)
         self.failing = bool(problem)
+
+
+def _prefix(url: str) -> bytes:
+    """What the heads of all requests to an address have in common."""
+    address = parse_address(url)
+    lines = [
+        f"POST {address.target} HTTP/1.1",
+        f"host: {address.authority}",
+        "content-type: application/json",
+        f"user-agent: wukong-trio/{__version__}",
+    ]
+    if address.userinfo:
+        lines.append(f"authorization: Basic {b64encode(address.userinfo).decode()}")
+    return "".join(f"{line}\r\n" for line in lines).encode()

@@ -6,7 +6,7 @@ and what is stored is told, also after a crash.
 """
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from logging import getLogger
 from math import inf
@@ -24,13 +24,12 @@ from ..model import COMMAND_CHANNEL_SUFFIX, SYNC_ONCE, Message, first_id_at, mom
 from ..services.records import record_of
 from ..store.base import Store
 from .hook import FIRST_WAIT_S, Hook, waits
+from .untold import UntoldMessages
 
 log = getLogger(__name__)
 
 T = TypeVar("T")
 
-REQUEST_BYTES: Final = 1024 * 1024
-"""Payloads of one request, unless a single message has more."""
 IDS_AT_ONCE: Final = 10_000
 SAVE_INTERVAL_S: Final = 1.0
 """While messages wait, the cursor is written no more often: each time is a commit that sends have to wait for."""
@@ -54,6 +53,7 @@ class Notifications:
         """Of what waits; until that was read, of what came before it. 0: nothing is known."""
         self._saved_id = cursor
         self._save_at = 0.0
+        self._untold = UntoldMessages(store, hook.pace, newest_id)
         self.waiting = 0
         """Messages that are stored and not told."""
         self.dropped = 0
@@ -62,12 +62,13 @@ class Notifications:
         self._progress = trio.Event()
         self._draining = False
 
-    def stored(self, count: int, newest_id: int) -> None:
-        """So many messages were stored; never waits."""
-        self.waiting += count
+    def stored(self, messages: Sequence[Message]) -> None:
+        """These were stored after all others; never waits."""
+        self.waiting += len(messages)
         if self._told_id >= self._newest_id:
-            self._oldest_id = newest_id
-        self._newest_id = newest_id
+            self._oldest_id = messages[0].message_id
+        self._newest_id = messages[-1].message_id
+        self._untold.stored(messages, self.waiting)
         self._some.set()
         if self.waiting >= self._settings.count_per_push:
             self._enough.set()
@@ -93,7 +94,7 @@ class Notifications:
     async def drain(self) -> None:
         """Waits until all is told, or until the receiver does not accept: what is left is told after the next start.
         The caller bounds it."""
-        self._draining = True
+        self._draining = self.hook.pace.hurry = True
         self._enough.set()
         while self._told_id < self._newest_id and not self.hook.failing:
             await self._progress.wait()
@@ -127,9 +128,9 @@ class Notifications:
 
     async def _tell_next(self) -> None:
         """Tells what comes next, until the receiver accepts it or it is given up."""
-        most, newest_id = self._settings.count_per_push, self._newest_id
-        ask = partial(self._store.messages_after, self._told_id, most, max_bytes=REQUEST_BYTES)
-        messages = await self._read(ask)
+        await self.hook.pace.give_way()
+        newest_id = self._newest_id
+        messages = await self._read(partial(self._untold.after, self._told_id, self._settings.count_per_push))
         if not messages:
             # Somebody has deleted them. What was stored since is another matter.
             self._told_id = newest_id
@@ -137,7 +138,8 @@ class Notifications:
             return
         first_id, last_id = messages[0].message_id, messages[-1].message_id
         self._oldest_id = first_id
-        body = msgspec.json.encode([_record(message) for message in messages])
+        with self.hook.pace.working():
+            body = _encoded(messages)
         for attempt, wait_s in enumerate(waits(), start=1):
             if self._is_outdated(first_id):
                 await self._drop_outdated()
@@ -157,6 +159,7 @@ class Notifications:
     def _pass(self, message_id: int, count: int) -> None:
         """So many messages, up to this one, are done with."""
         self._told_id = self._oldest_id = message_id
+        self._untold.forget(message_id)
         self.waiting -= count
 
     def _count_dropped(self, count: int) -> None:
@@ -217,9 +220,11 @@ class Notifications:
         self._save_at = trio.current_time() + SAVE_INTERVAL_S
 
 
-def _record(message: Message) -> MessageRecord:
-    """A command is shown in the channel that it is for."""
+def _encoded(messages: Sequence[Message]) -> bytes:
+    return msgspec.json.encode([_record_of_command(m) if m.flags & SYNC_ONCE else record_of(m) for m in messages])
+
+
+def _record_of_command(message: Message) -> MessageRecord:
+    """It is shown in the channel that it is for."""
     record = record_of(message)
-    if not message.flags & SYNC_ONCE:
-        return record
     return replace(record, channel_id=record.channel_id.removesuffix(COMMAND_CHANNEL_SUFFIX))

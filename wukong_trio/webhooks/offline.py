@@ -29,10 +29,6 @@ QUEUE_BYTES: Final = 32 * 1024 * 1024
 FEW: Final = 32
 """Of so many members the receivers are found at once; of more when it is their turn, in slices."""
 SLICE: Final = 4096
-BUSY_TURN_S: Final = 0.001
-TURNS_OF_OTHERS: Final = 64
-"""While turns of the scheduler take longer than that, so many are left to others after each request: a request costs
-as much as twenty messages, and most of them can wait for a calmer moment."""
 _LARGE_BYTES: Final = 64 * 1024
 """Lists of uids from this size on are compressed in a thread."""
 _AGENT: Final = int(ChannelType.AGENT)
@@ -130,6 +126,7 @@ class OfflineMessages:
 
     async def drain(self) -> None:
         """Waits until all is told. The caller bounds it."""
+        self.hook.pace.hurry = True
         while self._pending:
             self._idle = trio.Event()
             await self._idle.wait()
@@ -137,10 +134,10 @@ class OfflineMessages:
     async def _work(self) -> None:
         async for waiting in self._queue:
             try:
+                await self.hook.pace.give_way()
                 await self._tell(waiting)
             except Exception:
                 log.exception("webhook %s: a message was not told", self.hook.event)
-            await _give_way()
             self._queue_bytes -= len(waiting.message.payload)
             self._pending -= 1
             if not self._pending:
@@ -177,14 +174,6 @@ class OfflineMessages:
         return OfflineRecord(
             **fields, to_uids=Raw(uids), compress=method, compress_to_uids=packed, source_id=self._node_id
         )
-
-
-async def _give_way() -> None:
-    before = trio.current_time()
-    await trio.lowlevel.checkpoint()
-    turn_s = trio.current_time() - before
-    if turn_s > BUSY_TURN_S:
-        await trio.sleep(TURNS_OF_OTHERS * turn_s)
 
 
 async def _encoded(uids: list[str]) -> bytes:

@@ -63,11 +63,12 @@ class OnlineStatus:
         """Tells until cancelled."""
         while True:
             await self._gather()
+            await self.hook.pace.give_way()
             await self._tell()
 
     async def drain(self) -> None:
         """Waits until all is told or the receiver does not accept. The caller bounds it."""
-        self._draining = True
+        self._draining = self.hook.pace.hurry = True
         self._enough.set()
         while (self._entries or self._under_way) and not self.hook.failing:
             await self._attempted.wait()

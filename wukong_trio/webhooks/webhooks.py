@@ -1,7 +1,7 @@
 """All webhooks of a server, and what they share."""
 
 from collections.abc import Container
-from typing import TYPE_CHECKING
+from typing import Final
 
 import trio
 
@@ -9,13 +9,15 @@ from ..config import Config, Webhook, WebhookEvent
 from ..delivery.registry import SessionRegistry
 from ..store.base import Store
 from ..supervision import supervise
-from .hook import Hook, open_transport
+from .connections import Connections
+from .hook import Hook
 from .notify import Notifications
 from .offline import OfflineMessages
+from .pace import Load, Pace
 from .status import OnlineStatus
 
-if TYPE_CHECKING:
-    import httpx
+LEAST_SHARES: Final[dict[WebhookEvent, float]] = {"msg.notify": 0.08, "msg.offline": 0.01, "user.onlinestatus": 0.005}
+"""Of a core, that the requests of an event may take whatever else there is to do."""
 
 
 class Webhooks:
@@ -23,12 +25,14 @@ class Webhooks:
 
     def __init__(
         self,
-        transport: "httpx.AsyncBaseTransport",
+        connections: Connections,
+        load: Load,
         notify: Notifications | None,
         offline: OfflineMessages | None,
         status: OnlineStatus | None,
     ) -> None:
-        self._transport = transport
+        self._connections = connections
+        self._load = load
         self.told = notify, offline, status
         self.wanted = [event for event in self.told if event is not None]
         """Those of them that the receiver wants."""
@@ -56,9 +60,13 @@ class Webhooks:
 
     async def run(self) -> None:
         """Tells until cancelled."""
-        async with self._transport, trio.open_nursery() as nursery:
-            for event in self.wanted:
-                nursery.start_soon(supervise, f"the webhook {event.hook.event}", event.run)
+        trio.lowlevel.add_instrument(self._load)
+        try:
+            async with self._connections, trio.open_nursery() as nursery:
+                for event in self.wanted:
+                    nursery.start_soon(supervise, f"the webhook {event.hook.event}", event.run)
+        finally:
+            trio.lowlevel.remove_instrument(self._load)
 
     async def drain(self) -> None:
         """Tells what is left, as long as the receiver accepts it. The caller bounds it."""
@@ -81,15 +89,16 @@ async def open_webhooks(
     settings = config.webhook
     if not settings.http_addr:
         return None
-    transport = open_transport(settings.http_addr)
+    connections, load = Connections(settings.http_addr), Load()
 
     def hook(event: WebhookEvent) -> Hook | None:
         if settings.focus_events and event not in settings.focus_events:
             return None
-        return Hook(event, transport, settings.http_addr, settings.secret)
+        return Hook(event, connections, settings.http_addr, settings.secret, Pace(load, LEAST_SHARES[event]))
 
     return Webhooks(
-        transport,
+        connections,
+        load,
         await _notifications(hook("msg.notify"), store, settings, newest_id),
         _offline_messages(hook("msg.offline"), registry, system_accounts, config),
         _online_status(hook("user.onlinestatus"), registry, settings),

@@ -279,6 +279,7 @@ def _send(
     no_persist: bool = False,
     red_dot: bool = False,
     sync_once: bool = False,
+    is_stream: bool = False,
     expire: int = 0,
     setting: int = 0,
     topic: str = "",
@@ -292,6 +293,7 @@ def _send(
         payload=b64encode(payload).decode(),
         client_msg_no=client_msg_no,
         expire=expire,
+        is_stream=int(is_stream),
         setting=setting,
         topic=topic,
     )

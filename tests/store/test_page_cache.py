@@ -11,6 +11,7 @@ from wukong_trio.store import message_index, page_cache, pages, sqlite
 from wukong_trio.store.files import DatabaseFiles
 from wukong_trio.store.sqlite import SQLiteStore
 
+pytestmark = pytest.mark.usefixtures("nothing_recent")
 OTHER = ChannelKey("other", 2)
 
 

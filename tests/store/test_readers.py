@@ -19,6 +19,7 @@ def open_files(directory: Path) -> list[str]:
     return [path for path in found if path.startswith(str(directory))]
 
 
+@pytest.mark.usefixtures("nothing_recent")
 async def test_logins_and_channels_do_not_wait_for_history(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     proceed = threading.Event()
     started = threading.Semaphore(0)

@@ -25,9 +25,10 @@ from .members import change_members
 from .message_ids import channel_numbers
 from .message_index import MessageIndex
 from .message_rows import last_message_id, message_ids_after, messages_after, messages_by_id, recent_marks
-from .page_cache import CachedPage, PageCache, Wish
+from .page_cache import MAX_MESSAGES, CachedPage, PageCache, Wish
 from .pages import MOST_TOGETHER, is_small, read_page, read_pages, weight
 from .readers import ReaderPool
+from .recent import RecentMessages
 from .rows import chunks, insert_rows, load_json, marks
 from .wal import LogKeeper
 from .watch import FileWatch
@@ -81,7 +82,8 @@ class SQLiteStore(Store):
             self._small_pages: GatheredReads[Wish, CachedPage | None] = GatheredReads(
                 small_pages, lambda reader, wishes: read_pages(reader, index, wishes), weight, MOST_TOGETHER
             )
-            self._pages = PageCache(self._index)
+            self._pages = PageCache(index)
+            self._recent = RecentMessages(index)
             self._data_version = self._writer.execute(_DATA_VERSION).fetchone()
             self._watch = FileWatch(files.path)
             opened.pop_all()
@@ -221,7 +223,9 @@ class SQLiteStore(Store):
     async def append_messages(
         self, drafts: Sequence[Message], *, versions: Mapping[ChannelKey, int] = {}, distinct: Collection[int] = ()
     ) -> Sequence[int]:
-        return await trio.to_thread.run_sync(self._append, drafts, limiter=self._writing)
+        numbers = await trio.to_thread.run_sync(self._append, drafts, limiter=self._writing)
+        self._recent.add(drafts)
+        return numbers
 
     def _append(self, drafts: Sequence[Message]) -> list[int]:
         entries: list[tuple[int, int, int]] = []
@@ -289,7 +293,7 @@ class SQLiteStore(Store):
         self, key: ChannelKey, low: int, high: int, limit: int, *, newest: bool, max_bytes: int
     ) -> Page:
         wish = Wish(key, low, high, limit, newest, max_bytes)
-        page = None if self._closed else self._pages.get(wish)
+        page = None if self._closed else self._pages.get(wish) or self._recent_page(wish)
         if page is not None:
             await trio.lowlevel.checkpoint_if_cancelled()
             return page
@@ -301,6 +305,10 @@ class SQLiteStore(Store):
             return Page([], False)
         self._pages.put(wish, cached)
         return cached.page
+
+    def _recent_page(self, wish: Wish) -> Page | None:
+        head = self._heads.get(wish.key)
+        return self._recent.page(head.number, wish) if head is not None and wish.limit <= MAX_MESSAGES else None
 
     async def find_messages(self, key: ChannelKey, wanted: Wanted, *, max_bytes: int) -> Page:
         def read(reader: sqlite3.Connection) -> Page:

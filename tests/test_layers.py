@@ -52,6 +52,7 @@ ONLY_IN = {
         *("store/sqlite.py", "store/files.py", "store/backup.py", "store/readers.py", "store/wal.py"),
         *("store/rows.py", "store/channel_rows.py", "store/message_rows.py", "store/members.py"),
         *("store/message_index.py", "store/message_ids.py", "store/pages.py", "store/lookups.py", "store/gathering.py"),
+        "store/removal_rows.py",
     },
     "quart": {"api/quart_app.py"},
     "quart_trio": {"api/quart_app.py"},

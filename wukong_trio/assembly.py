@@ -27,6 +27,7 @@ from .gateway.gateway import Gateway
 from .listening import Sockets, bound_port
 from .services.auth import Authentication, Authenticator
 from .services.channels import ChannelService
+from .services.cleaner import Cleaner
 from .services.directory import ChannelDirectory
 from .services.history import History
 from .services.users import SystemAccounts, UserService
@@ -55,6 +56,7 @@ class Parts:
     events: Events | None
     webhooks: Webhooks | None
     router: Router
+    cleaner: Cleaner
     authentication: Authentication
     gateway: Gateway
     certificate: Certificate | None
@@ -86,6 +88,7 @@ async def assemble(config: Config, store: Store, hooks: Hooks, certificate: Cert
         hook_timeout_s=timeout_s,
         on_stored=notify.stored if notify is not None else None,
     )
+    kept_from = (lambda: notify.kept_from) if notify is not None else None
     authentication = Authentication(store, config.auth, hooks.authenticate, hook_timeout_s=timeout_s)
     return Parts(
         config=config,
@@ -96,6 +99,7 @@ async def assemble(config: Config, store: Store, hooks: Hooks, certificate: Cert
         events=events,
         webhooks=webhooks,
         router=router,
+        cleaner=Cleaner(store, config.retention, first_id_at, kept_from),
         authentication=authentication,
         gateway=Gateway(
             config,

@@ -123,6 +123,15 @@ class Idempotency(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     keys: int = 200_000
 
 
+class Retention(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How long messages are kept that do not expire by themselves."""
+
+    max_age_s: float = 0.0
+    """0: for ever."""
+    max_per_channel: int = 0
+    """Of each channel the newest; 0: all."""
+
+
 class Webhook(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Telling a back-end over HTTP what happens."""
 
@@ -165,6 +174,7 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     limits: Limits = Limits()
     message_retry: MessageRetry = MessageRetry()
     idempotency: Idempotency = Idempotency()
+    retention: Retention = Retention()
     webhook: Webhook = Webhook()
     data_dir: Path | None = None
     """Where the database lives; None keeps everything in memory."""

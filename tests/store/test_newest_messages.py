@@ -13,6 +13,7 @@ from wukong_trio.store.lookups import newest_messages
 from wukong_trio.store.message_ids import channel_numbers
 from wukong_trio.store.sqlite import SQLiteStore
 
+NOW_S = 1_700_000_000
 KEYS = [ChannelKey(f"g{n}", 2) for n in range(7)]
 
 
@@ -26,12 +27,14 @@ async def filled(directory: Path, messages: int) -> SQLiteStore:
 
 
 def newest(
-    store: SQLiteStore, wishes: list[tuple[ChannelKey, int, int]], max_bytes: int = 2**30
+    store: SQLiteStore, wishes: list[tuple[ChannelKey, int, int]], max_bytes: int = 2**30, now_s: float = NOW_S
 ) -> list[list[tuple[int, int, int]]]:
     """Channel number, sequence number and size of what is found."""
     reader: sqlite3.Connection = store._history._all[0]
     numbers = channel_numbers(reader, KEYS)
-    found = newest_messages(reader, store._index, [(numbers[key], low, count) for key, low, count in wishes], max_bytes)
+    found = newest_messages(
+        reader, store._index, [(numbers[key], low, count) for key, low, count in wishes], max_bytes, now_s
+    )
     return [
         [(numbers[ChannelKey(m.channel_id, m.channel_type)], m.message_seq, len(m.payload)) for m in messages]
         for messages in found

@@ -4,12 +4,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from samples import GROUP, between, message
 
-from wukong_trio import ChannelKey, StoreError
+from wukong_trio import ChannelKey, Message, StoreError
 from wukong_trio.store import message_index, page_cache, recent, sqlite
 from wukong_trio.store.files import DatabaseFiles
 from wukong_trio.store.page_cache import CachedPage, Wish
+from wukong_trio.store.pages import NOTHING
 from wukong_trio.store.sqlite import SQLiteStore
 
 OTHER = ChannelKey("other", 2)
@@ -20,18 +22,23 @@ EACH_BYTES = recent.MESSAGE_BYTES + 10
 def unreadable(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pages cannot be read from the database."""
 
-    def read_pages(_reader: object, _index: object, wishes: Sequence[Wish]) -> list[CachedPage | None]:
-        return [None] * len(wishes)
+    def read_pages(_reader: object, _index: object, wishes: Sequence[Wish], _now_s: float) -> list[CachedPage | None]:
+        return [NOTHING] * len(wishes)
 
     monkeypatch.setattr(sqlite, "read_pages", read_pages)
-    monkeypatch.setattr(sqlite, "read_page", lambda *_: None)
+    monkeypatch.setattr(sqlite, "read_page", lambda *_: NOTHING)
+
+
+def lasting(message_id: int, key: ChannelKey, payload: bytes) -> Message:
+    """Messages that expire are not among them."""
+    return replace(message(message_id, 0, key, payload), expire=0)
 
 
 async def opened(directory: Path, messages: int, size_bytes: int = 10) -> SQLiteStore:
     store = SQLiteStore(DatabaseFiles(directory, "normal"))
     for n in range(1, messages + 1):
-        await store.append_messages([message(2 * n, 0, GROUP, b"%010d" % n * (size_bytes // 10))])
-        await store.append_messages([message(2 * n + 1, 0, OTHER, b"x" * size_bytes)])
+        await store.append_messages([lasting(2 * n, GROUP, b"%010d" % n * (size_bytes // 10))])
+        await store.append_messages([lasting(2 * n + 1, OTHER, b"x" * size_bytes)])
     return store
 
 
@@ -61,7 +68,7 @@ async def test_the_newest_messages_need_no_database(tmp_path: Path, monkeypatch:
     store = await opened(tmp_path, 20)
     for _ in range(2):
         assert [m.message_seq for m in await between(store, GROUP, 16, 99, 10, newest=True)] == [16, 17, 18, 19, 20]
-        assert [m.message_seq for m in await between(store, GROUP, 1, 99, 5, newest=True)] == [16, 17, 18, 19, 20]
+        assert [m.message_seq for m in await between(store, GROUP, 1, 99, 4, newest=True)] == [17, 18, 19, 20]
     assert await between(store, GROUP, 15, 99, 10, newest=True) == [], "the eleventh is gone"
     assert await between(store, GROUP, 1, 99, page_cache.MAX_MESSAGES + 1, newest=True) == []
     assert await between(store, ChannelKey("none", 2), 1, 99, 9, newest=True) == []

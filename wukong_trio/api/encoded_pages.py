@@ -1,7 +1,7 @@
 """The JSON of pages of history: what many members of a group ask for is made once.
 
-Stored messages do not change and their sequence numbers have no gaps, so channel, first and last number say what is in
-a page.
+Stored messages do not change, and no others come between them. Some may leave, so channel, first and last number and
+how many there are say what is in a page.
 """
 
 from typing import Final
@@ -23,15 +23,15 @@ class EncodedPages:
     """An LRU cache of what was asked for more than once."""
 
     def __init__(self) -> None:
-        self._pages: dict[tuple[str, int, int, int], Raw] = {}
-        self._lately: Lately[tuple[str, int, int, int]] = Lately()
+        self._pages: dict[tuple[str, int, int, int, int], Raw] = {}
+        self._lately: Lately[tuple[str, int, int, int, int]] = Lately()
 
     async def records(self, page: Page) -> Raw:
         """The messages of a page as a JSON list of their records."""
         if not page.messages:
             return Raw(b"[]")
         first, last = page.messages[0], page.messages[-1]
-        name = (first.channel_id, first.channel_type, first.message_seq, last.message_seq)
+        name = (first.channel_id, first.channel_type, first.message_seq, last.message_seq, len(page.messages))
         encoded = self._pages.pop(name, None)
         if encoded is None:
             if is_short(page):

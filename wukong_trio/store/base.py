@@ -12,17 +12,17 @@ Promises of every implementation:
 * What went wrong is raised as `StoreError`; the store stays usable and tries again with the next call.
 """
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import Enum
-from itertools import islice
 from typing import Final
 
 from msgspec import Struct
 
 from ..errors import ConfigError, StoreError
 from ..model import ChannelFlags, ChannelKey, Device, Message
+from .removals import Removals
 
 MAX_MESSAGE_ID: Final = 2**53 - 1
 """The largest integer that JavaScript reads exactly. A durable store takes no higher id: later ones have to exceed it,
@@ -71,7 +71,7 @@ class ChannelRecord(Struct, frozen=True, kw_only=True):
     denied: frozenset[str] = frozenset()
     allowed: frozenset[str] = frozenset()
     last_seq: int = 0
-    """The highest `message_seq`, 0 if it has no stored message."""
+    """The highest `message_seq` that it ever had, 0 if none."""
     version: int = 0
     """Grows with every change of flags and lists; an empty record has 1. 0: the store does not count. One that serves a
     single server need not."""
@@ -115,22 +115,22 @@ class Wanted(Struct, frozen=True, kw_only=True):
     """Or the earliest of them."""
 
 
-def _bytes_of(messages: list[Message]) -> int:
-    return sum([len(message.payload) for message in messages])
-
-
-def first_of(messages: Iterable[Message], limit: int, max_bytes: int) -> list[Message]:
-    """As many of these messages as make a page; none is taken from the iterator after the first that does not fit."""
-    if isinstance(messages, list) and len(messages) <= limit and _bytes_of(messages) <= max_bytes:
-        return messages  # most pages are not cut, and one by one takes twice as long
-    taken: list[Message] = []
+def cut(messages: Iterable[Message], limit: int, max_bytes: int) -> tuple[list[Message], bool]:
+    """As many of these messages as make a page, and whether there is another. None is taken from the iterator after the
+    first that does not fit."""
+    if isinstance(messages, list) and len(messages) <= limit + 1:
+        # Most pages are not cut short, and one by one takes twice as long.
+        page = messages[:limit]
+        if sum([len(message.payload) for message in page]) <= max_bytes:
+            return page, len(messages) > limit
+    page = []
     size = 0
-    for message in islice(messages, limit):
+    for message in messages:
         size += len(message.payload)
-        if taken and size > max_bytes:
-            break
-        taken.append(message)
-    return taken
+        if len(page) == limit or (page and size > max_bytes):
+            return page, True
+        page.append(message)
+    return page, False
 
 
 class ChannelsChangedError(StoreError):
@@ -158,7 +158,7 @@ class RepeatedSendsError(StoreError):
         self.originals = originals
 
 
-class Store(ABC):
+class Store(Removals):
     """Durable state. Get one from `open_store`."""
 
     _claimed = False
@@ -216,13 +216,18 @@ class Store(ABC):
         """The newest `limit` messages with an id of at least `since_message_id`, oldest first."""
 
     @abstractmethod
-    async def messages_by_id(self, message_ids: Sequence[int]) -> list[Message]:
-        """The messages with these ids, in no particular order; unknown ids are left out."""
+    async def messages_by_id(self, message_ids: Sequence[int], *, expired: bool = False) -> list[Message]:
+        """The messages with these ids, in no particular order; unknown ids are left out.
+
+        Args:
+            expired: also those that have expired and were not removed yet.
+        """
 
     @abstractmethod
     async def messages_after(self, message_id: int, limit: int, *, max_bytes: int) -> list[Message]:
         """The oldest messages of all channels with higher ids, in the order of their ids: at most `limit`, and no more
-        than have `max_bytes` of payload together. The first one counts whatever its size."""
+        than have `max_bytes` of payload together. The first one counts whatever its size. Those that have expired are
+        among them until they are removed."""
 
     @abstractmethod
     async def message_ids_after(self, message_id: int, limit: int) -> list[int]:
@@ -246,7 +251,7 @@ class Store(ABC):
 
     @abstractmethod
     async def last_seq(self, key: ChannelKey) -> int:
-        """The highest `message_seq` of a channel, 0 if it has no stored message."""
+        """The highest `message_seq` that a channel ever had, 0 if it never had a stored message."""
 
     @abstractmethod
     async def load_channels(self, keys: Sequence[ChannelKey]) -> list[ChannelRecord]:

@@ -8,7 +8,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from ..model import Message
-from .base import Page, first_of
+from .base import Page, cut
 from .message_index import MessageIndex
 from .page_cache import Wish
 
@@ -29,7 +29,8 @@ class RecentMessages:
         self._bytes = 0
 
     def add(self, drafts: Sequence[Message]) -> None:
-        """Takes messages that were stored."""
+        """Takes messages that were stored. Those that expire are left to the database."""
+        drafts = [draft for draft in drafts if not draft.expire]
         ids = [draft.message_id for draft in drafts]
         size_bytes = sum([len(draft.payload) for draft in drafts]) + len(ids) * MESSAGE_BYTES
         self._messages.update(zip(ids, drafts, strict=True))
@@ -49,7 +50,7 @@ class RecentMessages:
         step = -1 if wish.newest else 1
         seq -= step * (len(ids) - 1)
         found: list[Message] = []
-        for message_id in ids[: wish.limit]:
+        for message_id in ids:
             message = self._messages.get(message_id)
             if message is None:
                 return None
@@ -57,5 +58,5 @@ class RecentMessages:
                 message = self._messages[message_id] = replace(message, message_seq=seq)
             found.append(message)
             seq += step
-        messages = first_of(found, wish.limit, wish.max_bytes)
-        return Page(messages[::-1] if wish.newest else messages, len(messages) < len(ids))
+        messages, more = cut(found, wish.limit, wish.max_bytes)
+        return Page(messages[::-1] if wish.newest else messages, more)

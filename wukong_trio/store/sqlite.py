@@ -29,6 +29,8 @@ from .page_cache import MAX_MESSAGES, CachedPage, PageCache, Wish
 from .pages import MOST_TOGETHER, is_small, read_page, read_pages, weight
 from .readers import ReaderPool
 from .recent import RecentMessages
+from .removal_rows import gone_between, remove_before, remove_expired, remove_surplus, settle
+from .removals import Position, Slice
 from .rows import chunks, insert_rows, load_json, marks
 from .wal import LogKeeper
 from .watch import FileWatch
@@ -42,6 +44,7 @@ _LOGINS_IN_STATEMENT: Final = 2000
 _HEADS_CACHED: Final = 200_000
 _NO_LOGIN: Final = Login()
 _MESSAGE_COLUMNS: Final = 12
+_EXPIRY_COLUMNS: Final = 4
 _DATA_VERSION: Final = "PRAGMA data_version"
 """Changes when another connection has written."""
 _DURABILITY: Final[dict[Synchronous, str]] = {
@@ -80,7 +83,10 @@ class SQLiteStore(Store):
             )
             self._index = index = MessageIndex(self._writer)
             self._small_pages: GatheredReads[Wish, CachedPage | None] = GatheredReads(
-                small_pages, lambda reader, wishes: read_pages(reader, index, wishes), weight, MOST_TOGETHER
+                small_pages,
+                lambda reader, wishes: read_pages(reader, index, wishes, self.clock()),
+                weight,
+                MOST_TOGETHER,
             )
             self._pages = PageCache(index)
             self._recent = RecentMessages(index)
@@ -242,6 +248,7 @@ class SQLiteStore(Store):
         self, writer: sqlite3.Connection, drafts: Sequence[Message], entries: list[tuple[int, int, int]]
     ) -> None:
         values: list[Any] = []
+        expiring: list[int] = []
         newest_id = self._index.newest_id
         for m in drafts:
             if m.message_id <= newest_id:
@@ -254,9 +261,12 @@ class SQLiteStore(Store):
                 newest_id, head.number, message_seq, m.from_uid, m.client_msg_no,
                 m.timestamp, m.flags, m.setting, m.expire, m.topic, m.stream_no, m.payload,
             )  # fmt: skip
+            if m.expire:
+                expiring += (head.number, message_seq, newest_id, m.timestamp + m.expire)
         if newest_id > MAX_MESSAGE_ID:
             raise StoreError("the clock is beyond 2089: message ids exceed 2^53; set it right and restart the server")
         insert_rows(writer, "message", _MESSAGE_COLUMNS, values)
+        insert_rows(writer, "expiry", _EXPIRY_COLUMNS, expiring)
 
     def _head_of(self, channel_id: str, channel_type: int) -> _Head:
         """The head of a channel, which is entered into the table if it is new. Only for the writer's thread."""
@@ -271,7 +281,7 @@ class SQLiteStore(Store):
         return head
 
     def _last_seq(self, connection: sqlite3.Connection, number: int) -> int:
-        return self._index.last_seq(number) or int(connection.execute(schema.LAST_INDEXED, (number,)).fetchone()[0])
+        return self._index.last_seq(number) or int(connection.execute(schema.LAST_SEQ, (number,)).fetchone()[0])
 
     async def last_message_id(self) -> int:
         return await self._look_ups.read(last_message_id)
@@ -279,9 +289,11 @@ class SQLiteStore(Store):
     async def recent_marks(self, since_message_id: int, limit: int) -> list[SentMark]:
         return await self._look_ups.read(lambda reader: recent_marks(reader, since_message_id, limit))
 
-    async def messages_by_id(self, message_ids: Sequence[int]) -> list[Message]:
+    async def messages_by_id(self, message_ids: Sequence[int], *, expired: bool = False) -> list[Message]:
         ids = list(dict.fromkeys(message_ids))
-        return await self._look_ups.read(lambda reader: list(messages_by_id(reader, ids)))
+        return await self._look_ups.read(
+            lambda reader: list(messages_by_id(reader, ids, 0 if expired else self.clock()))
+        )
 
     async def messages_after(self, message_id: int, limit: int, *, max_bytes: int) -> list[Message]:
         return await self._history.read(lambda reader: messages_after(reader, message_id, limit, max_bytes))
@@ -297,13 +309,12 @@ class SQLiteStore(Store):
         if page is not None:
             await trio.lowlevel.checkpoint_if_cancelled()
             return page
-        if is_small(wish):
-            cached = await self._small_pages.read(wish)
-        else:
-            cached = await self._history.read(lambda reader: read_page(reader, self._index, wish))
+        cleared = self._pages.cleared
+        cached = await self._small_pages.read(wish) if is_small(wish) else None
         if cached is None:
-            return Page([], False)
-        self._pages.put(wish, cached)
+            cached = await self._history.read(lambda reader: read_page(reader, self._index, wish, self.clock()))
+        if cleared == self._pages.cleared:
+            self._pages.put(wish, cached)
         return cached.page
 
     def _recent_page(self, wish: Wish) -> Page | None:
@@ -315,7 +326,7 @@ class SQLiteStore(Store):
             channel = channel_numbers(reader, [key]).get(key)
             if channel is None:
                 return Page([], False)
-            return find_messages(reader, self._index, channel, key, wanted, max_bytes)
+            return find_messages(reader, self._index, channel, key, wanted, max_bytes, self.clock())
 
         return await self._history.read(read)
 
@@ -393,6 +404,35 @@ class SQLiteStore(Store):
                 writer.execute("INSERT OR IGNORE INTO system_uid VALUES (?)", (uid,))
 
         await self._write(write)
+
+    # Removing messages
+
+    async def gone_between(self, key: ChannelKey, low: int, high: int) -> int:
+        return await self._look_ups.read(lambda reader: gone_between(reader, key, low, high, self.clock()))
+
+    async def settle(self, position: Position) -> Slice:
+        return await trio.to_thread.run_sync(self._settle, position, limiter=self._writing)
+
+    def _settle(self, position: Position) -> Slice:
+        done = self._transact(lambda writer: settle(writer, self._index, position))
+        self._index.committed(())
+        return done
+
+    async def remove_expired(self, position: Position, limit: int, *, before_id: int) -> Slice:
+        now_s = self.clock()
+        return await self._remove(lambda writer: remove_expired(writer, position, limit, before_id, now_s))
+
+    async def remove_before(self, position: Position, limit: int, *, before_id: int) -> Slice:
+        return await self._remove(lambda writer: remove_before(writer, position, limit, before_id))
+
+    async def remove_surplus(self, position: Position, limit: int, *, kept: int, before_id: int) -> Slice:
+        return await self._remove(lambda writer: remove_surplus(writer, self._index, position, limit, kept, before_id))
+
+    async def _remove(self, work: Callable[[sqlite3.Connection], Slice]) -> Slice:
+        done = await self._write(work)
+        if done.removed:
+            self._pages.clear()
+        return done
 
     # Webhooks
 

@@ -68,6 +68,11 @@ class Notifications:
         if self.waiting >= self._settings.count_per_push:
             self._enough.set()
 
+    @property
+    def kept_from(self) -> int:
+        """The receiver may still have to be told of messages from this id on, so they must not be removed."""
+        return self._told_id + 1
+
     async def run(self) -> None:
         """Tells until cancelled."""
         try:

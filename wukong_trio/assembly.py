@@ -33,6 +33,7 @@ from .services.history import History
 from .services.users import SystemAccounts, UserService
 from .store.base import Store
 from .tls import Certificate
+from .webhooks.notify import Notifications
 from .webhooks.webhooks import Webhooks, open_webhooks
 
 
@@ -88,7 +89,7 @@ async def assemble(config: Config, store: Store, hooks: Hooks, certificate: Cert
         hook_timeout_s=timeout_s,
         on_stored=notify.stored if notify is not None else None,
     )
-    kept_from = (lambda: notify.kept_from) if notify is not None else None
+    kept_from = await _kept_from(config, store, notify)
     authentication = Authentication(store, config.auth, hooks.authenticate, hook_timeout_s=timeout_s)
     return Parts(
         config=config,
@@ -112,6 +113,17 @@ async def assemble(config: Config, store: Store, hooks: Hooks, certificate: Cert
         ),
         certificate=certificate,
     )
+
+
+async def _kept_from(config: Config, store: Store, notify: Notifications | None) -> Callable[[], int] | None:
+    """From which message on all have to stay, because the receiver of webhooks may still be told of them."""
+    if notify is not None:
+        return lambda: notify.kept_from
+    cursor = await store.webhook_cursor()
+    if cursor is None:
+        return None
+    # Perhaps it is switched off by mistake.
+    return lambda: max(cursor + 1, first_id_at(store.clock() - config.webhook.max_age_s))
 
 
 def api_context(parts: Parts, sockets: Sockets, ready: Callable[[], bool]) -> ApiContext:

@@ -1,17 +1,20 @@
 """Messages that have expired are gone from every read at their second, and removing messages moves no number."""
 
 import random
+import sqlite3
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+import trio
 from msgspec.structs import replace
 from samples import GROUP, message
 
 from wukong_trio import ChannelKey, Message, open_store
-from wukong_trio.store import MemoryStore, removal_rows
+from wukong_trio.store import MemoryStore, pages, removal_rows, schema, sqlite
 from wukong_trio.store.base import MAX_MESSAGE_ID, Page, Store, Wanted
 from wukong_trio.store.files import DatabaseFiles
 from wukong_trio.store.removals import START, Position, Slice
@@ -257,11 +260,11 @@ class Twins:
             high = self.rng.choice((2**62, self.rng.randrange(low, last_seq + 2)))
             limit, newest = self.rng.choice((1, 3, 50)), self.rng.random() < 0.5
             max_bytes = self.rng.choice((0, 9000, 60_000))
-            pages: list[Page] = [
+            both: list[Page] = [
                 await store.messages_between(key, low, high, limit, newest=newest, max_bytes=max_bytes)
                 for store in (self.disk, self.model)
             ]
-            assert pages[0] == pages[1]
+            assert both[0] == both[1]
             assert await self.disk.gone_between(key, low, last_seq) == await self.model.gone_between(key, low, last_seq)
             some = [self.rng.randrange(self.newest_id + 1) for _ in range(5)]
             wanted = Wanted(
@@ -352,6 +355,29 @@ async def test_a_page_that_is_kept_never_has_what_is_gone(disk: SQLiteStore) -> 
         assert await seqs(disk, limit=3) == ([5, 6, 7], False), "there were more"
 
 
+@pytest.mark.usefixtures("nothing_recent")
+async def test_a_page_that_was_read_before_a_removal_is_not_kept_after_it(
+    disk: SQLiteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await disk.append_messages([expiring(n, 0) for n in range(1, 8)])
+    assert len((await seqs(disk))[0]) == 7
+    read, proceed = threading.Event(), threading.Event()
+
+    def read_pages(*args: Any) -> Any:
+        pages_read = pages.read_pages(*args)
+        read.set()
+        proceed.wait(10)
+        return pages_read
+
+    monkeypatch.setattr(sqlite, "read_pages", read_pages)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(seqs, disk)
+        assert await trio.to_thread.run_sync(read.wait, 10)
+        await remove(disk.remove_before, disk, before_id=5)
+        proceed.set()
+    assert await seqs(disk) == ([5, 6, 7], False)
+
+
 async def test_ordinary_messages_cost_no_row_more(disk: SQLiteStore) -> None:
     await disk.append_messages([expiring(n, 0) for n in range(1, 100)])
     assert disk._writer.execute("SELECT count(*) FROM expiry").fetchone() == (0,)
@@ -361,13 +387,13 @@ async def test_ordinary_messages_cost_no_row_more(disk: SQLiteStore) -> None:
 
 async def test_room_is_used_again(disk: SQLiteStore) -> None:
     Clock(disk).s = 1
-    pages = 0
+    most = 0
     for turn in range(8):
         await disk.append_messages([expiring(turn * 500 + n, 1, payload=b"x" * 1000) for n in range(1, 501)])
         await remove(disk.remove_expired, disk)
         [now] = disk._writer.execute("PRAGMA page_count").fetchone()
-        assert turn < 2 or now < 1.2 * pages
-        pages = max(pages, now)
+        assert turn < 2 or now < 1.2 * most
+        most = max(most, now)
 
 
 async def test_rows_of_expired_messages_go_with_the_begin_of_their_channel(disk: SQLiteStore) -> None:
@@ -378,3 +404,24 @@ async def test_rows_of_expired_messages_go_with_the_begin_of_their_channel(disk:
     await remove(disk.remove_before, disk, before_id=21)
     assert disk._writer.execute("SELECT count(*) FROM expiry").fetchone() == (5,)
     assert await disk.gone_between(GROUP, 1, 30) == 25
+
+
+async def test_messages_of_an_older_database_expire_too(tmp_path: Path) -> None:
+    step = next(n for n, statements in enumerate(schema.MIGRATIONS) if "TABLE expiry" in statements[0])
+    database = sqlite3.connect(tmp_path / "wukong.db", isolation_level=None)
+    for statement in [statement for statements in schema.MIGRATIONS[:step] for statement in statements]:
+        database.execute(statement)
+    database.execute(f"PRAGMA user_version = {step}")
+    database.execute(f"PRAGMA application_id = {schema.APPLICATION_ID}")
+    database.execute("INSERT INTO channel (channel_id, channel_type) VALUES ('g', 2)")
+    for n in range(1, 6):
+        row = (n, 1, n, "ann", f"m{n}", SENT_S, 0, 0, n % 2, "", "", b"x")
+        database.execute(f"INSERT INTO message VALUES ({','.join('?' * len(row))})", row)
+    database.close()
+    async with open_store(tmp_path) as store:
+        clock = Clock(store)
+        assert (await seqs(store))[0] == [1, 2, 3, 4, 5]
+        clock.s = 1
+        assert (await seqs(store))[0] == [2, 4]
+        assert await store.gone_between(GROUP, 1, 5) == 3
+        assert await remove(store.remove_expired, store) == 3

@@ -14,7 +14,7 @@ from ..store.removals import START, Position, Slice
 
 log = getLogger(__name__)
 
-SLICE: Final = 256
+SLICE: Final = 128
 """Messages removed in one transaction, which takes some milliseconds."""
 INTERVAL_S: Final = 60.0
 """Between two rounds."""
@@ -26,8 +26,8 @@ _Work = Callable[[Position], Awaitable[Slice]]
 
 
 class Cleaner:
-    """Removes slice by slice. After each one it waits at least as long as that took, so that sends have most of the
-    store's time."""
+    """Removes slice by slice. After each one it waits twice as long as that took: most of the store's time is for
+    sends."""
 
     def __init__(
         self,
@@ -89,5 +89,5 @@ class Cleaner:
             count, position, some_held_back = await work(position)
             self.removed[reason] += count
             held_back |= some_held_back
-            await trio.sleep(max(trio.current_time() - begin_s, PAUSE_S))
+            await trio.sleep(max(2 * (trio.current_time() - begin_s), PAUSE_S))
         return held_back

@@ -5,6 +5,7 @@ from contextlib import AbstractAsyncContextManager
 from functools import partial
 from typing import Any, NamedTuple, TypeAlias
 
+import reading
 import scale
 import stalls
 import webhooks
@@ -186,6 +187,13 @@ def _scale(name: str, what: str, run: Callable[[], Awaitable[tuple[float, float]
     return Measure(name, what, "µs CPU per message", "<= 1.25", measure)
 
 
+def _beside_route(name: str, what: str, target: str, run: Callable[[float], Awaitable[tuple[float, float]]]) -> Measure:
+    async def measure(seconds: float) -> Result:
+        return Result(*await run(seconds))
+
+    return Measure(name, f"{what}, against GET /route, 32 connections", "/s", target, measure)
+
+
 def _stall(name: str, what: str, run: Callable[[float], Awaitable[float]]) -> Measure:
     async def measure(seconds: float) -> Result:
         return Result(await run(seconds))
@@ -223,6 +231,11 @@ MEASURES: tuple[Measure, ...] = (
     Measure("connect", "connect, authenticate, close, against trio-websocket answering", "/s", ">= 3.5", _CONNECT),
     Measure("route", "GET /route, 32 connections, against Quart-Trio on Hypercorn", "/s", ">= 25", _ROUTE),
     Measure("post", "POST /message/send, durable, 32 connections, against reference", "/s", ">= 6", _POST),
+    _beside_route("send", "POST /message/send, durable", ">= 0.2", reading.send_one),
+    _beside_route("sendbatch", "POST /message/sendbatch to 20", ">= 0.06", reading.send_to_many),
+    _beside_route("pages", "newest pages of 50 messages, 1,000 channels", ">= 0.17", reading.newest),
+    _beside_route("pages_old", "pages of 50 anywhere among 60,000", "", partial(reading.old, 60_000)),
+    _beside_route("pages_older", "pages of 50 anywhere among 1,000,000", "", partial(reading.old, 1_000_000)),
     Measure("latency", "acknowledgement p99, open loop of 2,000 sends/s", "ms", "<= 10", _latency),
     _scale("channels", "10,000 active channels against 100", scale.channels),
     _scale("stored", "1,000,000 stored messages against 10,000", scale.stored),

@@ -18,11 +18,11 @@ VICTIM_PAYLOAD = b"x" * 20_000
 VICTIM_INTERVAL_S = 0.01
 
 
-async def _write(target: Target, channels: int, messages: int = MESSAGES) -> float:
-    """The server's CPU time per message, in microseconds."""
+async def write(target: Target, channels: int, messages: int = MESSAGES, senders: int = 50) -> float:
+    """The server's CPU time per message, in microseconds. Channels are those of sender n and p<n + k * senders>."""
     port = target.ws.rpartition(":")[2]
     script = [sys.executable, str(HERE / "writer.py"), port, str(target.pid)]
-    command = on_core(1, [*script, "--channels", str(channels), "--messages", str(messages)])
+    command = on_core(1, [*script, "--channels", str(channels), "--messages", str(messages), "--senders", str(senders)])
     run = await trio.run_process(command, capture_stdout=True)
     return float(run.stdout)
 
@@ -30,21 +30,21 @@ async def _write(target: Target, channels: int, messages: int = MESSAGES) -> flo
 async def channels() -> tuple[float, float]:
     """With 10,000 active channels, and with 100; all of them in memory."""
     async with ours() as server:
-        await _write(server, 10_000, 20_000)
-        many = await _write(server, 10_000)
+        await write(server, 10_000, 20_000)
+        many = await write(server, 10_000)
     async with ours() as server:
-        await _write(server, 100, 20_000)
-        few = await _write(server, 100)
+        await write(server, 100, 20_000)
+        few = await write(server, 100)
     return many, few
 
 
 async def stored() -> tuple[float, float]:
     """With 1,000,000 stored messages, and with 10,000."""
     async with ours() as server:
-        await _write(server, 1000, 10_000)
-        little = await _write(server, 1000)
-        await _write(server, 1000, 1_000_000)
-        much = await _write(server, 1000)
+        await write(server, 1000, 10_000)
+        little = await write(server, 1000)
+        await write(server, 1000, 1_000_000)
+        much = await write(server, 1000)
     return much, little
 
 
@@ -64,8 +64,8 @@ async def sessions() -> tuple[float, float]:
     costs = []
     for connections in (5000, 100):
         async with ours() as server, _idle(server, connections):
-            await _write(server, 100, 20_000)
-            costs.append(await _write(server, 100))
+            await write(server, 100, 20_000)
+            costs.append(await write(server, 100))
     return costs[0], costs[1]
 
 

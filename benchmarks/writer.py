@@ -27,10 +27,11 @@ _UPGRADE = (
 class Sender:
     """One connection that keeps IN_FLIGHT sends under way."""
 
-    def __init__(self, port: int, number: int, channels: int) -> None:
+    def __init__(self, port: int, number: int, channels: int, senders: int) -> None:
         self.answered = 0
         self._number = number
         self._channels = channels
+        self._senders = senders
         self._made = 0
         # A number that was used before would be recognised as a repetition, which costs next to nothing.
         self._run = time.time_ns()
@@ -60,7 +61,7 @@ class Sender:
         frames = []
         for _ in range(count):
             self._made += 1
-            peer = (self._number + self._made * SENDERS) % self._channels
+            peer = (self._number + self._made * self._senders) % self._channels
             frames.append(
                 self._masker.frame(
                     b'{"id":"%d","method":"send","params":{"clientMsgNo":"%d-%d","channelId":"p%d","channelType":1,'
@@ -86,14 +87,14 @@ def cpu_s(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / _TICKS_PER_S
 
 
-def write(port: int, channels: int, messages: int) -> None:
+def write(port: int, channels: int, messages: int, count: int = SENDERS) -> None:
     """Sends, and returns when all is answered."""
-    senders = {sender.sock.fileno(): sender for sender in (Sender(port, n, channels) for n in range(SENDERS))}
+    senders = {sender.sock.fileno(): sender for sender in (Sender(port, n, channels, count) for n in range(count))}
     ready = select.epoll()
     for number, sender in senders.items():
         ready.register(number, select.EPOLLIN)
         sender.send(IN_FLIGHT)
-    made, answered = SENDERS * IN_FLIGHT, 0
+    made, answered = count * IN_FLIGHT, 0
     while answered < made:
         for number, _ in ready.poll(TIMEOUT_S):
             found = senders[number].receive()
@@ -111,9 +112,10 @@ def main() -> None:
     parser.add_argument("pid", type=int)
     parser.add_argument("--channels", type=int, default=100)
     parser.add_argument("--messages", type=int, default=50_000)
+    parser.add_argument("--senders", type=int, default=SENDERS)
     options = parser.parse_args()
     before_s = cpu_s(options.pid)
-    write(options.port, options.channels, options.messages)
+    write(options.port, options.channels, options.messages, options.senders)
     print(f"{(cpu_s(options.pid) - before_s) / options.messages * 1e6:.2f}")
 
 

@@ -40,7 +40,7 @@ ALLOWED = {
     "api_client": {"model", "errors", "contract", "version"},
     "listening": {"config", "net"},
     "meter": {"counting", "delivery", "lag", "services", "store"},
-    "figures": {"delivery", "gateway", "lag", "meter", "model", "search", "version", "webhooks"},
+    "figures": {"delivery", "gateway", "lag", "meter", "model", "search", "services", "version", "webhooks"},
     "assembly": {
         *("config", "delivery", "figures", "gateway", "api", "lag", "listening", "meter", "model"),
         *("search", "services", "store", "tls", "webhooks"),
@@ -66,7 +66,7 @@ ONLY_IN = {
         *("store/rows.py", "store/channel_rows.py", "store/message_rows.py", "store/members.py"),
         *("store/message_index.py", "store/message_ids.py", "store/pages.py", "store/lookups.py", "store/gathering.py"),
         *("store/conversation_rows.py", "store/sent_positions.py", "store/event_rows.py"),
-        *("store/membership_rows.py", "search/index.py"),
+        *("store/membership_rows.py", "store/removal_rows.py", "search/index.py"),
     },
     "quart": {"api/quart_app.py"},
     "quart_trio": {"api/quart_app.py"},

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from msgspec import Struct
 from msgspec.structs import replace
 
-from wukong_trio.config import Address, Auth, Config, Limits, Listeners, RouteAddresses
+from wukong_trio.config import Address, Auth, Config, Limits, Listeners, Retention, RouteAddresses
 from wukong_trio.errors import ConfigError
 from wukong_trio.hosts import is_from, is_loopback, parse_networks
 from wukong_trio.setting_keys import KEYS, UNSUPPORTED
@@ -573,6 +573,16 @@ def test_the_secret_of_webhooks_is_masked_too(tmp_path: Path) -> None:
     assert settings.webhook.secret == secret
     assert to_mapping(settings)["webhook"]["secret"] == "******"
     assert "QUJD" not in repr(settings)
+
+
+def test_retention_settings(tmp_path: Path) -> None:
+    assert from_yaml(tmp_path, "").settings.retention == Retention(max_age_s=0, max_per_channel=0)
+    text = "retention: {maxAge: 720h, maxPerChannel: 100000}\n"
+    assert from_yaml(tmp_path, text).settings.retention == Retention(max_age_s=720 * 3600, max_per_channel=100_000)
+    environ = {"WK_RETENTION_MAXAGE": "30d", "WK_RETENTION_MAXPERCHANNEL": "1"}
+    assert load(None, environ, {}).settings.retention == Retention(max_age_s=30 * 86400, max_per_channel=1)
+    for name, value in (("maxAge", "-1s"), ("maxAge", "often"), ("maxPerChannel", "-1"), ("maxPerChannel", "1.5")):
+        assert f"retention.{name} = " in refusal(tmp_path, f"retention: {{{name}: '{value}'}}\n")
 
 
 def test_webhook_settings_from_everywhere(tmp_path: Path) -> None:

@@ -31,6 +31,7 @@ from .figures import (
     show_messages,
     show_process,
     show_queues,
+    show_removals,
     show_search,
     show_store,
     show_webhooks,
@@ -45,6 +46,7 @@ from .services.auth import Authentication, Authenticator
 from .services.channel_calls import Channels
 from .services.channel_history import ChannelHistory
 from .services.channels import ChannelService
+from .services.cleaner import Cleaner
 from .services.command_sync import CommandSync
 from .services.conversation_calls import UserConversations
 from .services.conversations import ConversationService
@@ -55,6 +57,7 @@ from .services.sending import Batches, Commands
 from .services.users import SystemAccounts, Users
 from .store.base import Store
 from .tls import Certificate
+from .webhooks.notify import Notifications
 from .webhooks.webhooks import Webhooks, open_webhooks
 
 OnStored = Callable[[Sequence[Message]], None]
@@ -83,6 +86,7 @@ class Parts:
     search: MessageSearch | None
     router: Router
     command_sync: CommandSync
+    cleaner: Cleaner
     authentication: Authentication
     message_events: MessageEvents
     gateway: Gateway
@@ -128,6 +132,7 @@ async def assemble(config: Config, store: Store, hooks: Hooks, certificate: Cert
             notify.stored if notify is not None else None, search.stored if search is not None else None
         ),
     )
+    kept_from = await _kept_from(config, store, notify)
     authentication = Authentication(store, config.auth, hooks.authenticate, hook_timeout_s=timeout_s)
     gateway = Gateway(
         config,
@@ -150,6 +155,7 @@ async def assemble(config: Config, store: Store, hooks: Hooks, certificate: Cert
         search=search,
         router=router,
         command_sync=command_sync,
+        cleaner=Cleaner(store, config.retention, first_id_at, kept_from),
         authentication=authentication,
         message_events=MessageEvents(store, router.push_event, payload_limit_bytes=config.limits.payload_bytes),
         gateway=gateway,
@@ -176,6 +182,17 @@ def _all_told(*listeners: OnStored | None) -> OnStored | None:
             listener(messages)
 
     return tell
+
+
+async def _kept_from(config: Config, store: Store, notify: Notifications | None) -> Callable[[], int] | None:
+    """From which message on all have to stay, because the receiver of webhooks may still be told of them."""
+    if notify is not None:
+        return lambda: notify.kept_from
+    cursor = await store.webhook_cursor()
+    if cursor is None:
+        return None
+    # Perhaps it is switched off by mistake.
+    return lambda: max(cursor + 1, first_id_at(store.clock() - config.webhook.max_age_s))
 
 
 def api_context(parts: Parts, sockets: Sockets, ready: Callable[[], bool]) -> ApiContext:
@@ -227,6 +244,7 @@ def _meter(parts: Parts) -> Meter:
     show_queues(meter, router, parts.events)
     show_store(meter, router)
     show_webhooks(meter, parts.webhooks)
+    show_removals(meter, parts.cleaner)
     show_search(meter, parts.search)
     show_process(meter, parts.lag)
     show_as_in_version_2(meter, registry, gateway)

@@ -123,6 +123,15 @@ class Idempotency(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     keys: int = 200_000
 
 
+class Retention(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How long messages are kept that do not expire by themselves."""
+
+    max_age_s: float = 0.0
+    """0: for ever."""
+    max_per_channel: int = 0
+    """Of each channel the newest; 0: all."""
+
+
 class Webhook(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Telling a back-end over HTTP what happens."""
 
@@ -181,6 +190,7 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     limits: Limits = Limits()
     message_retry: MessageRetry = MessageRetry()
     idempotency: Idempotency = Idempotency()
+    retention: Retention = Retention()
     webhook: Webhook = Webhook()
     search: Search = Search()
     data_dir: Path | None = None

@@ -15,6 +15,7 @@ from .lag import LagMeter
 from .meter import Meter
 from .model import ReasonCode
 from .search.search import MessageSearch
+from .services.cleaner import Cleaner
 from .version import __version__
 from .webhooks.webhooks import Webhooks
 
@@ -104,6 +105,14 @@ def show_webhooks(meter: Meter, webhooks: Webhooks | None) -> None:
     meter.gauges("webhook_waiting", "event", meaning, waiting)
     meaning = "How old the oldest message is that waits for msg.notify; 0 if none does."
     meter.gauge("webhook_oldest_seconds", meaning, lambda: 0 if notify is None else notify.oldest_s(time()))
+
+
+def show_removals(meter: Meter, cleaner: Cleaner) -> None:
+    """What has left the store."""
+    meaning = "Messages that were removed: those that had expired, were too old, or too many in their channels."
+    meter.counters(
+        "messages_removed", "reason", meaning, lambda: {str(why): count for why, count in cleaner.removed.items()}
+    )
 
 
 def show_search(meter: Meter, search: MessageSearch | None) -> None:

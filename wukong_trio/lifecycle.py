@@ -58,6 +58,7 @@ async def _run_shielded(parts: Parts, sockets: Sockets, stopping: trio.Event, st
         watch("the look-ups of logins", parts.authentication.run)
         watch("the receipts of commands", parts.command_sync.run)
         watch("the clock of sessions", gateway.deadlines.run)
+        watch("the cleaner of messages", parts.cleaner.run)
         if parts.events is not None:
             watch("the queue of events", parts.events.run)
         if parts.webhooks is not None:

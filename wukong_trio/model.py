@@ -179,7 +179,7 @@ class Message(Struct, frozen=True, kw_only=True, gc=False):
     setting: int = 0
     """Setting bits: SETTING_*."""
     expire: int = 0
-    """Seconds, carried for the clients; 0 = never."""
+    """Seconds after `timestamp` at which nobody reads it any more; 0 = never."""
     topic: str = ""
     stream_no: str = ""
 
@@ -214,7 +214,7 @@ class SendCommand(Struct, frozen=True, kw_only=True, gc=False):
     setting: int = 0
     """Setting bits of `wukong_trio.model`: SETTING_*, 0 to 255."""
     expire: int = 0
-    """Seconds, below 2**32, carried for the clients; 0 = never."""
+    """Seconds, below 2**32, after which nobody reads it any more; 0 = never."""
     topic: str = ""
     """Carried for the clients, up to 512 bytes; so is `stream_no`."""
     stream_no: str = ""

@@ -107,6 +107,8 @@ KEYS: tuple[Key, ...] = (
     Key("limits.rateLimit", "limits.rate_limit_per_s", kinds.rate(1_000_000)),
     Key("idempotency.window", "idempotency.window_s", _DURATION),
     Key("idempotency.keys", "idempotency.keys", _COUNT),
+    Key("retention.maxAge", "retention.max_age_s", kinds.duration(zero=True)),
+    Key("retention.maxPerChannel", "retention.max_per_channel", kinds.integer(0, 2**31 - 1)),
     Key("webhook.httpAddr", "webhook.http_addr", kinds.url()),
     Key("webhook.url", "webhook.http_addr", kinds.url(), alias=True),
     Key("webhook.http_addr", "webhook.http_addr", kinds.url(), alias=True),

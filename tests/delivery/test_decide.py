@@ -29,9 +29,9 @@ class CountingStore(MemoryStore):
         super().__init__()
         self.reads: list[int] = []
 
-    async def messages_by_id(self, message_ids: Sequence[int]) -> list[Message]:
+    async def messages_by_id(self, message_ids: Sequence[int], *, expired: bool = False) -> list[Message]:
         self.reads.append(len(message_ids))
-        messages = await super().messages_by_id(message_ids)
+        messages = await super().messages_by_id(message_ids, expired=expired)
         await self.meanwhile()
         return messages
 

@@ -6,12 +6,18 @@ from pathlib import Path
 import pytest
 
 from wukong_trio import open_store
-from wukong_trio.store import lookups, message_index, sqlite
+from wukong_trio.store import lookups, message_index, recent, sqlite
 from wukong_trio.store.base import Store
 
 
 @pytest.fixture
-def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+def nothing_recent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All messages are read from the database."""
+    monkeypatch.setattr(recent, "MAX_BYTES", 0)
+
+
+@pytest.fixture
+def small_chunks(monkeypatch: pytest.MonkeyPatch, nothing_recent: None) -> None:
     """Messages begin to move into the index table after a handful, and a few at a time; few channels are remembered."""
     monkeypatch.setattr(message_index, "CHUNK_MESSAGES", 7)
     monkeypatch.setattr(message_index, "_SLICE_PER_MESSAGE", 1)
@@ -20,8 +26,10 @@ def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sqlite, "_HEADS_CACHED", 2)
 
 
-@pytest.fixture(params=["memory", "sqlite", "sqlite in small chunks"])
+@pytest.fixture(params=["memory", "sqlite", "sqlite without recent messages", "sqlite in small chunks"])
 async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
+    if request.param == "sqlite without recent messages":
+        request.getfixturevalue("nothing_recent")
     if request.param == "sqlite in small chunks":
         request.getfixturevalue("small_chunks")
     async with open_store(None if request.param == "memory" else tmp_path / "data") as store:

@@ -25,7 +25,7 @@ def message(message_id: int, message_seq: int, key: ChannelKey = GROUP, payload:
         payload=payload,
         flags=2,
         setting=128,
-        expire=30,
+        expire=2**32 - 1,
         topic="t",
         stream_no="s",
     )

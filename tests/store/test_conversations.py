@@ -1,6 +1,7 @@
 """Conversations: what every store promises of them."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from wukong_trio.store.conversations import (
     NewestWish,
     PendingCommands,
 )
+from wukong_trio.store.removals import START, Position, Slice
 
 GONE, SHOWN, HIDDEN = ConversationState.GONE, ConversationState.SHOWN, ConversationState.HIDDEN
 PERSON = ChannelKey(person_channel_id("ann", "bob"), 1)
@@ -27,15 +29,15 @@ class Chat:
 
     def __init__(self, store: Store) -> None:
         self.store = store
-        self._last_id = 0
+        self.last_id = 0
 
     async def send(self, from_uid: str, key: ChannelKey, count: int = 1, direct: Sequence[str] = ()) -> None:
         drafts = []
         for _ in range(count):
-            self._last_id += 1
+            self.last_id += 1
             drafts.append(
                 Message(
-                    message_id=self._last_id, message_seq=0, channel_id=key.channel_id, channel_type=key.channel_type,
+                    message_id=self.last_id, message_seq=0, channel_id=key.channel_id, channel_type=key.channel_type,
                     from_uid=from_uid, client_msg_no="", timestamp=1, payload=b"x",
                 )
             )  # fmt: skip
@@ -369,3 +371,71 @@ async def test_a_change_of_very_many_members_reaches_everybodys_conversations(tm
         await chat.change_members(SUBSCRIBERS, reset=True, add=uids[:10])
         assert list(await chat.of(uids[9])) == [GROUP]
         assert await chat.of(uids[10]) == await chat.of(uids[-1]) == {}
+
+
+# Messages that leave
+
+
+async def test_what_has_expired_is_not_there_and_counts_for_nothing(chat: Chat) -> None:
+    chat.store.clock = lambda: 1000
+    for n, expire in enumerate((0, 50, 0, 60, 0, 40), start=1):
+        draft = Message(
+            message_id=n, message_seq=0, channel_id=PERSON.channel_id, channel_type=1, from_uid="ann",
+            client_msg_no="", timestamp=1000, payload=b"x", expire=expire,
+        )  # fmt: skip
+        await chat.store.append_messages([draft])
+    chat.last_id = 6
+
+    async def state() -> tuple[int, int, int, list[int]]:
+        bob = (await chat.of("bob"))[PERSON]
+        wishes = [NewestWish(PERSON, 1, 9), NewestWish(PERSON, 1, 1, bob.last_id)]
+        newest, [last] = await chat.store.newest_messages(wishes, max_bytes=99)
+        assert last == newest[0]
+        return bob.last_seq, bob.last_id, bob.gone, [m.message_seq for m in newest]
+
+    assert await state() == (6, 6, 0, [6, 5, 4, 3, 2, 1])
+    chat.store.clock = lambda: 1040
+    assert await state() == (6, 6, 1, [5, 4, 3, 2, 1])
+    chat.store.clock = lambda: 1060
+    assert await state() == (6, 6, 3, [5, 3, 1])
+    await chat.change("bob", PERSON, read_to=2)
+    assert await state() == (6, 6, 2, [5, 3, 1])
+    await clean(chat.store)
+    last_seq, _, gone, seqs = await state()
+    assert (last_seq, gone, seqs) == (6, 2, [5, 3, 1])
+    await chat.send("ann", ChannelKey("other", 2), 9)
+    await chat.send("bob", PERSON)
+    assert (await chat.of("bob"))[PERSON].gone == 0
+    assert (await chat.of("ann"))[PERSON].last_seq == 7
+
+
+async def test_what_was_removed_for_good_counts_for_nothing(chat: Chat) -> None:
+    await chat.send("ann", PERSON, 6)
+    await chat.send("ann", GROUP)
+    await remove_before(chat.store, 5)
+    bob = (await chat.of("bob"))[PERSON]
+    assert (bob.last_seq, bob.read_to, bob.gone) == (6, 0, 4)
+    await remove_before(chat.store, 7)
+    bob = (await chat.of("bob"))[PERSON]
+    assert (bob.last_seq, bob.gone) == (6, 6)
+    assert await chat.store.newest_messages([NewestWish(PERSON, 1, 9, bob.last_id)], max_bytes=9) == [[]]
+    await chat.send("ann", PERSON)
+    bob = (await chat.of("bob"))[PERSON]
+    assert (bob.last_seq, bob.gone) == (7, 6)
+
+
+async def clean(store: Store) -> None:
+    """Removes what has expired."""
+    await all_of(store.settle)
+    await all_of(partial(store.remove_expired, limit=2, before_id=2**53))
+
+
+async def remove_before(store: Store, message_id: int) -> None:
+    await all_of(store.settle)
+    await all_of(partial(store.remove_before, limit=2, before_id=message_id))
+
+
+async def all_of(work: Callable[[Position], Awaitable[Slice]]) -> None:
+    position: Position | None = START
+    while position is not None:
+        position = (await work(position)).position

@@ -6,10 +6,12 @@ import pytest
 import trio
 from samples import GROUP, event
 
-from wukong_trio import ChannelKey, StoreError, open_store
+from wukong_trio import ChannelKey, Message, StoreError, open_store
+from wukong_trio.model import SETTING_STREAM
 from wukong_trio.store.base import Store
 from wukong_trio.store.event_rows import _SMALL_BYTES
 from wukong_trio.store.event_store import MessageName, StoredEvent
+from wukong_trio.store.removals import START, Position
 
 M1, M2 = MessageName(GROUP, "m1"), MessageName(GROUP, "m2")
 ALL = 2**40
@@ -96,3 +98,23 @@ async def test_they_survive_a_restart(tmp_path: Path) -> None:
         await store.save_event(event(2))
     with pytest.raises(StoreError):
         await store.load_events([M1], max_bytes=1)
+
+
+async def test_events_leave_with_their_message(store: Store) -> None:
+    key = ChannelKey("g", 2)
+    drafts = [
+        Message(
+            message_id=n, message_seq=0, channel_id="g", channel_type=2, from_uid="bot", client_msg_no=f"s{n}",
+            timestamp=1, payload=b"", setting=SETTING_STREAM if n < 3 else 0,
+        )
+        for n in range(1, 5)
+    ]  # fmt: skip
+    await store.append_messages(drafts)
+    for n, message_id in ((1, 1), (1, 0), (2, 9), (3, 3)):
+        await store.save_event(event(1, f"k{message_id}", f"s{n}", key, message_id=message_id))
+    position: Position | None = START
+    while position is not None:
+        position = (await store.settle(position)).position
+    await store.remove_before(START, 99, before_id=4)
+    left = await store.load_events([MessageName(key, f"s{n}") for n in (1, 2, 3)], max_bytes=99)
+    assert [(e.message.client_msg_no, e.event_key) for e in left] == [("s2", "k9"), ("s3", "k3")]

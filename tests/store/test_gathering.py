@@ -131,6 +131,7 @@ async def test_once_it_is_closed_reads_are_refused(desk: Desk) -> None:
             await ask(desk, 1, 2)
 
 
+@pytest.mark.usefixtures("nothing_recent")
 async def test_pages_that_are_read_together_are_those_that_were_asked_for(tmp_path: Path) -> None:
     store = SQLiteStore(DatabaseFiles(tmp_path, "normal"))
     keys = [GROUP, ChannelKey("other", 2), ChannelKey("none", 2)]

@@ -11,6 +11,7 @@ from wukong_trio.store.conversations import NewestWish
 from wukong_trio.store.files import DatabaseFiles
 from wukong_trio.store.sqlite import SQLiteStore
 
+NOW_S = 1_700_000_000
 KEYS = [ChannelKey(f"g{n}", 2) for n in range(7)]
 
 

@@ -4,14 +4,21 @@ from pathlib import Path
 
 import pytest
 import trio
+from msgspec.structs import replace
 from samples import GROUP, between, message
 
-from wukong_trio import ChannelKey, StoreError
+from wukong_trio import ChannelKey, Message, StoreError
 from wukong_trio.store import lately, message_index, page_cache, pages, sqlite
 from wukong_trio.store.files import DatabaseFiles
 from wukong_trio.store.sqlite import SQLiteStore
 
+pytestmark = pytest.mark.usefixtures("nothing_recent")
 OTHER = ChannelKey("other", 2)
+
+
+def lasting(message_id: int, message_seq: int, key: ChannelKey = GROUP, payload: bytes = b"{}") -> Message:
+    """Pages with messages that expire are not kept."""
+    return replace(message(message_id, message_seq, key, payload), expire=0)
 
 
 class Counted(SQLiteStore):
@@ -24,13 +31,15 @@ class Counted(SQLiteStore):
 def counting(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of the one store that is open."""
 
-    def read_pages(reader: object, index: object, wishes: list[page_cache.Wish]) -> list[page_cache.CachedPage | None]:
+    def read_pages(
+        reader: object, index: object, wishes: list[page_cache.Wish], now_s: float
+    ) -> list[page_cache.CachedPage | None]:
         Counted.reads += len(wishes)
-        return pages.read_pages(reader, index, wishes)  # type: ignore[arg-type]
+        return pages.read_pages(reader, index, wishes, now_s)  # type: ignore[arg-type]
 
-    def read_page(reader: object, index: object, wish: page_cache.Wish) -> page_cache.CachedPage | None:
+    def read_page(reader: object, index: object, wish: page_cache.Wish, now_s: float) -> page_cache.CachedPage:
         Counted.reads += 1
-        return pages.read_page(reader, index, wish)  # type: ignore[arg-type]
+        return pages.read_page(reader, index, wish, now_s)  # type: ignore[arg-type]
 
     monkeypatch.setattr(Counted, "reads", 0)
     monkeypatch.setattr(sqlite, "read_pages", read_pages)
@@ -42,19 +51,20 @@ def opened(directory: Path) -> Counted:
 
 
 async def newest(store: Counted, key: ChannelKey = GROUP, limit: int = 3) -> list[int]:
-    return [m.message_seq for m in await between(store, key, 1, 2**62, limit, newest=True)]
+    messages = await between(store, key, 1, 2**62, limit, newest=True, max_bytes=page_cache.MAX_BYTES)
+    return [m.message_seq for m in messages]
 
 
 async def test_a_page_that_is_asked_for_again_is_kept_until_a_message_comes(tmp_path: Path) -> None:
     store = opened(tmp_path)
-    await store.append_messages([message(n, n) for n in range(1, 6)])
+    await store.append_messages([lasting(n, n) for n in range(1, 6)])
     for reads in (1, 2, 2, 2):
         assert await newest(store) == [3, 4, 5]
         assert store.reads == reads
-    await store.append_messages([message(6, 1, OTHER)])
+    await store.append_messages([lasting(6, 1, OTHER)])
     assert await newest(store) == [3, 4, 5]
     assert store.reads == 2, "other channels do not matter"
-    await store.append_messages([message(7, 6)])
+    await store.append_messages([lasting(7, 6)])
     for _ in range(2):
         assert await newest(store) == [4, 5, 6]
     assert store.reads == 3
@@ -69,7 +79,7 @@ async def test_a_page_that_is_asked_for_again_is_kept_until_a_message_comes(tmp_
 async def test_an_unknown_channel_is_looked_for_each_time(tmp_path: Path) -> None:
     store = opened(tmp_path)
     assert await newest(store) == []
-    await store.append_messages([message(1, 1)])
+    await store.append_messages([lasting(1, 1)])
     assert await newest(store) == [1]
     await store.aclose()
 
@@ -83,12 +93,12 @@ async def test_an_old_channel_is_right_after_chunks_have_moved(tmp_path: Path) -
         nonlocal id_
         for _ in range(count):
             id_ += 1
-            await store.append_messages([message(id_, id_ - seq, OTHER)])
+            await store.append_messages([lasting(id_, id_ - seq, OTHER)])
 
     for look in (True, True, False, True, False, False):
         seq += 1
         id_ += 1
-        await store.append_messages([message(id_, seq)])
+        await store.append_messages([lasting(id_, seq)])
         if look:
             assert (await newest(store))[-1] == seq
         moved = store._index.chunks_moved
@@ -111,7 +121,7 @@ async def test_an_old_channel_is_right_after_chunks_have_moved(tmp_path: Path) -
 )
 async def test_large_pages_are_not_kept(tmp_path: Path, count: int, size_bytes: int, kept: bool) -> None:
     store = opened(tmp_path)
-    await store.append_messages([message(n, n, payload=b"x" * size_bytes) for n in range(1, count + 1)])
+    await store.append_messages([lasting(n, n, payload=b"x" * size_bytes) for n in range(1, count + 1)])
     limit = page_cache.MAX_MESSAGES if kept else 1000
     for _ in range(3):
         assert len(await newest(store, limit=limit)) == count
@@ -122,7 +132,7 @@ async def test_large_pages_are_not_kept(tmp_path: Path, count: int, size_bytes: 
 async def test_the_page_that_was_longest_unused_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(page_cache, "MAX_PAGES", 2)
     store = opened(tmp_path)
-    await store.append_messages([message(n, n) for n in range(1, 6)])
+    await store.append_messages([lasting(n, n) for n in range(1, 6)])
     for limit in (1, 2, 3):
         await newest(store, limit=limit)
     for limit, reads in ((1, 4), (2, 5), (1, 5), (3, 6), (1, 6), (2, 7)):
@@ -138,7 +148,7 @@ async def test_few_pages_are_remembered_as_asked_for(monkeypatch: pytest.MonkeyP
 
 async def test_the_same_page_for_many_at_once_is_read_once(tmp_path: Path) -> None:
     store = opened(tmp_path)
-    await store.append_messages([message(n, n) for n in range(1, 6)])
+    await store.append_messages([lasting(n, n) for n in range(1, 6)])
     found: list[list[int]] = []
 
     async def ask() -> None:

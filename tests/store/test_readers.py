@@ -11,6 +11,8 @@ from samples import GROUP, append, between, message
 
 from wukong_trio import StoreError, open_store
 from wukong_trio.store import sqlite
+from wukong_trio.store.page_cache import CachedPage
+from wukong_trio.store.pages import NOTHING
 
 
 def open_files(directory: Path) -> list[str]:
@@ -19,17 +21,18 @@ def open_files(directory: Path) -> list[str]:
     return [path for path in found if path.startswith(str(directory))]
 
 
+@pytest.mark.usefixtures("nothing_recent")
 async def test_logins_and_channels_do_not_wait_for_history(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     proceed = threading.Event()
     started = threading.Semaphore(0)
 
-    def slow(*_args: object) -> None:
+    def slow(*_args: object) -> CachedPage:
         started.release()
         proceed.wait(30)
+        return NOTHING
 
-    def slow_together(_reader: object, _index: object, wishes: list[object]) -> list[None]:
-        slow()
-        return [None] * len(wishes)
+    def slow_together(_reader: object, _index: object, wishes: list[object], _now_s: float) -> list[CachedPage]:
+        return [slow()] * len(wishes)
 
     async with open_store(tmp_path) as store:
         await append(store, [message(1, 1)])

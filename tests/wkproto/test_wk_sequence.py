@@ -29,8 +29,10 @@ class LongStore(MemoryStore):
             for draft, number in zip(drafts, numbers, strict=True)
         ]
 
-    async def messages_by_id(self, message_ids: Sequence[int]) -> list[Message]:
-        return [self._moved(message, self.head) for message in await super().messages_by_id(message_ids)]
+    async def messages_by_id(self, message_ids: Sequence[int], *, expired: bool = False) -> list[Message]:
+        return [
+            self._moved(message, self.head) for message in await super().messages_by_id(message_ids, expired=expired)
+        ]
 
     @staticmethod
     def _moved(message: Message, by: int) -> Message:

@@ -1,7 +1,8 @@
 """The JSON of pages of history: what many members of a group ask for is made once.
 
-Stored messages do not change and their sequence numbers have no gaps, so channel, first and last number say what is in
-a page. Only what is shown of the events of a message changes, so pages with messages that may have events are not kept.
+Stored messages do not change, and no others come between them. Some may leave, so channel, first and last number and
+how many there are say what is in a page. Only what is shown of the events of a message changes, so pages with messages
+that may have events are not kept.
 """
 
 from typing import Final
@@ -25,8 +26,8 @@ class EncodedPages:
 
     def __init__(self, events: MessageEvents) -> None:
         self._events = events
-        self._pages: dict[tuple[str, int, int, int], Raw] = {}
-        self._lately: Lately[tuple[str, int, int, int]] = Lately()
+        self._pages: dict[tuple[str, int, int, int, int], Raw] = {}
+        self._lately: Lately[tuple[str, int, int, int, int]] = Lately()
 
     async def records(self, page: Page, mode: SummaryMode = SummaryMode.FULL) -> Raw:
         """The messages of a page as a JSON list of their records.
@@ -37,7 +38,7 @@ class EncodedPages:
         if not page.messages:
             return Raw(b"[]")
         first, last = page.messages[0], page.messages[-1]
-        name = (first.channel_id, first.channel_type, first.message_seq, last.message_seq)
+        name = (first.channel_id, first.channel_type, first.message_seq, last.message_seq, len(page.messages))
         encoded = self._pages.pop(name, None)
         if encoded is None:
             if may_have_events(page.messages):

@@ -69,7 +69,7 @@ WORDS: Final[dict[str, Word]] = {
     "Setting.topic": Word("There is a topic"),
     "PushSetting.topic": Word("There is a topic"),
     "stream_no": Word("Carried to the receivers"),
-    "expire": Word("Seconds, carried to the receivers; 0: never", 0),
+    "expire": Word("Seconds after which nobody reads it any more; 0: never", 0),
     "payload": Word("The content: " + _SEND, "eyJ0eXBlIjoxfQ=="),
     "client_msg_no": Word("The sender's number of the message", "c-1"),
     "SendRequest.client_msg_no": Word("The sender's number of the message; left out, one is made up", "c-1"),

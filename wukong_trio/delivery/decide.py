@@ -136,7 +136,7 @@ class Decider:
             candidates += filter(None, [find(mark) for _, mark in unlearned])
         if not candidates:
             return {}
-        return {message.message_id: message for message in await self._store.messages_by_id(candidates)}
+        return {message.message_id: message for message in await self._store.messages_by_id(candidates, expired=True)}
 
     async def _learn(self, numbers: Iterable[int]) -> None:
         """Looks at all messages that were sent with these numbers before the start."""
@@ -144,7 +144,8 @@ class Decider:
         number_of = {message_id: number for number in numbers for message_id in unread[number]}
         message_ids = list(number_of)
         for start in range(0, len(message_ids), _READ_AT_ONCE):
-            for message in await self._store.messages_by_id(message_ids[start : start + _READ_AT_ONCE]):
+            chunk = message_ids[start : start + _READ_AT_ONCE]
+            for message in await self._store.messages_by_id(chunk, expired=True):
                 self._marks.learn(number_of[message.message_id], message)
         for number in set(number_of.values()):
             del unread[number]

@@ -198,7 +198,8 @@ class Router:
         try:
             await self.submit(list(sends))
             for submission in sends:
-                await submission.finished.wait()
+                if not submission.finished.is_set():  # to wait all the same would be a turn of the scheduler for each
+                    await submission.finished.wait()
         finally:
             self._backend_sends.difference_update(sends)
 

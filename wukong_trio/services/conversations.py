@@ -225,7 +225,7 @@ class ConversationService:
 
 
 def _nothing(key: ChannelKey) -> Conversation:
-    return Conversation(*key, ConversationState.SHOWN, 0, 0, 0, 0, 0, 0, 0)
+    return Conversation(*key, ConversationState.SHOWN, 0, 0, 0, 0, 0, 0, 0, 0)
 
 
 def _last_said(conversation: Conversation) -> tuple[int, int]:
@@ -284,7 +284,8 @@ def _view(uid: str, conversation: Conversation, recents: list[Message]) -> Conve
 def unread_of(uid: str, conversation: Conversation, last: Message | None) -> tuple[int, int]:
     """How many messages are unread, and up to which `message_seq` everything is read.
 
-    What a user has deleted is read, and so is everything up to what he has said himself.
+    What a user has deleted is read, and so is everything up to what he has said himself. What nobody can read any more
+    is not unread.
     """
     read_to = max(conversation.read_to, conversation.deleted_to)
     if last is None:
@@ -292,4 +293,5 @@ def unread_of(uid: str, conversation: Conversation, last: Message | None) -> tup
     if last.from_uid == uid:
         return 0, last.message_seq
     read_to = max(read_to, min(conversation.sent_to, last.message_seq))
-    return max(last.message_seq - read_to, 0), read_to
+    end = max(conversation.last_seq, last.message_seq)
+    return max(end - read_to - conversation.gone, 0), read_to

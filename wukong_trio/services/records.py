@@ -44,9 +44,9 @@ _HEADERS = tuple(
 
 
 def records_of(messages: Iterable[Message]) -> list[MessageRecord]:
-    """The records of several messages, as `record_of` makes them."""
+    """The records of several messages of one channel, as `record_of` makes them."""
+    shown: dict[str, tuple[str, str]] = {}
     return [
-        # Names instead of places would take half as long again, and so would a call for each.
         MessageRecord(
             _HEADERS[message.flags & _ALL_FLAGS],
             message.setting,
@@ -54,18 +54,23 @@ def records_of(messages: Iterable[Message]) -> list[MessageRecord]:
             str(message.message_id),
             message.client_msg_no,
             message.message_seq,
-            message.from_uid,
-            message.channel_id,
+            # Who sends, and what the channel is called then, are found once for each sender of a page.
+            (names := shown.get(message.from_uid) or _shown(shown, message))[0],
+            names[1],
             message.channel_type,
             message.expire,
             message.timestamp,
             message.payload,
             message.topic,
         )
-        if message.channel_type != _PERSON and message.from_uid != SYSTEM_UID
-        else record_of(message)
         for message in messages
     ]
+
+
+def _shown(shown: dict[str, tuple[str, str]], message: Message) -> tuple[str, str]:
+    record = record_of(message)
+    names = shown[message.from_uid] = (record.from_uid, record.channel_id)
+    return names
 
 
 def record_of(message: Message, viewer: str = "", events: RecordEvents | None = None) -> MessageRecord:

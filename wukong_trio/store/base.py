@@ -16,7 +16,6 @@ from abc import abstractmethod
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import Enum
-from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -27,6 +26,7 @@ from ..model import ChannelFlags, ChannelKey, Device, Message
 from .conversations import NO_CONVERSATIONS, ConversationStore
 from .event_store import EventStore
 from .memberships import Memberships
+from .removals import Removals
 
 MAX_MESSAGE_ID: Final = 2**53 - 1
 """The largest integer that JavaScript reads exactly. A durable store takes no higher id: later ones have to exceed it,
@@ -75,7 +75,7 @@ class ChannelRecord(Struct, frozen=True, kw_only=True):
     denied: frozenset[str] = frozenset()
     allowed: frozenset[str] = frozenset()
     last_seq: int = 0
-    """The highest `message_seq`, 0 if it has no stored message."""
+    """The highest `message_seq` that it ever had, 0 if none."""
     version: int = 0
     """Grows with every change of flags and lists; an empty record has 1. 0: the store does not count. One that serves a
     single server need not."""
@@ -119,26 +119,31 @@ class Wanted(Struct, frozen=True, kw_only=True):
     """Or the earliest of them."""
 
 
-def _bytes_of(messages: list[Message]) -> int:
+def bytes_of(messages: Iterable[Message]) -> int:
+    """How much payload messages have together."""
     return sum([len(message.payload) for message in messages])
 
 
-def first_of(messages: Iterable[Message], limit: int, max_bytes: int, *, at_least: int = 1) -> list[Message]:
-    """As many of these messages as make a page; none is taken from the iterator after the first that does not fit.
+def cut(messages: Iterable[Message], limit: int, max_bytes: int, *, at_least: int = 1) -> tuple[list[Message], bool]:
+    """As many of these messages as make a page, and whether there is another. None is taken from the iterator after the
+    first that does not fit.
 
     Args:
         at_least: so many fit whatever their size.
     """
-    if isinstance(messages, list) and len(messages) <= limit and _bytes_of(messages) <= max_bytes:
-        return messages  # most pages are not cut, and one by one takes twice as long
-    taken: list[Message] = []
+    if isinstance(messages, list) and len(messages) <= limit + 1:
+        # Most pages are not cut short, and one by one takes twice as long.
+        page = messages[:limit]
+        if bytes_of(page) <= max_bytes:
+            return page, len(messages) > limit
+    page = []
     size = 0
-    for message in islice(messages, limit):
+    for message in messages:
         size += len(message.payload)
-        if len(taken) >= at_least and size > max_bytes:
-            break
-        taken.append(message)
-    return taken
+        if len(page) == limit or (len(page) >= at_least and size > max_bytes):
+            return page, True
+        page.append(message)
+    return page, False
 
 
 class ChannelsChangedError(StoreError):
@@ -166,7 +171,7 @@ class RepeatedSendsError(StoreError):
         self.originals = originals
 
 
-class Store(ConversationStore, EventStore, Memberships):
+class Store(ConversationStore, EventStore, Memberships, Removals):
     """Durable state. Get one from `open_store`."""
 
     _claimed = False
@@ -237,13 +242,18 @@ class Store(ConversationStore, EventStore, Memberships):
         """The newest `limit` messages with an id of at least `since_message_id`, oldest first."""
 
     @abstractmethod
-    async def messages_by_id(self, message_ids: Sequence[int]) -> list[Message]:
-        """The messages with these ids, in no particular order; unknown ids are left out."""
+    async def messages_by_id(self, message_ids: Sequence[int], *, expired: bool = False) -> list[Message]:
+        """The messages with these ids, in no particular order; unknown ids are left out.
+
+        Args:
+            expired: also those that have expired and were not removed yet.
+        """
 
     @abstractmethod
     async def messages_after(self, message_id: int, limit: int, *, max_bytes: int) -> list[Message]:
         """The oldest messages of all channels with higher ids, in the order of their ids: at most `limit`, and no more
-        than have `max_bytes` of payload together. The first one counts whatever its size."""
+        than have `max_bytes` of payload together. The first one counts whatever its size. Those that have expired are
+        among them until they are removed."""
 
     @abstractmethod
     async def message_ids_after(self, message_id: int, limit: int) -> list[int]:
@@ -267,7 +277,7 @@ class Store(ConversationStore, EventStore, Memberships):
 
     @abstractmethod
     async def last_seq(self, key: ChannelKey) -> int:
-        """The highest `message_seq` of a channel, 0 if it has no stored message."""
+        """The highest `message_seq` that a channel ever had, 0 if it never had a stored message."""
 
     @abstractmethod
     async def load_channels(self, keys: Sequence[ChannelKey]) -> list[ChannelRecord]:

@@ -20,6 +20,7 @@ from .conversations import (
 )
 from .members import Step
 from .message_index import MessageIndex
+from .removal_rows import gone_between
 from .rows import insert_rows, marks
 from .schema import NO_BOUND
 
@@ -33,7 +34,9 @@ _NEWEST: Final = """(
 _LOAD: Final = f"""
     SELECT json_group_array(json_array(
         number, channel_id, channel_type, state, read_to, deleted_to, sent_to, created_at, changed_at,
-        json({_NEWEST.format(number="number")})
+        json({_NEWEST.format(number="number")}), removed_seq, first_seq > read_to + 1 OR EXISTS (
+            SELECT 1 FROM expiry WHERE expiry.channel = number AND message_seq > read_to AND expires_at <= ?
+        )
     ))
     FROM conversation CROSS JOIN channel ON number = channel WHERE uid = ? AND (state > 1 OR state = ?)
 """
@@ -96,6 +99,8 @@ class _Loaded(Struct, array_like=True, gc=False):
     created_at: int
     changed_at: int
     newest: tuple[int, int] | None
+    removed_seq: int
+    some_gone: int
 
 
 class _LoadedCommands(Struct, array_like=True, gc=False):
@@ -236,39 +241,49 @@ class ConversationRows:
         unless he is its member."""
         self._writer.execute(_DROP_DIRECT, (uid, channel))
 
-    def load_many(self, reader: sqlite3.Connection, wishes: Sequence[tuple[str, bool]]) -> list[Conversations]:
+    def load_many(
+        self, reader: sqlite3.Connection, wishes: Sequence[tuple[str, bool]], now_s: float
+    ) -> list[Conversations]:
         """Those of several users: (uid, whether those that are gone are wanted). In any thread."""
-        return [self.load(reader, uid, gone=gone) for uid, gone in wishes]
+        return [self.load(reader, uid, now_s, gone=gone) for uid, gone in wishes]
 
-    def load(self, reader: sqlite3.Connection, uid: str, *, gone: bool) -> Conversations:
+    def load(self, reader: sqlite3.Connection, uid: str, now_s: float, *, gone: bool) -> Conversations:
         """Those of a user. In any thread."""
         wanted = int(ConversationState.GONE) if gone else int(ConversationState.SHOWN)
         while True:
             moment, moved = self.moment, self._index.chunks_moved
-            [text] = reader.execute(_LOAD, (uid, wanted)).fetchone()
+            [text] = reader.execute(_LOAD, (now_s, uid, wanted)).fetchone()
             rows = _decode(text)
             newest = self._index.newest_of([row.number for row in rows])
             sent = self._index.sent_by(uid, [row.number for row in rows])
             # Once more if entries went from memory to the table in between: they may have been in neither.
             if moved == self._index.chunks_moved:
                 break
-        return Conversations(
-            [
+        items: list[Conversation] = []
+        for row in rows:
+            newest_seq, last_id = newest.get(row.number) or row.newest or _NONE
+            last_seq = max(newest_seq, row.removed_seq)
+            sent_to = sent.get(row.number, row.sent_to)
+            count = 0
+            if row.some_gone:
+                low = max(row.read_to, row.deleted_to, sent_to) + 1
+                count = gone_between(reader, ChannelKey(row.channel_id, row.channel_type), low, last_seq, now_s)
+            items.append(
                 Conversation(
                     row.channel_id,
                     row.channel_type,
                     row.state,
                     row.read_to,
                     row.deleted_to,
-                    sent.get(row.number, row.sent_to),
+                    sent_to,
                     row.created_at,
                     row.changed_at,
-                    *(newest.get(row.number) or row.newest or _NONE),
+                    last_seq,
+                    last_id,
+                    count,
                 )
-                for row in rows
-            ],
-            moment,
-        )
+            )
+        return Conversations(items, moment)
 
     def load_commands(self, reader: sqlite3.Connection, uid: str) -> list[PendingCommands]:
         """Where a user has commands to fetch. In any thread."""

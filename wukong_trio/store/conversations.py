@@ -46,6 +46,8 @@ class Conversation(Struct, frozen=True, array_like=True, gc=False):
     """The newest message of the channel."""
     last_id: int
     """The id of that message; 0: there is none."""
+    gone: int
+    """Of the messages after `read_to`, `deleted_to` and `sent_to`: how many nobody can read any more."""
 
     @property
     def key(self) -> ChannelKey:

@@ -1,7 +1,7 @@
 """A store without durability: for tests and throw-away servers, and the plainest statement of what a store does."""
 
 from bisect import bisect_right
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import trio
 from msgspec.structs import replace
@@ -19,11 +19,13 @@ from .base import (
     SentMark,
     Store,
     Wanted,
-    first_of,
+    bytes_of,
+    cut,
 )
 from .conversations import ConversationChange, Conversations, NewestWish, PendingCommands
 from .memory_conversations import MemoryConversations
 from .memory_events import MemoryEvents
+from .removals import START, Position, Slice, has_expired
 
 
 class MemoryStore(MemoryEvents, Store):
@@ -35,14 +37,19 @@ class MemoryStore(MemoryEvents, Store):
         self._ids: list[int] = []
         """Of all messages, ascending."""
         self._newest_id = 0
-        self._channels: dict[ChannelKey, list[Message]] = {}
+        self._channels: dict[ChannelKey, list[Message | None]] = {}
+        """By sequence number; None where one was removed."""
+        self._first_seqs: dict[ChannelKey, int] = {}
+        """Where channels begin that keep no more."""
+        self._expiries: dict[ChannelKey, dict[int, int]] = {}
+        """When messages with `expire` do so, by sequence number."""
         self._flags: dict[ChannelKey, ChannelFlags] = {}
         self._members: dict[tuple[ChannelKey, MemberList], set[str]] = {}
         self._devices: dict[tuple[str, int], Device] = {}
         self._registered: set[str] = set()
         self._system_uids: set[str] = set()
         self._webhook_cursor: int | None = None
-        self._conversations = MemoryConversations(self._channels)
+        self._conversations = MemoryConversations(self._channels, self._gone_between)
 
     async def append_messages(
         self,
@@ -68,6 +75,9 @@ class MemoryStore(MemoryEvents, Store):
         number = len(channel) + 1
         message = self._messages[draft.message_id] = replace(draft, message_seq=number)
         channel.append(message)
+        if draft.expire:
+            expiries = self._expiries.setdefault(ChannelKey(draft.channel_id, draft.channel_type), {})
+            expiries[number] = draft.timestamp + draft.expire
         self._ids.append(draft.message_id)
         self._conversations.stored(message, direct, self._silent_types)
         return number
@@ -81,13 +91,18 @@ class MemoryStore(MemoryEvents, Store):
         newest = sorted(id_ for id_ in self._messages if id_ >= since_message_id)[-limit:] if limit else []
         return [_mark(self._messages[id_]) for id_ in newest]
 
-    async def messages_by_id(self, message_ids: Sequence[int]) -> list[Message]:
+    async def messages_by_id(self, message_ids: Sequence[int], *, expired: bool = False) -> list[Message]:
         await trio.lowlevel.checkpoint()
-        return [self._messages[id_] for id_ in dict.fromkeys(message_ids) if id_ in self._messages]
+        found = [self._messages[id_] for id_ in dict.fromkeys(message_ids) if id_ in self._messages]
+        return found if expired else self._alive(found)
+
+    def _alive(self, messages: Iterable[Message | None]) -> list[Message]:
+        now_s = self.clock()
+        return [message for message in messages if message is not None and not has_expired(message, now_s)]
 
     async def messages_after(self, message_id: int, limit: int, *, max_bytes: int) -> list[Message]:
         await trio.lowlevel.checkpoint()
-        return first_of(map(self._messages.__getitem__, self._ids_after(message_id, limit)), limit, max_bytes)
+        return cut(map(self._messages.__getitem__, self._ids_after(message_id, limit)), limit, max_bytes)[0]
 
     async def message_ids_after(self, message_id: int, limit: int) -> list[int]:
         await trio.lowlevel.checkpoint()
@@ -101,24 +116,23 @@ class MemoryStore(MemoryEvents, Store):
         self, key: ChannelKey, low: int, high: int, limit: int, *, newest: bool, max_bytes: int
     ) -> Page:
         await trio.lowlevel.checkpoint()
-        window = self._channels.get(key, [])[max(low, 1) - 1 : max(high, 0)]
-        messages = first_of(reversed(window) if newest else window, limit, max_bytes)
-        more = len(messages) < len(window)
+        window = self._alive(self._channels.get(key, [])[max(low, 1) - 1 : max(high, 0)])
+        messages, more = cut(window[::-1] if newest else window, limit, max_bytes)
         return Page(messages[::-1] if newest else messages, more)
 
     async def find_messages(self, key: ChannelKey, wanted: Wanted, *, max_bytes: int) -> Page:
         await trio.lowlevel.checkpoint()
-        channel = self._channels.get(key, [])
+        channel = self._alive(self._channels.get(key, []))
         by_id = {message.message_id: message for message in channel}
+        by_seq = {message.message_seq: message for message in channel}
         searched = channel[-SEARCHED_MESSAGES:]
         by_number = {message.client_msg_no: message for message in (searched[::-1] if wanted.earliest else searched)}
         named = [
-            *(channel[seq - 1] for seq in wanted.message_seqs if 0 < seq <= len(channel)),
+            *(by_seq[seq] for seq in wanted.message_seqs if seq in by_seq),
             *(by_id[id_] for id_ in wanted.message_ids if id_ in by_id),
             *(by_number[number] for number in wanted.client_msg_nos if number in by_number),
         ]
-        messages = first_of(named, len(named), max_bytes)
-        return Page(messages, len(messages) < len(named))
+        return Page(*cut(named, len(named), max_bytes))
 
     async def last_seq(self, key: ChannelKey) -> int:
         await trio.lowlevel.checkpoint()
@@ -141,14 +155,14 @@ class MemoryStore(MemoryEvents, Store):
 
     async def newest_messages(self, wishes: Sequence[NewestWish], *, max_bytes: int) -> list[list[Message]]:
         await trio.lowlevel.checkpoint()
-        found = [self._channels.get(wish.key, [])[max(wish.low, 1) - 1 :][: -wish.count - 1 : -1] for wish in wishes]
+        windows = [self._alive(self._channels.get(wish.key, [])[max(wish.low, 1) - 1 :]) for wish in wishes]
+        found = [window[: -wish.count - 1 : -1] for window, wish in zip(windows, wishes, strict=True)]
         firsts = [own[0] for own in found if own]
-        newest = first_of(firsts, len(firsts), max_bytes)
+        newest, too_many = cut(firsts, len(firsts), max_bytes)
         older: list[Message] = []
-        if len(newest) == len(firsts):
-            left_bytes = max_bytes - sum(len(message.payload) for message in newest)
+        if not too_many:
             others = [message for own in found for message in own[1:]]
-            older = first_of(others, len(others), left_bytes, at_least=0)
+            older, _ = cut(others, len(others), max_bytes - bytes_of(newest), at_least=0)
         room = {message.message_id for message in (*newest, *older)}
         return [[message for message in own if message.message_id in room] for own in found]
 
@@ -235,6 +249,50 @@ class MemoryStore(MemoryEvents, Store):
     async def move_webhook_cursor(self, message_id: int) -> None:
         self._webhook_cursor = message_id
         await trio.lowlevel.checkpoint()
+
+    async def gone_between(self, key: ChannelKey, low: int, high: int) -> int:
+        await trio.lowlevel.checkpoint()
+        return self._gone_between(key, low, high)
+
+    def _gone_between(self, key: ChannelKey, low: int, high: int) -> int:
+        begin, expiries, now_s = self._first_seqs.get(key, 1), self._expiries.get(key, {}), self.clock()
+        removed = max(min(begin, high + 1) - low, 0)
+        return removed + sum(low + removed <= seq <= high and at <= now_s for seq, at in expiries.items())
+
+    async def settle(self, position: Position) -> Slice:
+        await trio.lowlevel.checkpoint()
+        return Slice(0, None)
+
+    async def remove_expired(self, position: Position, limit: int, *, before_id: int) -> Slice:
+        now_s = self.clock()
+        return await self._remove(
+            [m for m in self._messages.values() if m.message_id < before_id and has_expired(m, now_s)], limit
+        )
+
+    async def remove_before(self, position: Position, limit: int, *, before_id: int) -> Slice:
+        due = [message for message in self._messages.values() if message.message_id < before_id]
+        self._move_begins(due[:limit])
+        return await self._remove(due, limit)
+
+    async def remove_surplus(self, position: Position, limit: int, *, kept: int, before_id: int) -> Slice:
+        surplus = [m for channel in self._channels.values() for m in channel[: max(len(channel) - kept, 0)] if m]
+        due = [message for message in surplus if message.message_id < before_id]
+        self._move_begins(due[:limit])
+        return await self._remove(due, limit)
+
+    def _move_begins(self, removed: Iterable[Message]) -> None:
+        for message in removed:
+            key = ChannelKey(message.channel_id, message.channel_type)
+            self._first_seqs[key] = max(self._first_seqs.get(key, 1), message.message_seq + 1)
+
+    async def _remove(self, due: Sequence[Message], limit: int) -> Slice:
+        for message in due[:limit]:
+            del self._messages[message.message_id]
+            self.forget_events(message)
+            self._channels[ChannelKey(message.channel_id, message.channel_type)][message.message_seq - 1] = None
+        self._ids = list(self._messages)
+        await trio.lowlevel.checkpoint()
+        return Slice(len(due[:limit]), START if len(due) > limit else None)
 
     @property
     def durability(self) -> str:

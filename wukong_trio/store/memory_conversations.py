@@ -1,6 +1,6 @@
 """Conversations in dicts."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from ..model import COMMAND_CHANNEL_SUFFIX, ChannelKey, ChannelType, Message, moment_of, parties
 from .conversations import (
@@ -22,11 +22,15 @@ _SHOWN = ConversationState.SHOWN
 class MemoryConversations:
     """All of a `MemoryStore`, by user and channel."""
 
-    def __init__(self, channels: Mapping[ChannelKey, Sequence[Message]]) -> None:
+    def __init__(
+        self, channels: Mapping[ChannelKey, Sequence[Message | None]], gone: Callable[[ChannelKey, int, int], int]
+    ) -> None:
         """Args:
-        channels: their messages.
+        channels: their messages, None for those that were removed.
+        gone: how many messages of a part of a channel nobody can read any more.
         """
         self._channels = channels
+        self._gone = gone
         self._rows: dict[str, dict[ChannelKey, ConversationRow]] = {}
         self._sent: dict[tuple[str, tuple[str, int]], int] = {}
         self._members: dict[ChannelKey, Collection[str]] = {}
@@ -75,7 +79,7 @@ class MemoryConversations:
                 moment = self._tick()
                 rows[key] = ConversationRow(
                     first_state(key.channel_type, silent_types),
-                    read_to=self._last(key)[0],
+                    read_to=self._end(key),
                     deleted_to=row.deleted_to if row is not None else 0,
                     sent_to=row.sent_to if row is not None else 0,
                     commands_to=self._last_command(key),
@@ -107,20 +111,26 @@ class MemoryConversations:
         """Those of a user."""
         return Conversations(
             [
-                Conversation(
-                    *key,
-                    row.state,
-                    row.read_to,
-                    row.deleted_to,
-                    self._sent.get((uid, key), 0),
-                    row.created_at,
-                    row.changed_at,
-                    *self._last(key),
-                )
+                self._conversation(uid, key, row)
                 for key, row in self._rows.get(uid, {}).items()
                 if row.state >= _SHOWN or (gone and row.state is _GONE)
             ],
             self._now(),
+        )
+
+    def _conversation(self, uid: str, key: ChannelKey, row: ConversationRow) -> Conversation:
+        sent_to, last_seq = self._sent.get((uid, key), 0), self._end(key)
+        return Conversation(
+            *key,
+            row.state,
+            row.read_to,
+            row.deleted_to,
+            sent_to,
+            row.created_at,
+            row.changed_at,
+            last_seq,
+            self._newest(key)[1],
+            self._gone(key, max(row.read_to, row.deleted_to, sent_to) + 1, last_seq),
         )
 
     def channels_of(self, uid: str) -> list[ChannelKey]:
@@ -129,13 +139,14 @@ class MemoryConversations:
 
     def pending_commands(self, uid: str) -> list[PendingCommands]:
         """Where a user has commands to fetch."""
-        return [
-            PendingCommands(
-                *key, row.commands_to, self._last_command(key), self._id_of(_stored(key), row.commands_to + 1)
-            )
-            for key, row in self._rows.get(uid, {}).items()
-            if row.state is not _GONE and self._last_command(key) > row.commands_to
-        ]
+        found: list[PendingCommands] = []
+        for key, row in self._rows.get(uid, {}).items():
+            last_seq, _ = self._newest(_stored(key))
+            if row.state is not _GONE and last_seq > row.commands_to:
+                commands = self._channels[_stored(key)][row.commands_to :]
+                oldest_id = next(command.message_id for command in commands if command is not None)
+                found.append(PendingCommands(*key, row.commands_to, last_seq, oldest_id))
+        return found
 
     def _now(self) -> int:
         return max(self._moment, moment_of(self._newest_id))
@@ -144,15 +155,18 @@ class MemoryConversations:
         self._moment = self._now() + 1
         return self._moment
 
-    def _last(self, key: ChannelKey) -> tuple[int, int]:
-        messages = self._channels.get(key)
-        return (messages[-1].message_seq, messages[-1].message_id) if messages else (0, 0)
+    def _end(self, key: ChannelKey) -> int:
+        """The highest sequence number that was given."""
+        return len(self._channels.get(key, ()))
 
-    def _id_of(self, key: ChannelKey, message_seq: int) -> int:
-        return self._channels[key][message_seq - 1].message_id
+    def _newest(self, key: ChannelKey) -> tuple[int, int]:
+        """Number and id of the newest message that is there."""
+        there = (message for message in reversed(self._channels.get(key, ())) if message is not None)
+        newest = next(there, None)
+        return (0, 0) if newest is None else (newest.message_seq, newest.message_id)
 
     def _last_command(self, key: ChannelKey) -> int:
-        return self._last(_stored(key))[0]
+        return self._end(_stored(key))
 
 
 def _stored(key: ChannelKey) -> ChannelKey:

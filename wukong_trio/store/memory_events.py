@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import trio
 from msgspec.structs import replace
 
+from ..model import SETTING_STREAM, ChannelKey, Message
 from .event_store import EventStore, MessageName, StoredEvent
 
 
@@ -18,6 +19,14 @@ class MemoryEvents(EventStore):
         await trio.lowlevel.checkpoint_if_cancelled()
         self._events.setdefault(event.message, {})[event.event_key] = event
         await trio.lowlevel.cancel_shielded_checkpoint()
+
+    def forget_events(self, message: Message) -> None:
+        """A message was removed."""
+        name = MessageName(ChannelKey(message.channel_id, message.channel_type), message.client_msg_no)
+        events = self._events.get(name, {})
+        for event in [*events.values()]:
+            if message.setting & SETTING_STREAM and event.message_id in (0, message.message_id):
+                del events[event.event_key]
 
     async def load_events(self, messages: Sequence[MessageName], *, max_bytes: int) -> list[StoredEvent]:
         await trio.lowlevel.checkpoint()

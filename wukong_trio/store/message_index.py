@@ -112,11 +112,13 @@ class MessageIndex:
 
     def write_slice(self, writer: sqlite3.Connection, new_messages: int) -> None:
         """Moves some entries into the table, as part of a transaction that stores so many messages."""
+        if self._frozen or self._fresh_count >= CHUNK_MESSAGES:
+            self.write_part(writer, new_messages * _SLICE_PER_MESSAGE + _SLICE_LEAST)
+
+    def write_part(self, writer: sqlite3.Connection, size: int) -> None:
+        """Moves so many entries into the table, as part of a transaction, also if there is no full chunk of them."""
         if not self._frozen:
-            if self._fresh_count < CHUNK_MESSAGES:
-                return
             self._freeze()
-        size = new_messages * _SLICE_PER_MESSAGE + _SLICE_LEAST
         self._slice += islice(self._rest, max(size - len(self._slice), 0))
         self._completes_chunk = len(self._slice) < size
         # A server that was killed has perhaps written part of this chunk before.

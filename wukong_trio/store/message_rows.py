@@ -13,11 +13,13 @@ from msgspec.structs import replace
 from ..model import ChannelKey, Message
 from . import schema
 from .base import SentMark
-from .message_ids import Window, channel_keys, json_text
+from .message_ids import Window, channel_keys, ids_in, json_text
+from .message_index import MessageIndex
 from .rows import chunks, load_json
 
 _SLICE: Final = 1024
 """Messages read with one statement. Between two of them no snapshot is held, which would make the WAL grow."""
+_MOST_IDS: Final = 4096
 SMALL_BYTES: Final = 4096
 """Payloads that are read together with others."""
 _READ_MESSAGES: Final = schema.READ_MESSAGES.format(small=SMALL_BYTES)
@@ -30,45 +32,68 @@ _decode_rows = msgspec.json.Decoder(list[_Row]).decode
 def messages_by_id(
     reader: _Reader,
     message_ids: Sequence[int],
+    now_s: float,
     names: Mapping[int, ChannelKey] | None = None,
     *,
     places: Mapping[int, ChannelKey] | None = None,
 ) -> Iterator[Message]:
-    """Messages in the order of their ids as given; unknown ids are left out. Large payloads are read when their turn
-    comes.
+    """Messages in the order of their ids as given; unknown ids are left out, and what has expired. Large payloads are
+    read when their turn comes.
 
     Args:
+        now_s: seconds since 1970; 0: nothing has expired.
         names: all the channels that they belong to, by their numbers, if that is known.
         places: the same by the ids of the messages.
     """
     for chunk in chunks(message_ids, _SLICE):
-        messages, large = small_messages(reader, chunk, names, places)
+        messages, large = small_messages(reader, chunk, now_s, names, places)
         yield from completed(reader, messages, large)
 
 
 def small_messages(
     reader: _Reader,
     message_ids: Sequence[int],
+    now_s: float,
     names: Mapping[int, ChannelKey] | None,
     places: Mapping[int, ChannelKey] | None = None,
 ) -> tuple[list[Message], set[int]]:
     """The same from one statement, and the ids of those whose payloads are not small, and left out."""
-    text, payloads = reader.execute(_READ_MESSAGES, (json_text(message_ids),)).fetchone()
+    text, payloads = reader.execute(_READ_MESSAGES, (json_text(message_ids), now_s)).fetchone()
     rows = _decode_rows(text)
     if places is not None:
         names = {row[2]: places[row[0]] for row in rows}
     return _messages(reader, rows, payloads, SMALL_BYTES, names)
 
 
+def live_messages(
+    reader: _Reader, index: MessageIndex, window: Window, now_s: float, names: Mapping[int, ChannelKey] | None
+) -> Iterator[Message]:
+    """All messages of a window in order, however many between them have expired or were removed.
+
+    Args:
+        window: its limit is how many are read at first; the next time twice as many.
+    """
+    while True:
+        [(ids, end_seq)] = ids_in(reader, index, [window])
+        yield from messages_by_id(reader, ids, now_s, names)
+        if len(ids) < window.limit:
+            return
+        size = min(2 * window.limit, _MOST_IDS)
+        if window.newest:
+            window = window._replace(high=end_seq - 1, limit=size)
+        else:
+            window = window._replace(low=end_seq + 1, limit=size)
+
+
 def indexed_messages(
-    reader: _Reader, windows: Sequence[Window], keys: Sequence[ChannelKey]
+    reader: _Reader, windows: Sequence[Window], now_s: float, keys: Sequence[ChannelKey]
 ) -> tuple[list[list[Message]], set[int]]:
     """The same of the messages in each window, ascending, as far as the table has them without a gap.
 
     Args:
         keys: the channels of the windows.
     """
-    text, payloads = reader.execute(_READ_WINDOWS, (json_text(windows),)).fetchone()
+    text, payloads = reader.execute(_READ_WINDOWS, (json_text(windows), now_s)).fetchone()
     rows = _decode_rows(text)
     messages, large = _messages(reader, rows, payloads, SMALL_BYTES, dict(enumerate(keys)))
     places = [row[2] for row in rows]
@@ -138,8 +163,8 @@ def message_ids_after(reader: _Reader, message_id: int, limit: int) -> list[int]
 
 
 def last_message_id(reader: _Reader) -> int:
-    """The highest id, 0 if there is none."""
-    return int(reader.execute("SELECT coalesce(max(message_id), 0) FROM message").fetchone()[0])
+    """The highest id that there ever was, 0 if there was none."""
+    return int(reader.execute(schema.LAST_ID).fetchone()[0])
 
 
 def recent_marks(reader: _Reader, since_message_id: int, limit: int) -> list[SentMark]:

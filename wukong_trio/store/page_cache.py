@@ -35,6 +35,8 @@ class CachedPage(NamedTuple):
     channel: int
     version: tuple[int, int]
     page: Page
+    lasts: bool
+    """It stays what it is until something is stored: no message expires before."""
 
 
 class PageCache:
@@ -44,6 +46,8 @@ class PageCache:
         self._index = index
         self._pages: dict[Wish, CachedPage] = {}
         self._lately: Lately[Wish] = Lately()
+        self.cleared = 0
+        """How often."""
 
     def get(self, wish: Wish) -> Page | None:
         """The page, if it was read before and is still the same."""
@@ -53,9 +57,14 @@ class PageCache:
         self._pages[wish] = cached
         return cached.page
 
+    def clear(self) -> None:
+        """Messages were removed: nothing that was read before is kept."""
+        self._pages.clear()
+        self.cleared += 1
+
     def put(self, wish: Wish, cached: CachedPage) -> None:
-        """Keeps a page that was asked for before, unless it is large."""
-        if not self._lately.again(wish):
+        """Keeps a page that was asked for before, unless it is large or will not last."""
+        if not cached.lasts or not self._lately.again(wish):
             return
         messages = cached.page.messages
         if len(messages) > MAX_MESSAGES or sum([len(message.payload) for message in messages]) > MAX_BYTES:

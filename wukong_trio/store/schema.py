@@ -133,6 +133,24 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
             PRIMARY KEY (channel, client_msg_no, event_key)
         )""",
     ),
+    (
+        # Messages with `expire`. The row stays when the message is removed, so that unread counts can leave it out;
+        # then it has no message id.
+        """CREATE TABLE expiry (
+            channel INTEGER NOT NULL,
+            message_seq INTEGER NOT NULL,
+            message_id INTEGER,
+            expires_at INTEGER NOT NULL,
+            PRIMARY KEY (channel, message_seq)
+        ) WITHOUT ROWID""",
+        """INSERT INTO expiry
+            SELECT channel, message_seq, message_id, timestamp + expire FROM message WHERE expire > 0
+            ORDER BY channel, message_seq""",
+        "CREATE INDEX expiry_due ON expiry (expires_at, message_id) WHERE message_id IS NOT NULL",
+        # What is below first_seq was removed. removed_seq: the highest number that was, which is never given again.
+        "ALTER TABLE channel ADD COLUMN first_seq INTEGER NOT NULL DEFAULT 1",
+        "ALTER TABLE channel ADD COLUMN removed_seq INTEGER NOT NULL DEFAULT 0",
+    ),
 )
 """Step n takes a database from version n to n + 1. Steps are never changed, only added."""
 
@@ -151,6 +169,7 @@ TABLES: Final = (
     "conversation",
     "clock",
     "message_event",
+    "expiry",
 )
 
 # Python gives the GIL away for every row it fetches, and beside a busy event loop it takes long to get it back. So
@@ -163,9 +182,12 @@ _MESSAGES: Final = """
 """
 """Messages without their payloads, and payloads one after another, in the same order."""
 _SMALL_PAYLOAD: Final = "CASE WHEN length(payload) <= {small} THEN payload END"
+_ALIVE: Final = "(expire = 0 OR timestamp + expire > ?)"
+"""Not expired at a moment."""
 READ_MESSAGES: Final = (
     _MESSAGES.format(channel="message.channel", payload=_SMALL_PAYLOAD)
-    + "FROM json_each(?) AS wanted CROSS JOIN message ON message.message_id = wanted.value"
+    + "FROM json_each(?) AS wanted CROSS JOIN message ON message.message_id = wanted.value WHERE "
+    + _ALIVE
 )
 """In the order of the ids in a JSON array; payloads that are not small have to be asked for one by one."""
 READ_PAYLOAD: Final = "SELECT payload FROM message WHERE message_id = ?"
@@ -195,7 +217,7 @@ _WINDOWS: Final = """
 """Several windows at once, each ascending. They have to be without gaps; of one that has gaps less is found."""
 INDEXED_WINDOWS: Final = _WINDOWS.format(select="SELECT json_group_array(json_array(place, message_seq, message_id))")
 READ_WINDOWS: Final = _WINDOWS.format(select=_MESSAGES.format(channel="place", payload=_SMALL_PAYLOAD)) + (
-    "CROSS JOIN message ON message.message_id = message_index.message_id"
+    "CROSS JOIN message ON message.message_id = message_index.message_id WHERE " + _ALIVE
 )
 """As READ_MESSAGES, with the place of the window instead of the channel."""
 INDEXED_BETWEEN: Final = """
@@ -208,10 +230,10 @@ IDS_OF: Final = """
     SELECT json_group_array(json_array(message_seq, message_id))
     FROM json_each(?) AS wanted CROSS JOIN message_index ON channel = ? AND message_seq = wanted.value
 """
-WITH_NUMBERS: Final = """
+WITH_NUMBERS: Final = f"""
     SELECT json_group_array(json_array(client_msg_no, message_id))
     FROM json_each(?) AS searched CROSS JOIN message ON message_id = searched.value
-    WHERE client_msg_no IN (SELECT value FROM json_each(?))
+    WHERE client_msg_no IN (SELECT value FROM json_each(?)) AND {_ALIVE}
 """
 IN_CHANNEL: Final = """
     SELECT json_group_array(message_id)
@@ -227,12 +249,13 @@ CHANNEL_KEYS: Final = """
     FROM json_each(?) CROSS JOIN channel ON number = value
 """
 CHANNEL_NUMBER: Final = "SELECT number FROM channel WHERE channel_id = ? AND channel_type = ?"
-LAST_INDEXED: Final = "SELECT coalesce(max(message_seq), 0) FROM message_index WHERE channel = ?"
-LOAD_CHANNELS: Final = """
-    WITH wanted (place, id, type) AS (VALUES {})
-    SELECT json_group_array(json_array(place, number, flags, (
-        SELECT coalesce(max(message_seq), 0) FROM message_index WHERE channel = number
-    ), (
+_LAST_SEQ: Final = """
+    max(removed_seq, (SELECT coalesce(max(message_seq), 0) FROM message_index WHERE message_index.channel = number))
+"""
+LAST_SEQ: Final = f"SELECT {_LAST_SEQ} FROM channel WHERE number = ?"
+LOAD_CHANNELS: Final = f"""
+    WITH wanted (place, id, type) AS (VALUES {{}})
+    SELECT json_group_array(json_array(place, number, flags, {_LAST_SEQ}, (
         SELECT count(*) FROM (SELECT 1 FROM member WHERE channel = number LIMIT ?)
     )))
     FROM wanted CROSS JOIN channel ON channel_id = id AND channel_type = type
@@ -287,9 +310,71 @@ IDS_AFTER: Final = """
         SELECT message_id FROM message WHERE message_id > ? ORDER BY message_id LIMIT ?
     )
 """
+LAST_ID: Final = """
+    SELECT max(message_id, (SELECT coalesce(max(message_id), 0) FROM message)) FROM indexed
+"""
 MOVE_WEBHOOK_CURSOR: Final = "INSERT OR REPLACE INTO webhook_cursor VALUES (1, ?)"
 RECENT_MARKS: Final = """
     SELECT channel_id, channel_type, from_uid, client_msg_no, message_id
     FROM message JOIN channel ON number = channel
     WHERE message_id >= ? ORDER BY message_id DESC LIMIT ?
+"""
+
+CHANNEL_BEGIN: Final = "SELECT number, first_seq FROM channel WHERE channel_id = ? AND channel_type = ?"
+COUNT_EXPIRED: Final = """
+    SELECT count(*) FROM expiry WHERE channel = ? AND message_seq BETWEEN ? AND ? AND expires_at <= ?
+"""
+# These give message id, channel and message_seq of what is to be removed, EXPIRED before that when it has expired.
+EXPIRED: Final = """
+    SELECT expires_at, message_id, channel, message_seq FROM expiry
+    WHERE message_id IS NOT NULL AND (expires_at, message_id) > (?, ?) AND expires_at <= ?
+    ORDER BY expires_at, message_id LIMIT ?
+"""
+OLDEST: Final = """
+    SELECT message_id, channel, message_seq FROM message WHERE message_id < ? ORDER BY message_id LIMIT ?
+"""
+INDEXED_UNTIL: Final = """
+    SELECT message_id, channel, message_seq FROM message_index
+    WHERE channel = ? AND message_seq <= ? AND message_id < ? ORDER BY message_seq LIMIT ?
+"""
+CHANNEL_ENDS: Final = f"""
+    SELECT number, first_seq, {_LAST_SEQ} FROM channel WHERE number > ? ORDER BY number LIMIT ?
+"""
+_GIVEN: Final = """
+    SELECT json_extract(value, '$[0]') AS id, json_extract(value, '$[1]') AS channel, json_extract(value, '$[2]') AS seq
+    FROM json_each(?)
+"""
+"""Such entries, from JSON."""
+_GIVEN_ENDS: Final = f"SELECT channel, max(seq) AS seq FROM ({_GIVEN}) GROUP BY channel"
+KEEP_LAST_SEQS: Final = f"""
+    UPDATE channel SET removed_seq = max(removed_seq, seq) FROM ({_GIVEN_ENDS}) AS given WHERE number = given.channel
+"""
+MOVE_BEGINS: Final = f"""
+    UPDATE channel SET first_seq = max(first_seq, seq + 1) FROM ({_GIVEN_ENDS}) AS given WHERE number = given.channel
+"""
+REMOVE_EVENTS: Final = f"""
+    DELETE FROM message_event WHERE rowid IN (
+        SELECT event.rowid FROM ({_GIVEN}) AS given
+        CROSS JOIN message ON message.message_id = given.id AND setting & 2
+        CROSS JOIN message_event AS event
+            ON event.channel = message.channel AND event.client_msg_no = message.client_msg_no
+            AND event.message_id IN (0, given.id)
+    )
+"""
+"""Of messages with the stream bit; 0 is an id that nobody knew."""
+REMOVE_MESSAGES: Final = f"DELETE FROM message WHERE message_id IN (SELECT id FROM ({_GIVEN}))"
+REMOVE_ENTRIES: Final = f"""
+    DELETE FROM message_index WHERE (channel, message_seq) IN (SELECT channel, seq FROM ({_GIVEN}))
+"""
+FORGET_EXPIRED: Final = f"""
+    DELETE FROM expiry WHERE (channel, message_seq) IN (SELECT channel, seq FROM ({_GIVEN}))
+"""
+TRIM_EXPIRED: Final = """
+    DELETE FROM expiry WHERE channel = ?1 AND message_seq IN (
+        SELECT message_seq FROM expiry WHERE channel = ?1 AND message_seq <= ?2 LIMIT 256
+    )
+"""
+"""What is left of messages before the begin of a channel, some at a time."""
+MARK_REMOVED: Final = f"""
+    UPDATE expiry SET message_id = NULL WHERE (channel, message_seq) IN (SELECT channel, seq FROM ({_GIVEN}))
 """

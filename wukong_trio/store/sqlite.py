@@ -30,9 +30,12 @@ from .membership_rows import channels_of, subscribed
 from .message_ids import channel_numbers
 from .message_index import MessageIndex
 from .message_rows import last_message_id, message_ids_after, messages_after, messages_by_id, recent_marks
-from .page_cache import CachedPage, PageCache, Wish
+from .page_cache import MAX_MESSAGES, CachedPage, PageCache, Wish
 from .pages import MOST_TOGETHER, is_small, read_page, read_pages, weight
 from .readers import ReaderPool
+from .recent import RecentMessages
+from .removal_rows import gone_between, remove_before, remove_expired, remove_surplus, settle
+from .removals import Position, Slice
 from .rows import chunks, insert_rows, load_json, marks
 from .wal import LogKeeper
 from .watch import FileWatch
@@ -46,6 +49,7 @@ _LOGINS_IN_STATEMENT: Final = 2000
 _HEADS_CACHED: Final = 200_000
 _NO_LOGIN: Final = Login()
 _MESSAGE_COLUMNS: Final = 12
+_EXPIRY_COLUMNS: Final = 4
 _DATA_VERSION: Final = "PRAGMA data_version"
 """Changes when another connection has written."""
 _DURABILITY: Final[dict[Synchronous, str]] = {
@@ -88,15 +92,25 @@ class SQLiteStore(Store):
             )
             self._index = index = MessageIndex(self._writer)
             self._small_pages: GatheredReads[Wish, CachedPage | None] = GatheredReads(
-                small_pages, lambda reader, wishes: read_pages(reader, index, wishes), weight, MOST_TOGETHER
+                small_pages,
+                lambda reader, wishes: read_pages(reader, index, wishes, self.clock()),
+                weight,
+                MOST_TOGETHER,
             )
-            self._pages = PageCache(self._index)
+            self._pages = PageCache(index)
+            self._recent = RecentMessages(index)
             self._conversations = conversations = ConversationRows(self._writer, self._index)
             self._lists: GatheredReads[tuple[str, bool], Conversations] = GatheredReads(
-                talks, conversations.load_many, lambda _: LIST_WEIGHT, MOST_TOGETHER
+                talks,
+                lambda reader, wishes: conversations.load_many(reader, wishes, self.clock()),
+                lambda _: LIST_WEIGHT,
+                MOST_TOGETHER,
             )
             self._newest: GatheredReads[NewestRead, list[list[Message]]] = GatheredReads(
-                talks, lambda reader, reads: newest_of_many(reader, index, reads), newest_weight, MOST_TOGETHER
+                talks,
+                lambda reader, reads: newest_of_many(reader, index, reads, self.clock()),
+                newest_weight,
+                MOST_TOGETHER,
             )
             self._data_version = self._writer.execute(_DATA_VERSION).fetchone()
             self._watch = FileWatch(files.path)
@@ -251,7 +265,9 @@ class SQLiteStore(Store):
         distinct: Collection[int] = (),
         direct: Mapping[int, Collection[str]] = {},
     ) -> Sequence[int]:
-        return await trio.to_thread.run_sync(self._append, drafts, direct, limiter=self._writing)
+        numbers = await trio.to_thread.run_sync(self._append, drafts, direct, limiter=self._writing)
+        self._recent.add(drafts)
+        return numbers
 
     def _append(self, drafts: Sequence[Message], direct: Mapping[int, Collection[str]]) -> list[int]:
         entries: list[_Entry] = []
@@ -273,6 +289,7 @@ class SQLiteStore(Store):
 
     def _insert(self, writer: sqlite3.Connection, drafts: Sequence[Message], entries: list[_Entry]) -> None:
         values: list[Any] = []
+        expiring: list[int] = []
         newest_id = self._index.newest_id
         for m in drafts:
             if m.message_id <= newest_id:
@@ -287,9 +304,12 @@ class SQLiteStore(Store):
                 newest_id, head.number, message_seq, m.from_uid, m.client_msg_no,
                 m.timestamp, m.flags, m.setting, m.expire, m.topic, m.stream_no, m.payload,
             )  # fmt: skip
+            if m.expire:
+                expiring += (head.number, message_seq, newest_id, m.timestamp + m.expire)
         if newest_id > MAX_MESSAGE_ID:
             raise StoreError("the clock is beyond 2089: message ids exceed 2^53; set it right and restart the server")
         insert_rows(writer, "message", _MESSAGE_COLUMNS, values)
+        insert_rows(writer, "expiry", _EXPIRY_COLUMNS, expiring)
 
     def _begin(self, head: _Head, first: Message) -> None:
         """A channel, or its commands, begin with this message."""
@@ -314,7 +334,7 @@ class SQLiteStore(Store):
         return head
 
     def _last_seq(self, connection: sqlite3.Connection, number: int) -> int:
-        return self._index.last_seq(number) or int(connection.execute(schema.LAST_INDEXED, (number,)).fetchone()[0])
+        return self._index.last_seq(number) or int(connection.execute(schema.LAST_SEQ, (number,)).fetchone()[0])
 
     async def last_message_id(self) -> int:
         return await self._look_ups.read(last_message_id)
@@ -322,9 +342,11 @@ class SQLiteStore(Store):
     async def recent_marks(self, since_message_id: int, limit: int) -> list[SentMark]:
         return await self._look_ups.read(lambda reader: recent_marks(reader, since_message_id, limit))
 
-    async def messages_by_id(self, message_ids: Sequence[int]) -> list[Message]:
+    async def messages_by_id(self, message_ids: Sequence[int], *, expired: bool = False) -> list[Message]:
         ids = list(dict.fromkeys(message_ids))
-        return await self._look_ups.read(lambda reader: list(messages_by_id(reader, ids)))
+        return await self._look_ups.read(
+            lambda reader: list(messages_by_id(reader, ids, 0 if expired else self.clock()))
+        )
 
     async def messages_after(self, message_id: int, limit: int, *, max_bytes: int) -> list[Message]:
         return await self._history.read(lambda reader: messages_after(reader, message_id, limit, max_bytes))
@@ -336,25 +358,28 @@ class SQLiteStore(Store):
         self, key: ChannelKey, low: int, high: int, limit: int, *, newest: bool, max_bytes: int
     ) -> Page:
         wish = Wish(key, low, high, limit, newest, max_bytes)
-        page = None if self._closed else self._pages.get(wish)
+        page = None if self._closed else self._pages.get(wish) or self._recent_page(wish)
         if page is not None:
             await trio.lowlevel.checkpoint_if_cancelled()
             return page
-        if is_small(wish):
-            cached = await self._small_pages.read(wish)
-        else:
-            cached = await self._history.read(lambda reader: read_page(reader, self._index, wish))
+        cleared = self._pages.cleared
+        cached = await self._small_pages.read(wish) if is_small(wish) else None
         if cached is None:
-            return Page([], False)
-        self._pages.put(wish, cached)
+            cached = await self._history.read(lambda reader: read_page(reader, self._index, wish, self.clock()))
+        if cleared == self._pages.cleared:
+            self._pages.put(wish, cached)
         return cached.page
+
+    def _recent_page(self, wish: Wish) -> Page | None:
+        head = self._heads.get(wish.key)
+        return self._recent.page(head.number, wish) if head is not None and wish.limit <= MAX_MESSAGES else None
 
     async def find_messages(self, key: ChannelKey, wanted: Wanted, *, max_bytes: int) -> Page:
         def read(reader: sqlite3.Connection) -> Page:
             channel = channel_numbers(reader, [key]).get(key)
             if channel is None:
                 return Page([], False)
-            return find_messages(reader, self._index, channel, key, wanted, max_bytes)
+            return find_messages(reader, self._index, channel, key, wanted, max_bytes, self.clock())
 
         return await self._history.read(read)
 
@@ -487,6 +512,35 @@ class SQLiteStore(Store):
 
     async def load_events(self, messages: Sequence[MessageName], *, max_bytes: int) -> list[StoredEvent]:
         return await self._history.read(lambda reader: load_events(reader, messages, max_bytes))
+
+    # Removing messages
+
+    async def gone_between(self, key: ChannelKey, low: int, high: int) -> int:
+        return await self._look_ups.read(lambda reader: gone_between(reader, key, low, high, self.clock()))
+
+    async def settle(self, position: Position) -> Slice:
+        return await trio.to_thread.run_sync(self._settle, position, limiter=self._writing)
+
+    def _settle(self, position: Position) -> Slice:
+        done = self._transact(lambda writer: settle(writer, self._index, position))
+        self._index.committed(())
+        return done
+
+    async def remove_expired(self, position: Position, limit: int, *, before_id: int) -> Slice:
+        now_s = self.clock()
+        return await self._remove(lambda writer: remove_expired(writer, position, limit, before_id, now_s))
+
+    async def remove_before(self, position: Position, limit: int, *, before_id: int) -> Slice:
+        return await self._remove(lambda writer: remove_before(writer, position, limit, before_id))
+
+    async def remove_surplus(self, position: Position, limit: int, *, kept: int, before_id: int) -> Slice:
+        return await self._remove(lambda writer: remove_surplus(writer, self._index, position, limit, kept, before_id))
+
+    async def _remove(self, work: Callable[[sqlite3.Connection], Slice]) -> Slice:
+        done = await self._write(work)
+        if done.removed:
+            self._pages.clear()
+        return done
 
     # Webhooks
 

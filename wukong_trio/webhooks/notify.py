@@ -80,6 +80,11 @@ class Notifications:
         waits_for_it = self._oldest_id and self._told_id < self._newest_id
         return max(now_s - moment_of(self._oldest_id) / 1e9, 0.0) if waits_for_it else 0.0
 
+    @property
+    def kept_from(self) -> int:
+        """The receiver may still have to be told of messages from this id on, so they must not be removed."""
+        return self._told_id + 1
+
     async def run(self) -> None:
         """Tells until cancelled."""
         try:

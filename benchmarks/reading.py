@@ -1,0 +1,73 @@
+"""What the HTTP API does in a second beside what `GET /route` does: reading history, sending.
+
+No page comes again before many others, so none is answered from those that are kept. The messages of many channels were
+sent since the start and are in memory, as those of busy channels are; pages from anywhere in one channel are read from
+the database.
+"""
+
+import json
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from random import Random
+
+from scale import write
+from servers import Target, bench, ours
+
+CONNECTIONS = ("--connections", "32")
+CHANNELS = 1000
+EACH = 60
+PAGE = 50
+BODIES = 20_000
+
+
+async def newest(seconds: float) -> tuple[float, float]:
+    """The newest pages of many channels."""
+    async with ours() as server:
+        await write(server, CHANNELS, (CHANNELS + 1) * EACH)
+        pages = ({**_page(channel % 50, channel), "limit": PAGE} for channel in range(CHANNELS))
+        return await _beside_route(server, "/channel/messagesync", pages, seconds)
+
+
+async def old(stored: int, seconds: float) -> tuple[float, float]:
+    """Pages that begin anywhere in one channel."""
+    rng = Random(1)
+    async with ours() as server:
+        await write(server, 1, stored, senders=1)
+        starts = (rng.randrange(PAGE, stored) for _ in range(BODIES))
+        pages = ({**_page(0, 0), "start_message_seq": start, "limit": PAGE} for start in starts)
+        return await _beside_route(server, "/channel/messagesync", pages, seconds)
+
+
+async def send_to_many(seconds: float) -> tuple[float, float]:
+    """One message to 20 receivers with one request."""
+    batches = (
+        {"from_uid": "service", "payload": "eyJ0eXBlIjoxfQ==", "subscribers": [f"u{20 * n + k}" for k in range(20)]}
+        for n in range(1000)
+    )
+    async with ours() as server:
+        return await _beside_route(server, "/message/sendbatch", batches, seconds)
+
+
+async def send_one(seconds: float) -> tuple[float, float]:
+    """One durable message with each request."""
+    async with ours() as server:
+        route = await bench(server, "http", *CONNECTIONS, "--seconds", str(seconds))
+        sent = await bench(server, "http", "--path", "/message/send", *CONNECTIONS, "--seconds", str(seconds))
+        return sent["answered_per_s"], route["answered_per_s"]
+
+
+def _page(sender: int, peer: int) -> dict[str, object]:
+    return {"login_uid": f"sender{sender}", "channel_id": f"p{peer}", "channel_type": 1}
+
+
+async def _beside_route(
+    server: Target, path: str, bodies: Iterable[dict[str, object]], seconds: float
+) -> tuple[float, float]:
+    with tempfile.TemporaryDirectory() as directory:
+        file = Path(directory) / "bodies"
+        file.write_text("".join(json.dumps(body) + "\n" for body in bodies))
+        load = ("http", "--path", path, "--bodies", str(file), *CONNECTIONS, "--seconds", str(seconds))
+        posted = await bench(server, *load)
+        route = await bench(server, "http", *CONNECTIONS, "--seconds", str(seconds))
+    return posted["answered_per_s"], route["answered_per_s"]

@@ -3,7 +3,6 @@
 import sqlite3
 from collections import deque
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from typing import Generic, TypeVar
 
 import trio
@@ -17,10 +16,11 @@ R = TypeVar("R")
 class _Place(Generic[W, R]):
     """One caller, who waits."""
 
-    __slots__ = ("answered", "error", "result", "wish")
+    __slots__ = ("answered", "error", "result", "waits", "wish")
 
     def __init__(self, wish: W) -> None:
         self.wish = wish
+        self.waits = True
         self.answered = trio.Event()
         self.result: R
         self.error: BaseException | None = None
@@ -64,8 +64,7 @@ class GatheredReads(Generic[W, R]):
         try:
             await place.answered.wait()
         finally:
-            with suppress(ValueError):
-                self._waiting.remove(place)
+            place.waits = False
         if place.error is not None:
             raise place.error
         return place.result
@@ -75,8 +74,9 @@ class GatheredReads(Generic[W, R]):
         weight = 0
         while self._waiting and (not batch or weight + self._weight(self._waiting[0].wish) <= self._most):
             place = self._waiting.popleft()
-            weight += self._weight(place.wish)
-            batch.append(place)
+            if place.waits:
+                weight += self._weight(place.wish)
+                batch.append(place)
         self._busy = bool(batch)
         if batch:
             wishes = [place.wish for place in batch]

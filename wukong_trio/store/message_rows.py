@@ -147,14 +147,17 @@ def _messages(
             )
         )
         begin = end
+    if begin != len(payloads or b""):
+        # Old versions of SQLite end what they concatenate at its first zero byte.
+        large.update([message.message_id for message in messages])
     return messages, large
 
 
 def messages_after(reader: _Reader, message_id: int, limit: int, max_bytes: int) -> list[Message]:
     """The messages of all channels that come next, as many as fit."""
     text, payloads = reader.execute(schema.MESSAGES_AFTER, (message_id, limit, max_bytes)).fetchone()
-    messages, _ = _messages(reader, _decode_rows(text), payloads, schema.NO_BOUND, None)
-    return sorted(messages, key=attrgetter("message_id"))
+    messages, large = _messages(reader, _decode_rows(text), payloads, schema.NO_BOUND, None)
+    return sorted(completed(reader, messages, large), key=attrgetter("message_id"))
 
 
 def message_ids_after(reader: _Reader, message_id: int, limit: int) -> list[int]:

@@ -21,7 +21,7 @@ from trio_websocket import ConnectionClosed, WebSocketRequest, serve_websocket
 from wukong_trio.config import Address, Config, Limits
 from wukong_trio.delivery.flush import FlushList
 from wukong_trio.delivery.submission import Errand
-from wukong_trio.gateway.gateway import Gateway
+from wukong_trio.gateway.gateway import Gateway, GatewayStatistics
 from wukong_trio.gateway.native import NativeTransport
 from wukong_trio.gateway.native_socket import SocketTransport, TlsTransport
 from wukong_trio.gateway.reader import SharedReader
@@ -49,6 +49,7 @@ class EchoGateway:
     deadlines: SimpleNamespace = field(default_factory=lambda: SimpleNamespace(watch=lambda session, due: None))
     """Nobody is judged here."""
     newcomers: SimpleNamespace = field(default_factory=lambda: SimpleNamespace(turn=trio.lowlevel.checkpoint))
+    statistics: GatewayStatistics = field(default_factory=GatewayStatistics)
 
 
 class Echo(NativeTransport):
@@ -80,7 +81,7 @@ async def serve_native(transport: EchoTransport | TlsEchoTransport) -> None:
     """One connection of the native engine."""
     with suppress(DisconnectedError):
         await transport.open()
-        await transport.carry(cast(Any, SimpleNamespace(in_flight=0, unserved=False)))
+        await transport.carry(cast(Any, SimpleNamespace(in_flight=0, unserved=False, has_own_frames=False)))
     with trio.move_on_after(CLOSE_TIMEOUT_S):
         await transport.finish()
 

@@ -79,16 +79,18 @@ async def test_pages_with_streams_are_not_kept() -> None:
 
 
 async def test_what_is_kept_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(encoded_pages, "MAX_PAGES", 2)
+    size_bytes = len(bytes(await empty().records(page(1, 1))))
+    monkeypatch.setattr(encoded_pages, "MAX_BYTES", 2 * size_bytes)
     pages = await asked_for(page(1, 1), page(2, 2), page(3, 3))
     one, two = await pages.records(page(1, 1)), await pages.records(page(2, 2))
     assert await pages.records(page(1, 1)) is one
     await pages.records(page(3, 3))
     assert await pages.records(page(1, 1)) is one
     assert await pages.records(page(2, 2)) is not two
+    monkeypatch.undo()
     size_bytes = len(bytes(await pages.records(page(4, 4))))
     for limit_bytes, kept in ((size_bytes, True), (size_bytes - 1, False)):
-        monkeypatch.setattr(encoded_pages, "MAX_BYTES", limit_bytes)
+        monkeypatch.setattr(encoded_pages, "PAGE_BYTES", limit_bytes)
         pages = await asked_for(page(4, 4))
         assert (await pages.records(page(4, 4)) is await pages.records(page(4, 4))) is kept
 

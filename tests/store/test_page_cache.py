@@ -130,14 +130,30 @@ async def test_large_pages_are_not_kept(tmp_path: Path, count: int, size_bytes: 
 
 
 async def test_the_page_that_was_longest_unused_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(page_cache, "MAX_PAGES", 2)
+    monkeypatch.setattr(page_cache, "ROOM_BYTES", 2 * (2 * page_cache.MESSAGE_BYTES + 2))
     store = opened(tmp_path)
-    await store.append_messages([lasting(n, n) for n in range(1, 6)])
-    for limit in (1, 2, 3):
-        await newest(store, limit=limit)
-    for limit, reads in ((1, 4), (2, 5), (1, 5), (3, 6), (1, 6), (2, 7)):
-        assert len(await newest(store, limit=limit)) == limit
+    await store.append_messages([lasting(n, 1, ChannelKey(str(n), 2)) for n in (1, 2, 3)])
+    for n in (1, 2, 3):
+        await newest(store, ChannelKey(str(n), 2))
+    for n, reads in ((1, 4), (2, 5), (1, 5), (3, 6), (1, 6), (2, 7), (2, 7)):
+        assert await newest(store, ChannelKey(str(n), 2)) == [1]
         assert store.reads == reads
+
+
+async def test_empty_pages_are_bounded_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(page_cache, "ROOM_BYTES", 2 * page_cache.MESSAGE_BYTES)
+    store = opened(tmp_path)
+    await store.append_messages([lasting(1, 1)])
+
+    async def nothing(high: int) -> list[Message]:
+        return await between(store, GROUP, 5, high, 3, newest=True, max_bytes=page_cache.MAX_BYTES)
+
+    for high in (5, 6, 7):
+        await nothing(high)
+    for high, reads in ((5, 4), (6, 5), (5, 5), (7, 6), (5, 6), (6, 7)):
+        assert await nothing(high) == []
+        assert store.reads == reads
+    await store.aclose()
 
 
 async def test_few_pages_are_remembered_as_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,8 +16,9 @@ from ..store.base import Page
 from ..store.lately import Lately
 from .bodies import encode_list, encode_short_list
 
-MAX_PAGES: Final = 128
-MAX_BYTES: Final = 128 * 1024
+MAX_BYTES: Final = 32 * 1024 * 1024
+"""Of all together: the newest pages of 50 messages of more than a thousand channels."""
+PAGE_BYTES: Final = 128 * 1024
 """Longer ones are not kept."""
 
 
@@ -27,6 +28,7 @@ class EncodedPages:
     def __init__(self, events: MessageEvents) -> None:
         self._events = events
         self._pages: dict[tuple[str, int, int, int, int], Raw] = {}
+        self._bytes = 0
         self._lately: Lately[tuple[str, int, int, int, int]] = Lately()
 
     async def records(self, page: Page, mode: SummaryMode = SummaryMode.FULL) -> Raw:
@@ -40,16 +42,24 @@ class EncodedPages:
         first, last = page.messages[0], page.messages[-1]
         name = (first.channel_id, first.channel_type, first.message_seq, last.message_seq, len(page.messages))
         encoded = self._pages.pop(name, None)
-        if encoded is None:
-            if may_have_events(page.messages):
-                return await encode_list(await self._events.records(page.messages, mode=mode))
-            if is_short(page):
-                encoded = encode_short_list(records_of(page.messages))
-            else:
-                encoded = await encode_list(map(record_of, page.messages))
-            if not self._lately.again(name) or memoryview(encoded).nbytes > MAX_BYTES:
-                return encoded
-        self._pages[name] = encoded
-        if len(self._pages) > MAX_PAGES:
-            del self._pages[next(iter(self._pages))]
+        if encoded is not None:
+            self._pages[name] = encoded
+            return encoded
+        if may_have_events(page.messages):
+            return await encode_list(await self._events.records(page.messages, mode=mode))
+        if is_short(page):
+            encoded = encode_short_list(records_of(page.messages))
+        else:
+            encoded = await encode_list(map(record_of, page.messages))
+        if self._lately.again(name):
+            self._keep(name, encoded)
         return encoded
+
+    def _keep(self, name: tuple[str, int, int, int, int], encoded: Raw) -> None:
+        size_bytes = memoryview(encoded).nbytes
+        if size_bytes > PAGE_BYTES or name in self._pages:
+            return
+        self._pages[name] = encoded
+        self._bytes += size_bytes
+        while self._bytes > MAX_BYTES:
+            self._bytes -= memoryview(self._pages.pop(next(iter(self._pages)))).nbytes

@@ -4,7 +4,7 @@ from typing import Final, Generic, TypeVar
 
 K = TypeVar("K")
 
-MAX_ASKED: Final = 1024
+MAX_ASKED: Final = 2048
 """So many things are remembered."""
 
 

@@ -8,14 +8,17 @@ messages that come and go cost more than the look.
 from typing import Final, NamedTuple
 
 from ..model import ChannelKey
-from .base import Page
+from .base import Page, bytes_of
 from .lately import Lately
 from .message_index import MessageIndex
 
-MAX_PAGES: Final = 128
 MAX_MESSAGES: Final = 200
 MAX_BYTES: Final = 64 * 1024
 """Larger pages are not kept."""
+ROOM_BYTES: Final = 32 * 1024 * 1024
+"""What all of them may take together: pages of 50 messages of a thousand channels."""
+MESSAGE_BYTES: Final = 500
+"""What a message takes beside its payload."""
 
 
 class Wish(NamedTuple):
@@ -45,6 +48,7 @@ class PageCache:
     def __init__(self, index: MessageIndex) -> None:
         self._index = index
         self._pages: dict[Wish, CachedPage] = {}
+        self._bytes = 0
         self._lately: Lately[Wish] = Lately()
         self.cleared = 0
         """How often."""
@@ -52,7 +56,10 @@ class PageCache:
     def get(self, wish: Wish) -> Page | None:
         """The page, if it was read before and is still the same."""
         cached = self._pages.pop(wish, None)
-        if cached is None or self._index.version(cached.channel) != cached.version:
+        if cached is None:
+            return None
+        if self._index.version(cached.channel) != cached.version:
+            self._bytes -= _bytes_of(cached.page)
             return None
         self._pages[wish] = cached
         return cached.page
@@ -60,6 +67,7 @@ class PageCache:
     def clear(self) -> None:
         """Messages were removed: nothing that was read before is kept."""
         self._pages.clear()
+        self._bytes = 0
         self.cleared += 1
 
     def put(self, wish: Wish, cached: CachedPage) -> None:
@@ -67,8 +75,15 @@ class PageCache:
         if not cached.lasts or not self._lately.again(wish):
             return
         messages = cached.page.messages
-        if len(messages) > MAX_MESSAGES or sum([len(message.payload) for message in messages]) > MAX_BYTES:
+        if len(messages) > MAX_MESSAGES or bytes_of(messages) > MAX_BYTES:
             return
+        replaced = self._pages.pop(wish, None)
+        self._bytes += _bytes_of(cached.page) - (_bytes_of(replaced.page) if replaced is not None else 0)
         self._pages[wish] = cached
-        if len(self._pages) > MAX_PAGES:
-            del self._pages[next(iter(self._pages))]
+        while self._bytes > ROOM_BYTES:
+            self._bytes -= _bytes_of(self._pages.pop(next(iter(self._pages))).page)
+
+
+def _bytes_of(page: Page) -> int:
+    """An empty page takes room, too."""
+    return bytes_of(page.messages) + (len(page.messages) + 1) * MESSAGE_BYTES

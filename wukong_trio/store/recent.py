@@ -8,13 +8,11 @@ from typing import Final
 from msgspec.structs import replace
 
 from ..model import Message
-from .base import Page, cut
+from .base import Page, bytes_of, cut
 from .message_index import MessageIndex
-from .page_cache import Wish
+from .page_cache import MESSAGE_BYTES, CachedPage, Wish
 
 MAX_BYTES: Final = 32 * 1024 * 1024
-MESSAGE_BYTES: Final = 500
-"""What a message takes beside its payload."""
 
 
 class RecentMessages:
@@ -32,7 +30,7 @@ class RecentMessages:
         """Takes messages that were stored. Those that expire are left to the database."""
         drafts = [draft for draft in drafts if not draft.expire]
         ids = [draft.message_id for draft in drafts]
-        size_bytes = sum([len(draft.payload) for draft in drafts]) + len(ids) * MESSAGE_BYTES
+        size_bytes = bytes_of(drafts) + len(ids) * MESSAGE_BYTES
         self._messages.update(zip(ids, drafts, strict=True))
         self._batches.append((ids, size_bytes))
         self._bytes += size_bytes
@@ -42,8 +40,9 @@ class RecentMessages:
             for message_id in ids:
                 del self._messages[message_id]
 
-    def page(self, channel: int, wish: Wish) -> Page | None:
+    def page(self, channel: int, wish: Wish) -> CachedPage | None:
         """A page of a channel, if all of it is here."""
+        version = self._index.version(channel)
         (ids, seq), rest = self._index.part_of(channel, wish.low, wish.high, wish.limit + 1, wish.newest)
         if rest is not None or not ids:
             return None
@@ -62,4 +61,5 @@ class RecentMessages:
             # The number was that of a channel whose transaction has failed.
             return None
         messages, more = cut(found, wish.limit, wish.max_bytes)
-        return Page(messages[::-1] if wish.newest else messages, more)
+        page = Page(messages[::-1] if wish.newest else messages, more)
+        return CachedPage(channel, version, page, lasts=True)

@@ -372,7 +372,13 @@ class SQLiteStore(Store):
 
     def _recent_page(self, wish: Wish) -> Page | None:
         head = self._heads.get(wish.key)
-        return self._recent.page(head.number, wish) if head is not None and wish.limit <= MAX_MESSAGES else None
+        if head is None or wish.limit > MAX_MESSAGES:
+            return None
+        found = self._recent.page(head.number, wish)
+        if found is None:
+            return None
+        self._pages.put(wish, found)
+        return found.page
 
     async def find_messages(self, key: ChannelKey, wanted: Wanted, *, max_bytes: int) -> Page:
         def read(reader: sqlite3.Connection) -> Page:

@@ -103,7 +103,9 @@ class ConversationService:
             candidates = candidates[(page - 1) * page_size : page * page_size]
         wanted: list[tuple[Conversation, int]] = []
         for conversation in candidates:
-            known = client.seqs.get((_shown_id(uid, conversation), conversation.channel_type))
+            known = None
+            if client.seqs:
+                known = client.seqs.get((_shown_id(uid, conversation), conversation.channel_type))
             if known is None and conversation.channel_type in excluded_types:
                 continue
             low = _lower_bound(conversation, client, known or 0)
@@ -248,7 +250,9 @@ def _is_visible(conversation: Conversation) -> bool:
 
 
 def _is_with_system(conversation: Conversation) -> bool:
-    return conversation.channel_type == _PERSON and SYSTEM_UID in conversation.channel_id.split("@")
+    # Most ids do not even contain it.
+    channel_id = conversation.channel_id
+    return conversation.channel_type == _PERSON and SYSTEM_UID in channel_id and SYSTEM_UID in channel_id.split("@")
 
 
 def _shown_id(uid: str, conversation: Conversation) -> str:

@@ -7,10 +7,12 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from ..model import Message
+from ..model import ChannelKey, Message
 from .base import Page, cut
+from .conversations import NewestWish
 from .message_index import MessageIndex
 from .page_cache import Wish
+from .schema import NO_BOUND
 
 MAX_BYTES: Final = 32 * 1024 * 1024
 MESSAGE_BYTES: Final = 500
@@ -44,10 +46,28 @@ class RecentMessages:
 
     def page(self, channel: int, wish: Wish) -> Page | None:
         """A page of a channel, if all of it is here."""
-        (ids, seq), rest = self._index.part_of(channel, wish.low, wish.high, wish.limit + 1, wish.newest)
+        found = self._between(channel, wish.key, wish.low, wish.high, wish.limit + 1, newest=wish.newest)
+        if not found:
+            return None
+        messages, more = cut(found, wish.limit, wish.max_bytes)
+        return Page(messages[::-1] if wish.newest else messages, more)
+
+    def newest(self, channel: int, wish: NewestWish) -> list[Message] | None:
+        """The newest messages of a channel, the newest first, if all of them are here."""
+        if wish.count == 1:
+            message = self._messages.get(wish.newest_id)
+            if message is not None and message.message_seq and (message.channel_id, message.channel_type) == wish.key:
+                return [message]
+        return self._between(channel, wish.key, wish.low, NO_BOUND, wish.count, newest=True)
+
+    def _between(
+        self, channel: int, key: ChannelKey, low: int, high: int, limit: int, *, newest: bool
+    ) -> list[Message] | None:
+        """Messages of a channel, in the order in which they are wanted, if all of them are here, and at least one."""
+        (ids, seq), rest = self._index.part_of(channel, low, high, limit, newest)
         if rest is not None or not ids:
             return None
-        step = -1 if wish.newest else 1
+        step = -1 if newest else 1
         seq -= step * (len(ids) - 1)
         found: list[Message] = []
         for message_id in ids:
@@ -58,8 +78,7 @@ class RecentMessages:
                 message = self._messages[message_id] = replace(message, message_seq=seq)
             found.append(message)
             seq += step
-        if (found[0].channel_id, found[0].channel_type) != wish.key:
+        if (found[0].channel_id, found[0].channel_type) != key:
             # The number was that of a channel whose transaction has failed.
             return None
-        messages, more = cut(found, wish.limit, wish.max_bytes)
-        return Page(messages[::-1] if wish.newest else messages, more)
+        return found

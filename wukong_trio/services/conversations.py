@@ -216,14 +216,17 @@ class ConversationService:
     async def _views(self, uid: str, wanted: Sequence[tuple[Conversation, int]], count: int) -> list[ConversationView]:
         """The conversations with their newest messages from a `message_seq` on."""
         count = max(min(count, MAX_MESSAGES // max(len(wanted), 1)), 1)
-        reading = [
-            (place, NewestWish(c.key, low, count, c.last_id))
-            for place, (c, low) in enumerate(wanted)
+        keys = [c.key for c, _ in wanted]
+        wishes = [
+            NewestWish(key, low, count, c.last_id)
+            for key, (c, low) in zip(keys, wanted, strict=True)
             if low <= c.last_seq
         ]
-        messages = await self._store.newest_messages([wish for _, wish in reading], max_bytes=PAGE_BYTES)
-        recents = {place: found for (place, _), found in zip(reading, messages, strict=True)}
-        return [_view(uid, c, recents.get(place, [])) for place, (c, _) in enumerate(wanted)]
+        recents = iter(await self._store.newest_messages(wishes, max_bytes=PAGE_BYTES))
+        return [
+            _view(uid, c, key, next(recents) if low <= c.last_seq else [])
+            for key, (c, low) in zip(keys, wanted, strict=True)
+        ]
 
 
 def _nothing(key: ChannelKey) -> Conversation:
@@ -272,10 +275,10 @@ def _lower_bound(conversation: Conversation, client: ClientState, known_seq: int
     return max(low, conversation.deleted_to + 1)
 
 
-def _view(uid: str, conversation: Conversation, recents: list[Message]) -> ConversationView:
+def _view(uid: str, conversation: Conversation, key: ChannelKey, recents: list[Message]) -> ConversationView:
     unread, read_to = unread_of(uid, conversation, recents[0] if recents else None)
     return ConversationView(
-        conversation.key,
+        key,
         _shown_id(uid, conversation),
         unread,
         read_to,

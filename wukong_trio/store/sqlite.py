@@ -7,6 +7,7 @@ own.
 import sqlite3
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
+from itertools import chain
 from logging import getLogger
 from pathlib import Path
 from typing import Any, Final, Self, TypeVar
@@ -471,7 +472,7 @@ class SQLiteStore(Store):
             if messages is None:
                 return None
             found.append(messages)
-        return found if sum(map(bytes_of, found)) <= max_bytes else None
+        return found if bytes_of(chain.from_iterable(found)) <= max_bytes else None
 
     async def channels_of(self, uid: str) -> list[ChannelKey]:
         return await self._history.read(lambda reader: channels_of(reader, uid))

@@ -277,13 +277,14 @@ def _lower_bound(conversation: Conversation, client: ClientState, known_seq: int
 
 def _view(uid: str, conversation: Conversation, key: ChannelKey, recents: list[Message]) -> ConversationView:
     unread, read_to = unread_of(uid, conversation, recents[0] if recents else None)
+    shown_id, channel_type = key
     return ConversationView(
         key,
-        _shown_id(uid, conversation),
+        peer_of(uid, shown_id) if channel_type == _PERSON else shown_id,
         unread,
         read_to,
         conversation.deleted_to,
-        _active_at(conversation),
+        moment_of(conversation.last_id) or conversation.created_at,
         recents,
     )
 

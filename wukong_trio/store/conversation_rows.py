@@ -34,8 +34,8 @@ _NEWEST: Final = """(
 _LOAD: Final = f"""
     WITH wanted (place, uid, state) AS (VALUES {{}})
     SELECT json_group_array(json_array(
-        place, number, channel_id, channel_type, conversation.state, read_to, deleted_to, sent_to, created_at, changed_at,
-        json({_NEWEST.format(number="number")}), removed_seq, first_seq > read_to + 1 OR EXISTS (
+        place, number, channel_id, channel_type, conversation.state, read_to, deleted_to, sent_to, created_at,
+        changed_at, json({_NEWEST.format(number="number")}), removed_seq, first_seq > read_to + 1 OR EXISTS (
             SELECT 1 FROM expiry WHERE expiry.channel = number AND message_seq > read_to AND expires_at <= ?
         )
     ))
@@ -260,16 +260,15 @@ class ConversationRows:
             rows: list[list[_Loaded]] = [[] for _ in wishes]
             for row in _decode(text):
                 rows[row.place].append(row)
-            newest = [self._index.newest_of([row.number for row in own]) for own in rows]
-            sent = [
-                self._index.sent_by(uid, [row.number for row in own]) for (uid, _), own in zip(wishes, rows, strict=True)
-            ]
+            numbers = [[row.number for row in own] for own in rows]
+            newest = [self._index.newest_of(own) for own in numbers]
+            sent = [self._index.sent_by(uid, own) for (uid, _), own in zip(wishes, numbers, strict=True)]
             # Once more if entries went from memory to the table in between: they may have been in neither.
             if moved == self._index.chunks_moved:
                 break
         return [
-            Conversations([_conversation(reader, row, *known, now_s) for row in own], moment)
-            for own, *known in zip(rows, newest, sent, strict=True)
+            Conversations([_conversation(reader, row, last, said, now_s) for row in own], moment)
+            for own, last, said in zip(rows, newest, sent, strict=True)
         ]
 
     def load_commands(self, reader: sqlite3.Connection, uid: str) -> list[PendingCommands]:

@@ -2,19 +2,22 @@
 neither a thread nor a statement then."""
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import chain
 from typing import Final
 
 from msgspec.structs import replace
 
 from ..model import ChannelKey, Message
-from .base import Page, cut
+from .base import Page, bytes_of, cut
 from .conversations import NewestWish
 from .message_index import MessageIndex
 from .page_cache import Wish
 from .schema import NO_BOUND
 
 MAX_BYTES: Final = 32 * 1024 * 1024
+MOST_NEWEST: Final = 1024
+"""Newest messages of channels that are taken from here in one turn: a millisecond or two."""
 MESSAGE_BYTES: Final = 500
 """What a message takes beside its payload."""
 
@@ -52,13 +55,27 @@ class RecentMessages:
         messages, more = cut(found, wish.limit, wish.max_bytes)
         return Page(messages[::-1] if wish.newest else messages, more)
 
-    def newest(self, channel: int, wish: NewestWish) -> list[Message] | None:
-        """The newest messages of a channel, the newest first, if all of them are here."""
-        if wish.count == 1:
-            message = self._messages.get(wish.newest_id)
-            if message is not None and message.message_seq and (message.channel_id, message.channel_type) == wish.key:
-                return [message]
-        return self._between(channel, wish.key, wish.low, NO_BOUND, wish.count, newest=True)
+    def newest(
+        self, wishes: Sequence[NewestWish], channels: Iterable[int], max_bytes: int
+    ) -> list[list[Message]] | None:
+        """What `ConversationStore.newest_messages` gives, if all of it is here, and does not have to be cut short.
+
+        Args:
+            channels: their numbers; 0 is none.
+        """
+        if sum([wish.count for wish in wishes]) > MOST_NEWEST:
+            return None
+        found: list[list[Message]] = []
+        for channel, wish in zip(channels, wishes, strict=True):
+            message = self._messages.get(wish.newest_id) if wish.count == 1 else None
+            if message is None or not message.message_seq or (message.channel_id, message.channel_type) != wish.key:
+                messages = self._between(channel, wish.key, wish.low, NO_BOUND, wish.count, newest=True)
+                if messages is None:
+                    return None
+                found.append(messages)
+            else:
+                found.append([message])
+        return found if bytes_of(chain.from_iterable(found)) <= max_bytes else None
 
     def _between(
         self, channel: int, key: ChannelKey, low: int, high: int, limit: int, *, newest: bool

@@ -7,7 +7,6 @@ own.
 import sqlite3
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
-from itertools import chain
 from logging import getLogger
 from pathlib import Path
 from typing import Any, Final, Self, TypeVar
@@ -17,7 +16,7 @@ import trio
 from ..errors import StoreError, StoreOpenError
 from ..model import COMMAND_CHANNEL_SUFFIX, ChannelKey, ChannelType, Device, DeviceLevel, Message
 from . import schema
-from .base import MAX_MESSAGE_ID, ChannelChange, ChannelRecord, Login, MemberList, Page, SentMark, Store, Wanted, bytes_of
+from .base import MAX_MESSAGE_ID, ChannelChange, ChannelRecord, Login, MemberList, Page, SentMark, Store, Wanted
 from .channel_rows import flag_bits, flags_of, load_channels
 from .conversation_rows import LIST_WEIGHT, ConversationRows
 from .conversations import ConversationChange, Conversations, NewestWish, PendingCommands, first_state
@@ -48,8 +47,6 @@ T = TypeVar("T")
 TEND_INTERVAL_S: Final = 1.0
 _LOGINS_IN_STATEMENT: Final = 2000
 _HEADS_CACHED: Final = 200_000
-_MOST_RECENT: Final = 1024
-"""Newest messages that are taken from memory in one turn: a millisecond or two."""
 _NO_LOGIN: Final = Login()
 _MESSAGE_COLUMNS: Final = 12
 _EXPIRY_COLUMNS: Final = 4
@@ -456,23 +453,16 @@ class SQLiteStore(Store):
         return await self._history.read(lambda reader: self._conversations.load_commands(reader, uid))
 
     async def newest_messages(self, wishes: Sequence[NewestWish], *, max_bytes: int) -> list[list[Message]]:
-        found = None if self._closed else self._recent_newest(wishes, max_bytes)
+        found = None if self._closed else self._recent.newest(wishes, self._numbers(wishes), max_bytes)
         if found is not None:
             await trio.lowlevel.checkpoint_if_cancelled()
             return found
         return await self._newest.read(NewestRead(wishes, max_bytes))
 
-    def _recent_newest(self, wishes: Sequence[NewestWish], max_bytes: int) -> list[list[Message]] | None:
-        if sum([wish.count for wish in wishes]) > _MOST_RECENT:
-            return None
-        found: list[list[Message]] = []
-        for wish in wishes:
-            head = self._heads.get(wish.key)
-            messages = self._recent.newest(head.number, wish) if head is not None else None
-            if messages is None:
-                return None
-            found.append(messages)
-        return found if bytes_of(chain.from_iterable(found)) <= max_bytes else None
+    def _numbers(self, wishes: Sequence[NewestWish]) -> Iterator[int]:
+        """The numbers of channels, 0 where one is not in memory."""
+        heads = (self._heads.get(wish.key) for wish in wishes)
+        return (0 if head is None else head.number for head in heads)
 
     async def channels_of(self, uid: str) -> list[ChannelKey]:
         return await self._history.read(lambda reader: channels_of(reader, uid))

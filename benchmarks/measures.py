@@ -265,7 +265,10 @@ MEASURES: tuple[Measure, ...] = (
     Measure("route", "GET /route, 32 connections, against Quart-Trio on Hypercorn", "/s", ">= 25", _ROUTE),
     Measure("post", "POST /message/send, durable, 32 connections, against reference", "/s", ">= 6", _POST),
     _beside_route("send", "POST /message/send, durable", ">= 0.2", reading.send_one),
-    _beside_route("sendbatch", "POST /message/sendbatch to 20", ">= 0.06", reading.send_to_many),
+    _beside_route("sendbatch", "POST /message/sendbatch to 20", ">= 0.06", partial(reading.send_to_many, 100)),
+    _beside_route(
+        "sendbatch_new", "the same, to 20 who were never written to", "", partial(reading.send_to_many, 20_000)
+    ),
     _beside_route("pages", "newest pages of 50 messages, 1,000 channels", ">= 0.17", reading.newest),
     _deep("pages_60k", 60_000),
     _deep("pages_1m", 1_000_000),

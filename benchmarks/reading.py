@@ -59,11 +59,11 @@ async def conversations(each: int, users: int, seconds: float) -> tuple[float, f
         return await _beside_route(server, "/conversation/sync", requests, seconds)
 
 
-async def send_to_many(seconds: float) -> tuple[float, float]:
-    """One message to 20 receivers with one request."""
+async def send_to_many(lists: int, seconds: float) -> tuple[float, float]:
+    """One message to 20 receivers with one request, to so many lists of receivers in turn."""
     batches = (
         {"from_uid": "service", "payload": "eyJ0eXBlIjoxfQ==", "subscribers": [f"u{20 * n + k}" for k in range(20)]}
-        for n in range(1000)
+        for n in range(lists)
     )
     async with ours() as server:
         return await _beside_route(server, "/message/sendbatch", batches, seconds)

@@ -63,8 +63,8 @@ async def start() -> float:
 
 @asynccontextmanager
 async def _meanwhile(settle_s: float, scenario: str, *options: str) -> AsyncIterator[None]:
-    """Other load, which has settled."""
-    command = on_core(1, [sys.executable, "-m", "wukong_trio", "bench", scenario, *options])
+    """Other load, which has settled. It gives way to the load that is measured: both share a core."""
+    command = on_core(1, ["nice", "-n", "19", sys.executable, "-m", "wukong_trio", "bench", scenario, *options])
     async with trio.open_nursery() as nursery:
         nursery.start_soon(partial(trio.run_process, command, capture_stdout=True, check=False))
         await trio.sleep(settle_s)

@@ -5,6 +5,7 @@ from contextlib import AbstractAsyncContextManager
 from functools import partial
 from typing import Any, NamedTuple, TypeAlias
 
+import features
 import reading
 import scale
 import stalls
@@ -180,6 +181,28 @@ def _webhooks(name: str, what: str, events: tuple[str, ...]) -> Measure:
     return Measure(name, f"send, 100 × 8, with {what}, against without", "/s", ">= 0.85", run)
 
 
+async def _beside_http(seconds: float) -> Result:
+    beside, without = await scale.beside_http(seconds)
+    return Result(beside["answer"]["p99_us"] / 1000, without["answer"]["p99_us"] / 1000)
+
+
+async def _start(_seconds: float) -> Result:
+    return Result(await scale.start())
+
+
+def _features(name: str, unit: str, target: str, *, search: bool) -> Measure:
+    async def run(seconds: float) -> Result:
+        load = ("send", "--connections", "100", "--in-flight", "8", "--seconds", str(seconds))
+        off, on = await features.off(*load), await features.on(*load, search=search)
+        busy = max(_busy(on), _busy(off))
+        if unit == "/s":
+            return Result(on["answered_per_s"], off["answered_per_s"], busy)
+        return Result(on["server"]["cpu_us_per_answer"], off["server"]["cpu_us_per_answer"], busy)
+
+    what = "conversations, metrics, webhooks" + (" and search" if search else "")
+    return Measure(name, f"send, 100 × 8, with {what}, against all off", unit, target, run)
+
+
 def _scale(name: str, what: str, run: Callable[[], Awaitable[tuple[float, float]]]) -> Measure:
     async def measure(_seconds: float) -> Result:
         return Result(*await run())
@@ -192,6 +215,16 @@ def _beside_route(name: str, what: str, target: str, run: Callable[[float], Awai
         return Result(*await run(seconds))
 
     return Measure(name, f"{what}, against GET /route, 32 connections", "/s", target, measure)
+
+
+def _deep(name: str, stored: int) -> Measure:
+    run = partial(reading.deep, stored)
+
+    async def measure(seconds: float) -> Result:
+        return Result(*await run(seconds))
+
+    what = f"pages of 50 at the end of a channel with {stored:,}, against newest pages of 1,000 channels"
+    return Measure(name, what, "/s", ">= 0.9", measure)
 
 
 def _stall(name: str, what: str, run: Callable[[float], Awaitable[float]]) -> Measure:
@@ -232,11 +265,21 @@ MEASURES: tuple[Measure, ...] = (
     Measure("route", "GET /route, 32 connections, against Quart-Trio on Hypercorn", "/s", ">= 25", _ROUTE),
     Measure("post", "POST /message/send, durable, 32 connections, against reference", "/s", ">= 6", _POST),
     _beside_route("send", "POST /message/send, durable", ">= 0.2", reading.send_one),
-    _beside_route("sendbatch", "POST /message/sendbatch to 20", ">= 0.06", reading.send_to_many),
+    _beside_route("sendbatch", "POST /message/sendbatch to 20", ">= 0.06", partial(reading.send_to_many, 100)),
+    _beside_route(
+        "sendbatch_new", "the same, to 20 who were never written to", "", partial(reading.send_to_many, 20_000)
+    ),
     _beside_route("pages", "newest pages of 50 messages, 1,000 channels", ">= 0.17", reading.newest),
+    _deep("pages_60k", 60_000),
+    _deep("pages_1m", 1_000_000),
     _beside_route("pages_old", "pages of 50 anywhere among 60,000", "", partial(reading.old, 60_000)),
     _beside_route("pages_older", "pages of 50 anywhere among 1,000,000", "", partial(reading.old, 1_000_000)),
+    _beside_route("conversations_50", "50 conversations of a user", ">= 0.06", partial(reading.conversations, 50, 100)),
+    _beside_route(
+        "conversations_900", "900 conversations of a user", ">= 0.003", partial(reading.conversations, 900, 20)
+    ),
     Measure("latency", "acknowledgement p99, open loop of 2,000 sends/s", "ms", "<= 10", _latency),
+    Measure("latency_http", "the same beside GET /route, 32 connections, against without", "ms", "<= 2", _beside_http),
     _scale("channels", "10,000 active channels against 100", scale.channels),
     _scale("stored", "1,000,000 stored messages against 10,000", scale.stored),
     _scale("sessions", "5,000 idle sessions against 100", scale.sessions),
@@ -258,6 +301,11 @@ MEASURES: tuple[Measure, ...] = (
     Measure("stalled_p99", "their acknowledgement p99, likewise", "ms", "<= 1.1", _stalled_p99),
     _webhooks("webhooks", "webhooks of all events", ()),
     _webhooks("webhooks_notify", "webhooks of msg.notify", ("msg.notify",)),
+    _features("features", "/s", ">= 0.85", search=False),
+    _features("features_cpu", "µs CPU per send", "<= 1.18", search=False),
+    _features("features_search", "/s", ">= 0.75", search=True),
+    _features("features_search_cpu", "µs CPU per send", "<= 1.33", search=True),
+    Measure("start", "start with 1,000,000 stored messages, until it listens", "s", "<= 2", _start),
     _stall("stall_group", "longest turn: group of 50,000, 2,000 online, written to", stalls.group),
     _stall("stall_ready", "longest turn: 8,000 sockets ready at once", stalls.ready),
 )

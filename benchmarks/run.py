@@ -15,6 +15,8 @@ from rich.table import Table
 from servers import PINNED
 
 HEADINGS = ("measure", "ours", "peer", "ratio", "target", "met")
+SMALL = 0.1
+"""Lower ratios get more digits."""
 
 
 def spread(values: list[float], digits: int) -> str:
@@ -29,7 +31,9 @@ def row(measure: Measure, results: list[Result]) -> list[str]:
     mine = f"{spread([result.ours for result in results], digits)} {measure.unit}"
     readings = [reading(result) for result in results]
     peers = [result.peer for result in results if result.peer is not None]
-    theirs, ratio = (f"{spread(peers, digits)}", spread(readings, 2)) if peers else ("", "")
+    theirs, ratio = (
+        (spread(peers, digits), spread(readings, 2 if median(readings) >= SMALL else 4)) if peers else ("", "")
+    )
     verdict = "; ".join(filter(None, (meets(measure, median(readings)), load_remark(results))))
     return [measure.what, mine, theirs, ratio, measure.target, verdict]
 

@@ -1,8 +1,11 @@
-"""What a message costs when much is stored, many channels are active or sessions idle, or one reader is stalled."""
+"""What a message costs when much is stored, many channels are active or sessions idle, one reader is stalled, or the
+HTTP API is busy; how long a start takes when much is stored."""
 
 import sys
+import tempfile
+import time
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import Any
 
@@ -13,7 +16,7 @@ from wukong_trio import Client, open_client
 from wukong_trio.testing import open_raw_client
 
 MESSAGES = 60_000
-IDLE_S = 60
+OTHER_LOAD_S = 60
 VICTIM_PAYLOAD = b"x" * 20_000
 VICTIM_INTERVAL_S = 0.01
 
@@ -48,15 +51,44 @@ async def stored() -> tuple[float, float]:
     return much, little
 
 
+async def start() -> float:
+    """Seconds until a server with 1,000,000 stored messages listens to all its addresses."""
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as directory:
+        async with ours(data_dir=directory) as server:
+            await write(server, 1000, 1_000_000)
+        begin_s = time.monotonic()
+        async with ours(data_dir=directory):
+            return time.monotonic() - begin_s
+
+
 @asynccontextmanager
-async def _idle(target: Target, connections: int) -> AsyncIterator[None]:
-    command = [sys.executable, "-m", "wukong_trio", "bench", "idle", "--url", target.ws]
-    command += ["--connections", str(connections), "--seconds", str(IDLE_S)]
+async def _meanwhile(settle_s: float, scenario: str, *options: str) -> AsyncIterator[None]:
+    """Other load, which has settled. It gives way to the load that is measured: both share a core."""
+    command = on_core(1, ["nice", "-n", "19", sys.executable, "-m", "wukong_trio", "bench", scenario, *options])
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(partial(trio.run_process, on_core(1, command), capture_stdout=True, check=False))
-        await trio.sleep(connections / 2500 + 2)
+        nursery.start_soon(partial(trio.run_process, command, capture_stdout=True, check=False))
+        await trio.sleep(settle_s)
         yield
         nursery.cancel_scope.cancel()
+
+
+def _idle(target: Target, connections: int) -> AbstractAsyncContextManager[None]:
+    load = ("--url", target.ws, "--connections", str(connections), "--seconds", str(OTHER_LOAD_S))
+    return _meanwhile(connections / 2500 + 2, "idle", *load)
+
+
+def _http(target: Target) -> AbstractAsyncContextManager[None]:
+    """As many requests as the server answers."""
+    return _meanwhile(2, "http", "--route", target.http, "--connections", "32", "--seconds", str(OTHER_LOAD_S))
+
+
+async def beside_http(seconds: float) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What 100 clients see beside a busy HTTP API, and without."""
+    load = ("send", "--connections", "100", "--rate", "2000", "--seconds", str(seconds))
+    async with ours() as server:
+        without = await bench(server, *load)
+        async with _http(server):
+            return await bench(server, *load), without
 
 
 async def sessions() -> tuple[float, float]:

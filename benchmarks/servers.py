@@ -88,7 +88,11 @@ def _certificate(directory: str) -> Path:
 
 @asynccontextmanager
 async def ours(
-    *schemes: str, engine: str = "native", encryption: bool = True, environ: Mapping[str, str] = MappingProxyType({})
+    *schemes: str,
+    engine: str = "native",
+    encryption: bool = True,
+    environ: Mapping[str, str] = MappingProxyType({}),
+    data_dir: str = "",
 ) -> AsyncIterator[Target]:
     """Our server with an empty database on disk.
 
@@ -96,12 +100,13 @@ async def ours(
         schemes: what clients can connect with; ws if there are none.
         encryption: of WKProto.
         environ: further settings.
+        data_dir: where the database is, instead of an empty one.
     """
     ports = {scheme: _free_port() for scheme in schemes or ("ws",)}
     http = _free_port()
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as directory:
-        command = [sys.executable, "-m", "wukong_trio", "serve", "--engine", engine, "--data-dir", directory]
-        command += ["--http", f"127.0.0.1:{http}", "--log-level", "error"]
+        command = [sys.executable, "-m", "wukong_trio", "serve", "--engine", engine]
+        command += ["--data-dir", data_dir or directory, "--http", f"127.0.0.1:{http}", "--log-level", "error"]
         for scheme in ("tcp", "tls", "ws", "wss"):
             command += [f"--{scheme}", f"127.0.0.1:{ports[scheme]}" if scheme in ports else "off"]
         if not ports.keys().isdisjoint(("tls", "wss")):

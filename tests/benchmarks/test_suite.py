@@ -36,6 +36,28 @@ def test_ways_of_speaking_are_rows_of_their_own(tmp_path: Path) -> None:
     assert " /s |" in rows["send, 100 × 8, WKProto over tcp, against JSON-RPC over ws"]
 
 
+def test_what_back_ends_ask_for_stands_beside_the_route(tmp_path: Path) -> None:
+    file = tmp_path / "table.md"
+    names = ("sendbatch", "conversations_50", "features_cpu")
+    run("run.py", "--runs", "1", "--seconds", "0.3", "--only", *names, "--markdown", str(file))
+    batch, conversations, features = file.read_text().splitlines()[2:]
+    assert batch.startswith("| POST /message/sendbatch to 20, against GET /route, 32 connections |")
+    assert conversations.startswith("| 50 conversations of a user, against GET /route, 32 connections |")
+    assert features.startswith("| send, 100 × 8, with conversations, metrics, webhooks, against all off |")
+    assert "µs CPU per send" in features
+
+
+def test_low_ratios_have_more_digits() -> None:
+    code = (
+        f"import sys; sys.path.insert(0, {str(BENCHMARKS)!r})\n"
+        "from measures import MEASURES, Result\n"
+        "from run import row\n"
+        "for ours in (0.31234, 9, 10): print(row(MEASURES[0], [Result(ours, 100)])[3])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.splitlines() == ["0.0031", "0.0900", "0.10"]
+
+
 def test_load_at_its_limit_is_said_in_the_row() -> None:
     code = (
         f"import sys; sys.path.insert(0, {str(BENCHMARKS)!r})\n"

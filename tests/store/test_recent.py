@@ -9,7 +9,9 @@ from samples import GROUP, between, message
 
 from wukong_trio import ChannelKey, Message, StoreError
 from wukong_trio.store import message_index, page_cache, recent, sqlite
+from wukong_trio.store.conversations import NewestWish
 from wukong_trio.store.files import DatabaseFiles
+from wukong_trio.store.lookups import NewestRead
 from wukong_trio.store.page_cache import CachedPage, Wish
 from wukong_trio.store.pages import NOTHING
 from wukong_trio.store.sqlite import SQLiteStore
@@ -75,6 +77,41 @@ async def test_the_newest_messages_need_no_database(tmp_path: Path, monkeypatch:
     await store.aclose()
     with pytest.raises(StoreError, match="closed"):
         await between(store, GROUP, 16, 99, 10, newest=True)
+
+
+async def newest(store: SQLiteStore, *wishes: NewestWish, max_bytes: int = 2**20) -> list[list[int]]:
+    lists = await store.newest_messages(wishes, max_bytes=max_bytes)
+    return [[m.message_seq for m in found] for found in lists]
+
+
+async def test_the_newest_messages_of_many_channels_need_no_database(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads: list[int] = []
+
+    def newest_of_many(_reader: object, _index: object, wanted: Sequence[NewestRead], _now_s: float) -> object:
+        reads.append(len(wanted))
+        return [[[]] * len(read.wishes) for read in wanted]
+
+    monkeypatch.setattr(sqlite, "newest_of_many", newest_of_many)
+    monkeypatch.setattr(recent, "MAX_BYTES", 10 * EACH_BYTES)
+    monkeypatch.setattr(recent, "MOST_NEWEST", 6)
+    store = await opened(tmp_path, 20)
+    for _ in range(2):
+        assert await newest(store, NewestWish(GROUP, 1, 1, 40), NewestWish(OTHER, 1, 1)) == [[20], [20]]
+        assert await newest(store, NewestWish(GROUP, 1, 2), NewestWish(OTHER, 19, 4, 41)) == [[20, 19], [20, 19]]
+        assert await newest(store, NewestWish(GROUP, 16, 5), NewestWish(OTHER, 1, 1)) == [[20, 19, 18, 17, 16], [20]]
+        assert await newest(store, NewestWish(GROUP, 1, 1), NewestWish(OTHER, 1, 1), max_bytes=20) == [[20], [20]]
+    assert not reads
+    assert await newest(store, NewestWish(GROUP, 1, 1), NewestWish(OTHER, 1, 1), max_bytes=19) == [[], []], "too large"
+    assert await newest(store, NewestWish(GROUP, 15, 6)) == [[]], "the sixth is gone"
+    assert await newest(store, NewestWish(GROUP, 16, 5), NewestWish(OTHER, 1, 2)) == [[], []], "too many"
+    assert await newest(store, NewestWish(GROUP, 1, 1), NewestWish(ChannelKey("none", 2), 1, 1)) == [[], []]
+    assert await newest(store, NewestWish(ChannelKey("none", 2), 1, 1, 40)) == [[]], "of another channel"
+    assert reads == [1] * 5
+    await store.aclose()
+    with pytest.raises(StoreError, match="closed"):
+        await newest(store, NewestWish(GROUP, 1, 1))
 
 
 async def test_a_batch_that_was_not_stored_is_not_there(tmp_path: Path) -> None:

@@ -22,7 +22,8 @@ from ..contract.messages import MessageRecord
 from ..services.arguments import EMPTY, NEGATIVE, NO_TYPE
 from ..services.conversation_calls import MAX_CHANNELS, TOO_MANY
 from ..services.conversations import ClientState, ConversationView
-from .bodies import as_list, encode_list
+from ..services.history import SHORT_MESSAGES, are_short
+from .bodies import as_list, encode_list, encode_short_list
 from .context import ApiContext
 from .guard import Head
 from .table import STATUS_OK, ApiError, Query, Texts
@@ -79,7 +80,10 @@ async def sync_conversations(context: ApiContext, request: ConversationsRequest,
 
 async def _records(context: ApiContext, views: Sequence[ConversationView]) -> Raw:
     """Conversations as JSON; what there is to show of events is read for all of them together."""
-    records = await context.message_events.records([message for view in views for message in view.recents])
+    messages = [message for view in views for message in view.recents]
+    records = await context.message_events.records(messages)
+    if len(views) <= SHORT_MESSAGES and are_short(messages):
+        return encode_short_list([_record(view, records) for view in views])
     return await encode_list(_record(view, records) for view in views)
 
 

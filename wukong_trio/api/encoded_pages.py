@@ -9,7 +9,7 @@ from typing import Final
 
 from msgspec import Raw
 
-from ..services.history import is_short
+from ..services.history import are_short
 from ..services.message_events import MessageEvents, SummaryMode, may_have_events
 from ..services.records import record_of, records_of
 from ..store.base import Page
@@ -47,7 +47,7 @@ class EncodedPages:
             return encoded
         if may_have_events(page.messages):
             return await encode_list(await self._events.records(page.messages, mode=mode))
-        if is_short(page):
+        if are_short(page.messages):
             encoded = encode_short_list(records_of(page.messages))
         else:
             encoded = await encode_list(map(record_of, page.messages))

@@ -34,7 +34,7 @@ RECEIVE_BYTES: Final = 64 * 1024
 HEAD_RECEIVE_BYTES: Final = 16 * 1024
 """Less is received while no head is complete: until then nothing is known of the client."""
 UNSENT_BYTES: Final = 64 * 1024
-"""Answers to pipelined requests are collected up to this size."""
+"""Up to this size answers to pipelined requests are collected, and a long answer is copied behind its head."""
 TICK_S: Final = 1.0
 """How exact time limits are. A timer for each connection would cost more than answering."""
 _NEVER: Final = float("inf")
@@ -275,10 +275,11 @@ class _Connection:
             self.due = now + time_limits.HEAD_S
 
     async def _write_long(self, answer: HttpAnswer) -> None:
-        """Sends an answer that the budget counts, without making another copy of it."""
+        """Sends an answer that the budget counts, without making another copy of it unless that is cheaper."""
         self._held_bytes = answer.held_bytes
         self._queue(self._engine.writer.encode(answer, keep_alive=self._keep_alive, with_body=False))
-        await self._flush()
+        if len(answer.body) > UNSENT_BYTES:
+            await self._flush()
         self._queue(answer.body)
         await self._flush()
         self._release_answer()

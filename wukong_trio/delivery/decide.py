@@ -9,8 +9,8 @@ A store that others write to as well may know better: `outdate` and `answer` tak
 to be decided once more.
 """
 
-import uuid
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from random import getrandbits
 from time import time
 from typing import Final
 
@@ -211,7 +211,7 @@ class Decider:
             channel_id=channel_id,
             channel_type=channel_type,
             from_uid=command.from_uid,
-            client_msg_no=command.client_msg_no or f"{uuid.uuid4().hex}0",
+            client_msg_no=command.client_msg_no or f"{getrandbits(128):032x}0",
             timestamp=timestamp,
             payload=command.payload,
             flags=command.flags & ~DUP,

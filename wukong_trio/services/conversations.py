@@ -103,7 +103,9 @@ class ConversationService:
             candidates = candidates[(page - 1) * page_size : page * page_size]
         wanted: list[tuple[Conversation, int]] = []
         for conversation in candidates:
-            known = client.seqs.get((_shown_id(uid, conversation), conversation.channel_type))
+            known = None
+            if client.seqs:
+                known = client.seqs.get((_shown_id(uid, conversation), conversation.channel_type))
             if known is None and conversation.channel_type in excluded_types:
                 continue
             low = _lower_bound(conversation, client, known or 0)
@@ -214,14 +216,17 @@ class ConversationService:
     async def _views(self, uid: str, wanted: Sequence[tuple[Conversation, int]], count: int) -> list[ConversationView]:
         """The conversations with their newest messages from a `message_seq` on."""
         count = max(min(count, MAX_MESSAGES // max(len(wanted), 1)), 1)
-        reading = [
-            (place, NewestWish(c.key, low, count, c.last_id))
-            for place, (c, low) in enumerate(wanted)
+        keys = [c.key for c, _ in wanted]
+        wishes = [
+            NewestWish(key, low, count, c.last_id)
+            for key, (c, low) in zip(keys, wanted, strict=True)
             if low <= c.last_seq
         ]
-        messages = await self._store.newest_messages([wish for _, wish in reading], max_bytes=PAGE_BYTES)
-        recents = {place: found for (place, _), found in zip(reading, messages, strict=True)}
-        return [_view(uid, c, recents.get(place, [])) for place, (c, _) in enumerate(wanted)]
+        recents = iter(await self._store.newest_messages(wishes, max_bytes=PAGE_BYTES))
+        return [
+            _view(uid, c, key, next(recents) if low <= c.last_seq else [])
+            for key, (c, low) in zip(keys, wanted, strict=True)
+        ]
 
 
 def _nothing(key: ChannelKey) -> Conversation:
@@ -248,7 +253,9 @@ def _is_visible(conversation: Conversation) -> bool:
 
 
 def _is_with_system(conversation: Conversation) -> bool:
-    return conversation.channel_type == _PERSON and SYSTEM_UID in conversation.channel_id.split("@")
+    # Most ids do not even contain it.
+    channel_id = conversation.channel_id
+    return conversation.channel_type == _PERSON and SYSTEM_UID in channel_id and SYSTEM_UID in channel_id.split("@")
 
 
 def _shown_id(uid: str, conversation: Conversation) -> str:
@@ -268,15 +275,16 @@ def _lower_bound(conversation: Conversation, client: ClientState, known_seq: int
     return max(low, conversation.deleted_to + 1)
 
 
-def _view(uid: str, conversation: Conversation, recents: list[Message]) -> ConversationView:
+def _view(uid: str, conversation: Conversation, key: ChannelKey, recents: list[Message]) -> ConversationView:
     unread, read_to = unread_of(uid, conversation, recents[0] if recents else None)
+    shown_id, channel_type = key
     return ConversationView(
-        conversation.key,
-        _shown_id(uid, conversation),
+        key,
+        peer_of(uid, shown_id) if channel_type == _PERSON else shown_id,
         unread,
         read_to,
         conversation.deleted_to,
-        _active_at(conversation),
+        moment_of(conversation.last_id) or conversation.created_at,
         recents,
     )
 

@@ -1,5 +1,6 @@
 """The stored messages of a channel: pages of them, and single ones."""
 
+from collections.abc import Sequence
 from enum import IntEnum
 
 from ..model import ChannelKey, Message
@@ -15,9 +16,9 @@ SHORT_BYTES = 64 * 1024
 NO_BOUND = 2**62
 
 
-def is_short(page: Page) -> bool:
-    """Whether it is worth no slices."""
-    sizes = [len(message.payload) for message in page.messages]
+def are_short(messages: Sequence[Message]) -> bool:
+    """Whether they are worth no slices."""
+    sizes = [len(message.payload) for message in messages]
     return len(sizes) <= SHORT_MESSAGES and sum(sizes) <= SHORT_BYTES
 
 

@@ -1,7 +1,7 @@
 """Conversations in the database."""
 
 import sqlite3
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -32,13 +32,17 @@ _NEWEST: Final = """(
     ORDER BY message_seq DESC LIMIT 1
 )"""
 _LOAD: Final = f"""
+    WITH wanted (place, uid, state) AS (VALUES {{}})
     SELECT json_group_array(json_array(
-        number, channel_id, channel_type, state, read_to, deleted_to, sent_to, created_at, changed_at,
-        json({_NEWEST.format(number="number")}), removed_seq, first_seq > read_to + 1 OR EXISTS (
+        place, number, channel_id, channel_type, conversation.state, read_to, deleted_to, sent_to, created_at,
+        changed_at, json({_NEWEST.format(number="number")}), removed_seq, first_seq > read_to + 1 OR EXISTS (
             SELECT 1 FROM expiry WHERE expiry.channel = number AND message_seq > read_to AND expires_at <= ?
         )
     ))
-    FROM conversation CROSS JOIN channel ON number = channel WHERE uid = ? AND (state > 1 OR state = ?)
+    FROM wanted
+    CROSS JOIN conversation
+        ON conversation.uid = wanted.uid AND (conversation.state > 1 OR conversation.state = wanted.state)
+    CROSS JOIN channel ON number = channel
 """
 _LOAD_COMMANDS: Final = f"""
     SELECT json_group_array(json_array(
@@ -89,6 +93,7 @@ _DROP_DIRECT: Final = """
 class _Loaded(Struct, array_like=True, gc=False):
     """A row of _LOAD."""
 
+    place: int
     number: int
     channel_id: str
     channel_type: int
@@ -245,45 +250,26 @@ class ConversationRows:
         self, reader: sqlite3.Connection, wishes: Sequence[tuple[str, bool]], now_s: float
     ) -> list[Conversations]:
         """Those of several users: (uid, whether those that are gone are wanted). In any thread."""
-        return [self.load(reader, uid, now_s, gone=gone) for uid, gone in wishes]
-
-    def load(self, reader: sqlite3.Connection, uid: str, now_s: float, *, gone: bool) -> Conversations:
-        """Those of a user. In any thread."""
-        wanted = int(ConversationState.GONE) if gone else int(ConversationState.SHOWN)
+        values: list[object] = []
+        for place, (uid, gone) in enumerate(wishes):
+            values += (place, uid, ConversationState.GONE if gone else ConversationState.SHOWN)
+        query = _LOAD.format(marks(len(wishes), "(?,?,?)"))
         while True:
             moment, moved = self.moment, self._index.chunks_moved
-            [text] = reader.execute(_LOAD, (now_s, uid, wanted)).fetchone()
-            rows = _decode(text)
-            newest = self._index.newest_of([row.number for row in rows])
-            sent = self._index.sent_by(uid, [row.number for row in rows])
+            [text] = reader.execute(query, (*values, now_s)).fetchone()
+            rows: list[list[_Loaded]] = [[] for _ in wishes]
+            for row in _decode(text):
+                rows[row.place].append(row)
+            numbers = [[row.number for row in own] for own in rows]
+            newest = [self._index.newest_of(own) for own in numbers]
+            sent = [self._index.sent_by(uid, own) for (uid, _), own in zip(wishes, numbers, strict=True)]
             # Once more if entries went from memory to the table in between: they may have been in neither.
             if moved == self._index.chunks_moved:
                 break
-        items: list[Conversation] = []
-        for row in rows:
-            newest_seq, last_id = newest.get(row.number) or row.newest or _NONE
-            last_seq = max(newest_seq, row.removed_seq)
-            sent_to = sent.get(row.number, row.sent_to)
-            count = 0
-            if row.some_gone:
-                low = max(row.read_to, row.deleted_to, sent_to) + 1
-                count = gone_between(reader, ChannelKey(row.channel_id, row.channel_type), low, last_seq, now_s)
-            items.append(
-                Conversation(
-                    row.channel_id,
-                    row.channel_type,
-                    row.state,
-                    row.read_to,
-                    row.deleted_to,
-                    sent_to,
-                    row.created_at,
-                    row.changed_at,
-                    last_seq,
-                    last_id,
-                    count,
-                )
-            )
-        return Conversations(items, moment)
+        return [
+            Conversations([_conversation(reader, row, last, said, now_s) for row in own], moment)
+            for own, last, said in zip(rows, newest, sent, strict=True)
+        ]
 
     def load_commands(self, reader: sqlite3.Connection, uid: str) -> list[PendingCommands]:
         """Where a user has commands to fetch. In any thread."""
@@ -306,3 +292,36 @@ class ConversationRows:
         """The id of the first message after a sequence number, of those that are in memory."""
         (ids, _), _ = self._index.part_of(channel, after + 1, NO_BOUND, 1, False)
         return ids[0] if ids else 0
+
+
+def _conversation(
+    reader: sqlite3.Connection,
+    row: _Loaded,
+    newest: Mapping[int, tuple[int, int]],
+    sent: Mapping[int, int],
+    now_s: float,
+) -> Conversation:
+    """Args:
+    newest: what the index in memory knows of the newest messages of channels.
+    sent: the same of the user's own.
+    """
+    newest_seq, last_id = newest.get(row.number) or row.newest or _NONE
+    last_seq = max(newest_seq, row.removed_seq)
+    sent_to = sent.get(row.number, row.sent_to)
+    count = 0
+    if row.some_gone:
+        low = max(row.read_to, row.deleted_to, sent_to) + 1
+        count = gone_between(reader, ChannelKey(row.channel_id, row.channel_type), low, last_seq, now_s)
+    return Conversation(
+        row.channel_id,
+        row.channel_type,
+        row.state,
+        row.read_to,
+        row.deleted_to,
+        sent_to,
+        row.created_at,
+        row.changed_at,
+        last_seq,
+        last_id,
+        count,
+    )

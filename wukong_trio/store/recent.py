@@ -2,17 +2,22 @@
 neither a thread nor a statement then."""
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import chain
 from typing import Final
 
 from msgspec.structs import replace
 
-from ..model import Message
+from ..model import ChannelKey, Message
 from .base import Page, bytes_of, cut
+from .conversations import NewestWish
 from .message_index import MessageIndex
 from .page_cache import MESSAGE_BYTES, CachedPage, Wish
+from .schema import NO_BOUND
 
 MAX_BYTES: Final = 32 * 1024 * 1024
+MOST_NEWEST: Final = 1024
+"""Newest messages of channels that are taken from here in one turn: a millisecond or two."""
 
 
 class RecentMessages:
@@ -43,10 +48,43 @@ class RecentMessages:
     def page(self, channel: int, wish: Wish) -> CachedPage | None:
         """A page of a channel, if all of it is here."""
         version = self._index.version(channel)
-        (ids, seq), rest = self._index.part_of(channel, wish.low, wish.high, wish.limit + 1, wish.newest)
+        found = self._between(channel, wish.key, wish.low, wish.high, wish.limit + 1, newest=wish.newest)
+        if not found:
+            return None
+        messages, more = cut(found, wish.limit, wish.max_bytes)
+        page = Page(messages[::-1] if wish.newest else messages, more)
+        return CachedPage(channel, version, page, lasts=True)
+
+    def newest(
+        self, wishes: Sequence[NewestWish], channels: Iterable[int], max_bytes: int
+    ) -> list[list[Message]] | None:
+        """What `ConversationStore.newest_messages` gives, if all of it is here, and does not have to be cut short.
+
+        Args:
+            channels: their numbers; 0 is none.
+        """
+        if sum([wish.count for wish in wishes]) > MOST_NEWEST:
+            return None
+        found: list[list[Message]] = []
+        for channel, wish in zip(channels, wishes, strict=True):
+            message = self._messages.get(wish.newest_id) if wish.count == 1 else None
+            if message is None or not message.message_seq or (message.channel_id, message.channel_type) != wish.key:
+                messages = self._between(channel, wish.key, wish.low, NO_BOUND, wish.count, newest=True)
+                if messages is None:
+                    return None
+                found.append(messages)
+            else:
+                found.append([message])
+        return found if bytes_of(chain.from_iterable(found)) <= max_bytes else None
+
+    def _between(
+        self, channel: int, key: ChannelKey, low: int, high: int, limit: int, *, newest: bool
+    ) -> list[Message] | None:
+        """Messages of a channel, in the order in which they are wanted, if all of them are here, and at least one."""
+        (ids, seq), rest = self._index.part_of(channel, low, high, limit, newest)
         if rest is not None or not ids:
             return None
-        step = -1 if wish.newest else 1
+        step = -1 if newest else 1
         seq -= step * (len(ids) - 1)
         found: list[Message] = []
         for message_id in ids:
@@ -57,9 +95,7 @@ class RecentMessages:
                 message = self._messages[message_id] = replace(message, message_seq=seq)
             found.append(message)
             seq += step
-        if (found[0].channel_id, found[0].channel_type) != wish.key:
+        if (found[0].channel_id, found[0].channel_type) != key:
             # The number was that of a channel whose transaction has failed.
             return None
-        messages, more = cut(found, wish.limit, wish.max_bytes)
-        page = Page(messages[::-1] if wish.newest else messages, more)
-        return CachedPage(channel, version, page, lasts=True)
+        return found

@@ -8,6 +8,7 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
+from itertools import repeat
 from typing import Final, NamedTuple
 
 import msgspec
@@ -283,7 +284,9 @@ class MessageEvents:
             viewer: as with `record_of`.
         """
         names = dict.fromkeys([_name_of(message) for message in messages if message.setting & SETTING_STREAM])
-        events = await self._summaries(names, mode) if names else {}
+        if not names:
+            return map(record_of, messages, repeat(viewer))
+        events = await self._summaries(names, mode)
         return (
             record_of(message, viewer, events.get(_name_of(message)) if message.setting & SETTING_STREAM else None)
             for message in messages

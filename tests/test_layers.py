@@ -30,7 +30,7 @@ ALLOWED = {
     "services": {"model", "errors", "config", "contract", "store"},
     "delivery": {"model", "errors", "config", "counting", "protocol", "store", "services", "supervision"},
     "gateway": {"model", "errors", "config", "hosts", "net", "protocol", "services", "delivery", "supervision"},
-    "search": {"model", "errors", "config", "contract", "protocol", "store", "services", "delivery"},
+    "search": {"model", "errors", "config", "contract", "protocol", "store", "services"},
     "api": {
         *("model", "errors", "config", "contract", "counting", "hosts", "net", "protocol", "store", "services"),
         *("search", "supervision", "version"),
@@ -73,7 +73,6 @@ ONLY_IN = {
     "hypercorn": {"api/quart_app.py", "api/conversation.py"},
     "trio_websocket": {"gateway/trio_websocket_engine.py", "client/websocket.py"},
     "wsproto": {"testing/raw_client.py", "client/websocket.py"},
-    "werkzeug": {"api/quart_app.py"},
     "h11": {"api/strict_h11.py"},
     "httptools": {"gateway/handshake.py", "api/http_parser.py", "bench/http_load.py", "webhooks/answer.py"},
     "click": {"cli.py", "bench/commands.py"},

@@ -6,7 +6,7 @@ own.
 
 import sqlite3
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import ExitStack, closing, suppress
 from logging import getLogger
 from pathlib import Path
 from typing import Any, Final, Self, TypeVar
@@ -36,7 +36,7 @@ from .readers import ReaderPool
 from .recent import RecentMessages
 from .removal_rows import gone_between, remove_before, remove_expired, remove_surplus, settle
 from .removals import Position, Slice
-from .rows import chunks, insert_rows, load_json, marks
+from .rows import chunks, insert_rows, load_json, marks, transaction
 from .wal import LogKeeper
 from .watch import FileWatch
 
@@ -165,7 +165,7 @@ class SQLiteStore(Store):
             self._heads.clear()
         try:
             self._check_files()
-            with self._transaction():
+            with transaction(self._writer):
                 result = work(self._writer)
         except BaseException as error:
             # Whatever went wrong, a value that SQLite does not take included: what was rolled back is not there.
@@ -205,19 +205,6 @@ class SQLiteStore(Store):
         elif self._failure and not failure:
             log.warning("the store can be written again")
         self._failure = failure
-
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self._writer.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-            self._writer.execute("COMMIT")
-        except BaseException:
-            # SQLite has rolled back by itself after some errors, a full disk among them.
-            if self._writer.in_transaction:
-                with suppress(sqlite3.Error):
-                    self._writer.execute("ROLLBACK")
-            raise
 
     async def aclose(self) -> None:
         """Waits for running writes, interrupts reads, brings the WAL into the database and closes it. Bound it.

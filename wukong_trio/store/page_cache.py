@@ -8,7 +8,7 @@ messages that come and go cost more than the look.
 from typing import Final, NamedTuple
 
 from ..model import ChannelKey
-from .base import Page
+from .base import Page, bytes_of
 from .lately import Lately
 from .message_index import MessageIndex
 
@@ -67,7 +67,7 @@ class PageCache:
         if not cached.lasts or not self._lately.again(wish):
             return
         messages = cached.page.messages
-        if len(messages) > MAX_MESSAGES or sum([len(message.payload) for message in messages]) > MAX_BYTES:
+        if len(messages) > MAX_MESSAGES or bytes_of(messages) > MAX_BYTES:
             return
         self._pages[wish] = cached
         if len(self._pages) > MAX_PAGES:

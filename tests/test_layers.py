@@ -156,3 +156,16 @@ def test_no_file_imports_itself_through_others() -> None:
 
     for file in FILES:
         visit(file, ())
+
+
+def test_nothing_is_allowed_that_nobody_does() -> None:
+    done: dict[str, set[str]] = {name: set() for name in ALLOWED}
+    places: dict[str, set[str]] = {name: set() for name in ONLY_IN}
+    for file in FILES:
+        for module in imports(file):
+            if module[0] == "wukong_trio":
+                done[layer(file)].add(module[1] if len(module) > 1 and module[1] in ALLOWED else "")
+            elif module[0] in ONLY_IN:
+                places[module[0]].add(file.relative_to(ROOT).as_posix())
+    assert {name: targets - done[name] for name, targets in ALLOWED.items() if targets - done[name]} == {}
+    assert places == ONLY_IN

@@ -17,7 +17,7 @@ WukongError
 │   ├── ApiUnreachableError  no answer has come; says whether the server may have done it all the same
 │   │   └── ApiTimeoutError  ... within the time limits
 │   └── ApiAnswerError       who answers is no WuKongIM, or has no such endpoint
-├── EventRefusedError   an event that cannot be appended to a message; also a ValueError
+├── EventRefusedError   a message does not take this event: the key has ended, or there is no room; says why
 ├── SearchUnavailableError  the messages cannot be searched now
 ├── RequestError        a request of a client was refused; carries the protocol's code
 ├── ConnectionClosed    the client's connection has ended; carries close code and reason
@@ -106,9 +106,9 @@ class SendRefusedError(RefusedError):
         self.client_msg_no = client_msg_no
 
 
-class EventRefusedError(WukongError, ValueError):
-    """An event that cannot be appended to a message: a field is wrong, or the key has ended. The text says which.
-    Nothing has changed, and nobody was told of it."""
+class EventRefusedError(WukongError):
+    """A message does not take this event: the key has ended, there is no room for it, or the number belongs to another
+    message. The text says which. Nothing has changed, and nobody was told of it."""
 
 
 class ApiError(WukongError):

@@ -6,7 +6,6 @@ WukongError
 │   └── StoreOpenError  the store cannot be used at all: unreadable, corrupt, or newer than this program
 ├── InternalError       a part of the server has ended by a bug; the server was stopped
 ├── InvalidArgumentError a call of a program is wrong, and nothing was changed; names the argument; also a ValueError
-│   ├── InvalidSearchError   a program searches for what cannot be searched for
 │   └── InvalidCommandError  a `SendCommand` that nobody could send; carries the reason code
 ├── RefusedError        a rule forbids what a program wants; carries the reason code
 │   └── SendRefusedError     a message may not be sent
@@ -69,10 +68,6 @@ class InvalidCommandError(InvalidArgumentError):
     def __init__(self, field: str, problem: str, reason_code: int = 0) -> None:
         super().__init__(field, problem)
         self.reason_code = reason_code
-
-
-class InvalidSearchError(InvalidArgumentError):
-    """A search that makes no sense: a field has an impossible value."""
 
 
 class SearchUnavailableError(WukongError):

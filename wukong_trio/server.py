@@ -127,7 +127,7 @@ class Server:
         """Searches the messages that a user may read: those of his person channels, and of channels he is a member of.
 
         Raises:
-            InvalidSearchError: a field has an impossible value.
+            InvalidArgumentError: a field has an impossible value.
             SearchUnavailableError: search is off (`Config.search`), or the index cannot be read at the moment.
             StoreError: the store could not be read.
         """

@@ -149,6 +149,10 @@ class MessageIndex:
                     return run.last_seq
         return 0
 
+    def end_of(self, connection: sqlite3.Connection, channel: int) -> int:
+        """The highest sequence number that a channel ever had, 0 if none; asks the table if need be."""
+        return self.last_seq(channel) or int(connection.execute(schema.LAST_SEQ, (channel,)).fetchone()[0])
+
     def newest_of(self, channels: Iterable[int]) -> dict[int, tuple[int, int]]:
         """Sequence number and id of the newest message, of those channels of which not only the table can know."""
         found: dict[int, tuple[int, int]] = {}

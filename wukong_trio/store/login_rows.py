@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from ..model import Device, DeviceLevel
-from . import schema
+from . import sql
 from .base import Login
 from .channel_rows import flags_of
 from .rows import chunks, load_json, marks
@@ -19,7 +19,7 @@ def load_logins(reader: sqlite3.Connection, keys: Sequence[tuple[str, int]]) -> 
     logins: dict[tuple[str, int], Login] = {}
     # One statement for many keys: each statement locks the database anew.
     for chunk in chunks(keys, _LOGINS_IN_STATEMENT):
-        query = schema.LOAD_LOGINS.format(marks(len(chunk), "(?,?)"))
+        query = sql.LOAD_LOGINS.format(marks(len(chunk), "(?,?)"))
         for uid, flag, *row in load_json(reader, query, [value for key in chunk for value in key]):
             logins[uid, flag] = _login(uid, flag, *row)
     return [logins.get(key, _NO_LOGIN) for key in keys]

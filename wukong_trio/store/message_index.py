@@ -17,7 +17,7 @@ from itertools import islice
 from threading import Lock
 from typing import Final, NamedTuple
 
-from . import schema
+from . import sql
 from .rows import insert_rows
 from .sent_positions import SentPositions
 
@@ -81,7 +81,7 @@ class MessageIndex:
         [self._frozen_id] = connection.execute("SELECT message_id FROM indexed").fetchone()
         self.newest_id = self._frozen_id
         """Of all that is stored, in memory or not."""
-        self._add(connection.execute(schema.UNINDEXED))
+        self._add(connection.execute(sql.UNINDEXED))
         self.chunks_moved = 0
         """How many chunks have gone from memory since the start."""
 
@@ -151,7 +151,7 @@ class MessageIndex:
 
     def end_of(self, connection: sqlite3.Connection, channel: int) -> int:
         """The highest sequence number that a channel ever had, 0 if none; asks the table if need be."""
-        return self.last_seq(channel) or int(connection.execute(schema.LAST_SEQ, (channel,)).fetchone()[0])
+        return self.last_seq(channel) or int(connection.execute(sql.LAST_SEQ, (channel,)).fetchone()[0])
 
     def newest_of(self, channels: Iterable[int]) -> dict[int, tuple[int, int]]:
         """Sequence number and id of the newest message, of those channels of which not only the table can know."""

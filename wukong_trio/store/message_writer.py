@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from ..errors import StoreError
 from ..model import COMMAND_CHANNEL_SUFFIX, ChannelKey, Message
-from . import schema
+from . import sql
 from .base import MAX_MESSAGE_ID
 from .conversation_rows import ConversationRows
 from .conversations import first_state
@@ -126,14 +126,14 @@ class MessageWriter:
             self._writer.execute(
                 "INSERT INTO channel (channel_id, channel_type) VALUES (?, ?) ON CONFLICT DO NOTHING", key
             )
-            [number] = self._writer.execute(schema.CHANNEL_NUMBER, key).fetchone()
+            [number] = self._writer.execute(sql.CHANNEL_NUMBER, key).fetchone()
             head = self._heads[key] = _Head(number, self._index.end_of(self._writer, number))
         return head
 
     def ends(self, key: ChannelKey) -> tuple[int, int]:
         """The newest message of a channel, and of its commands."""
         commands = (key.channel_id + COMMAND_CHANNEL_SUFFIX, key.channel_type)
-        row = self._writer.execute(schema.CHANNEL_NUMBER, commands).fetchone()
+        row = self._writer.execute(sql.CHANNEL_NUMBER, commands).fetchone()
         last_command = 0 if row is None else self._index.end_of(self._writer, row[0])
         return self._head_of(*key).last_seq, last_command
 

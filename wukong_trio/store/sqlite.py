@@ -15,7 +15,7 @@ import trio
 
 from ..errors import StoreError, StoreOpenError
 from ..model import ChannelKey, ChannelType, Device, Message
-from . import schema
+from . import sql
 from .base import ChannelChange, ChannelRecord, Login, MemberList, Page, SentMark, Store, Wanted
 from .channel_rows import flag_bits, load_channels
 from .conversation_rows import LIST_WEIGHT, ConversationRows
@@ -292,7 +292,7 @@ class SQLiteStore(Store):
 
     async def last_seq(self, key: ChannelKey) -> int:
         def read(reader: sqlite3.Connection) -> int:
-            row = reader.execute(schema.CHANNEL_NUMBER, key).fetchone()
+            row = reader.execute(sql.CHANNEL_NUMBER, key).fetchone()
             return 0 if row is None else self._index.end_of(reader, row[0])
 
         return await self._look_ups.read(read)
@@ -341,7 +341,7 @@ class SQLiteStore(Store):
     def _change_conversation(self, writer: sqlite3.Connection, change: ConversationChange) -> bool:
         if change.create:
             number = self._messages.number_of(change.key)
-        elif (row := writer.execute(schema.CHANNEL_NUMBER, change.key).fetchone()) is not None:
+        elif (row := writer.execute(sql.CHANNEL_NUMBER, change.key).fetchone()) is not None:
             [number] = row
         else:
             return False
@@ -428,4 +428,4 @@ class SQLiteStore(Store):
         return await self._look_ups.read(read)
 
     async def move_webhook_cursor(self, message_id: int) -> None:
-        await self._write(lambda writer: writer.execute(schema.MOVE_WEBHOOK_CURSOR, (message_id,)))
+        await self._write(lambda writer: writer.execute(sql.MOVE_WEBHOOK_CURSOR, (message_id,)))

@@ -358,7 +358,7 @@ async def test_what_is_wrong_names_the_argument_and_changes_nothing(server: Serv
 
 
 async def test_the_documented_example(capsys: pytest.CaptureFixture[str]) -> None:
-    section = DOCS.read_text().partition("### Users, channels, histories")[2]
+    section = DOCS.read_text().partition("### Groups")[2]
     [code] = re.findall(r"^```python\n(.*?)^```", section.partition("\n## ")[0], re.MULTILINE | re.DOTALL)
     names: dict[str, Any] = {**vars(wukong_trio), "config": config_for_tests()}
     exec("async def example():\n" + textwrap.indent(code, "    "), names)

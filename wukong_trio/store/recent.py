@@ -8,7 +8,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from ..model import Message
-from .base import Page, cut
+from .base import Page, bytes_of, cut
 from .message_index import MessageIndex
 from .page_cache import Wish
 
@@ -31,8 +31,11 @@ class RecentMessages:
     def add(self, drafts: Sequence[Message]) -> None:
         """Takes messages that were stored. Those that expire are left to the database."""
         drafts = [draft for draft in drafts if not draft.expire]
+        if not drafts:
+            # What counts no bytes would never be let go.
+            return
         ids = [draft.message_id for draft in drafts]
-        size_bytes = sum([len(draft.payload) for draft in drafts]) + len(ids) * MESSAGE_BYTES
+        size_bytes = bytes_of(drafts) + len(ids) * MESSAGE_BYTES
         self._messages.update(zip(ids, drafts, strict=True))
         self._batches.append((ids, size_bytes))
         self._bytes += size_bytes

@@ -18,6 +18,7 @@ from wukong_trio import (
     ConnectionClosed,
     DeviceLevel,
     InvalidArgumentError,
+    MessageEvent,
     PullMode,
     ReasonCode,
     RefusedError,
@@ -309,6 +310,35 @@ WRONG: list[tuple[Use, str, str]] = [
     (lambda s: s.commands.send(to_group(flags="1")), "flags", "is int, not str"),
     (lambda s: s.commands.send_to([" "], to_group()), "subscribers", "is empty"),
     (lambda s: s.commands.send_to(["ann"], to_group(topic=LONG)), "topic", "512"),
+    (lambda s: s.events.append("", GROUP, "n", "e", "x"), "channel_id", "is empty"),
+    (lambda s: s.events.append("g", 13, "n", "e", "x"), "channel_type", "is no type"),
+    (lambda s: s.events.append("a@b", PERSON, "n", "e", "x"), "channel_id", "cannot be that"),
+    (lambda s: s.events.append("g", GROUP, 7, "e", "x"), "client_msg_no", "is str, not int"),
+    (lambda s: s.events.append("g", GROUP, "n", "e", "x", from_uid=None), "from_uid", "is str, not NoneType"),
+    (lambda s: s.events.append("g", GROUP, "n", "e", "x", event_key=LONG), "event_key", "512"),
+    (lambda s: s.events.append("g", GROUP, "n", "e", "x", message_id=2**63), "message_id", "is a number"),
+    (lambda s: s.events.append("g", GROUP, "n", "e", "x", occurred_at=1.5), "occurred_at", "is int, not float"),
+    (lambda s: s.events.append("g", GROUP, "n", "e", "x", visibility="secret"), "visibility", "is one of"),
+    (lambda s: s.events.append("g", GROUP, "n", "e", "x", object()), "payload", "cannot be JSON"),
+    (lambda s: s.events.append("g", GROUP, "n", "e", "x", headers={"a": object()}), "headers", "cannot be JSON"),
+    (lambda s: s.events.read("g", GROUP, "n", limit=-1), "limit", "is a number"),
+    (lambda s: s.events.read("g", 0, "n"), "channel_type", "is 0"),
+    (lambda s: s.events.read("g", GROUP, "n", from_uid=7), "from_uid", "is str, not int"),
+    (lambda s: s.events.push("g", GROUP, None), "event", "is MessageEvent, not NoneType"),
+    (lambda s: s.events.push("g", GROUP, MessageEvent("e", 7, 0, b"")), "event_type", "is str, not int"),
+    (lambda s: s.events.push("g", GROUP, MessageEvent("e", "x", 0, "")), "data", "is bytes, not str"),
+    (lambda s: s.events.push("g", GROUP, MessageEvent("e", "x", 0, b""), from_uid=HALF), "from_uid", "half"),
+    (lambda s: s.conversations.sync(" "), "uid", "is empty"),
+    (lambda s: s.conversations.sync("ann", page_size=501), "page_size", "1 to 500"),
+    (lambda s: s.conversations.sync("ann", "1"), "msg_count", "is int, not str"),
+    (lambda s: s.conversations.of_channels("ann", "g"), "channels", "is a list, not str"),
+    (lambda s: s.conversations.of_channels("ann", [("g", None)]), "channel_type", "is int, not NoneType"),
+    (lambda s: s.conversations.of_channels("ann", [("g", GROUP)], None), "msg_count", "is int, not NoneType"),
+    (lambda s: s.conversations.messages_from("ann", [("g", GROUP, "1")]), "message_seq", "is int, not str"),
+    (lambda s: s.conversations.list_changes("ann", limit=201), "limit", "1 to 200"),
+    (lambda s: s.conversations.list_changes("ann", coverage=1.5), "coverage", "is int, not float"),
+    (lambda s: s.conversations.set_unread("ann", "g", GROUP, -1), "unread", "is a number"),
+    (lambda s: s.conversations.delete("ann", "g", 0), "channel_type", "is 0"),
     (lambda s: s.send_batch(" ", ["ann"], b""), "from_uid", "is empty"),
     (lambda s: s.send_batch("robot", [], b""), "subscribers", "is empty"),
     (lambda s: s.send_batch("robot", "ann", b""), "subscribers", "is a list, not str"),
@@ -328,7 +358,7 @@ async def test_what_is_wrong_names_the_argument_and_changes_nothing(server: Serv
 
 
 async def test_the_documented_example(capsys: pytest.CaptureFixture[str]) -> None:
-    section = DOCS.read_text().partition("### Users, channels, histories")[2]
+    section = DOCS.read_text().partition("### Groups")[2]
     [code] = re.findall(r"^```python\n(.*?)^```", section.partition("\n## ")[0], re.MULTILINE | re.DOTALL)
     names: dict[str, Any] = {**vars(wukong_trio), "config": config_for_tests()}
     exec("async def example():\n" + textwrap.indent(code, "    "), names)

@@ -8,27 +8,35 @@ from pathlib import Path
 
 from wukong_trio import (
     ChannelFlags,
+    ClientState,
     ConnectInfo,
+    ConversationChanges,
+    ConversationView,
+    EventResult,
+    FoundMessage,
     Limits,
     Message,
     MessageAccepted,
     MessageEvent,
     Page,
+    SearchQuery,
+    SearchResult,
     SendCommand,
     SendResult,
     ServerStatistics,
     SessionClosed,
     SessionOpened,
     Snapshot,
+    StoredEvent,
+    SyncedEvents,
+    Traffic,
 )
 from wukong_trio.delivery.connections import Connections
 from wukong_trio.services.channel_calls import Channels, UidList
 from wukong_trio.services.channel_history import ChannelHistory
 from wukong_trio.services.conversation_calls import UserConversations
-from wukong_trio.services.conversations import ClientState, ConversationChanges, ConversationView
 from wukong_trio.services.message_events import Events
 from wukong_trio.services.sending import Commands
-from wukong_trio.services.traffic import Traffic
 from wukong_trio.services.users import Users
 
 DOCS = Path(__file__).parent.parent / "docs" / "embedding.md"
@@ -58,6 +66,12 @@ TYPES = (
     ClientState,
     ConversationView,
     ConversationChanges,
+    EventResult,
+    SyncedEvents,
+    StoredEvent,
+    SearchQuery,
+    SearchResult,
+    FoundMessage,
     ChannelFlags,
     Snapshot,
     Traffic,

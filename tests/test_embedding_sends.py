@@ -23,7 +23,7 @@ from wukong_trio import (
     open_client,
     open_server,
 )
-from wukong_trio.model import ChannelFlags
+from wukong_trio.model import SETTING_STREAM, ChannelFlags
 from wukong_trio.store import MemoryStore
 from wukong_trio.store.base import ChannelChange
 from wukong_trio.testing import config_for_tests, open_test_server
@@ -173,8 +173,9 @@ RIGHT: list[dict[str, Any]] = [
 ]
 
 
+@pytest.mark.parametrize("stream", [0, SETTING_STREAM])
 @pytest.mark.parametrize("wrong", WRONG.values(), ids=WRONG.keys())
-async def test_a_command_that_cannot_be_sent_is_an_error_of_its_own(wrong: dict[str, Any]) -> None:
+async def test_a_command_that_cannot_be_sent_is_an_error_of_its_own(wrong: dict[str, Any], stream: int) -> None:
     with trio.fail_after(10):
         async with open_test_server(limits={"payload_bytes": 1000}) as server:
             results: list[int] = []
@@ -186,7 +187,7 @@ async def test_a_command_that_cannot_be_sent_is_an_error_of_its_own(wrong: dict[
                 for _ in range(20):
                     nursery.start_soon(innocent)
                 with pytest.raises(InvalidCommandError) as error:
-                    await server.send(SendCommand(**GOOD | wrong))
+                    await server.send(SendCommand(**GOOD | {"setting": stream} | wrong))
             assert error.value.field == next(iter(wrong))
             assert str(error.value).startswith(f"{error.value.field} ")
             assert isinstance(error.value, ValueError)

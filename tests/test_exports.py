@@ -19,13 +19,14 @@ def public(module: object) -> set[str]:
 def test_the_package_exports_what_is_documented() -> None:
     assert public(wukong_trio) == {
         "Address", "Auth", "ChannelFlags", "ChannelKey", "ChannelType", "Client", "ClientState", "Config",
-        "ConfigError", "ConnectInfo", "ConnectionClosed", "ConversationChanges", "ConversationView", "DeviceLevel",
-        "Endpoints", "Event", "EventRefusedError", "Idempotency", "InternalError", "InvalidArgumentError",
-        "InvalidCommandError", "Limits", "Listeners", "Message", "MessageAccepted", "MessageEvent", "MessageRetry",
-        "MessagesMissed", "Page", "PullMode", "ReasonCode", "RefusedError", "RequestError", "RouteAddresses",
-        "SendCommand", "SendRefusedError", "SendResult", "Server", "ServerStatistics", "SessionClosed",
-        "SessionOpened", "Snapshot", "StoreError", "StoreOpenError", "WukongError", "open_client", "open_server",
-        "open_store", "serve",
+        "ConfigError", "ConnectInfo", "ConnectionClosed", "Conversation", "ConversationChanges", "ConversationView",
+        "DeviceLevel", "Endpoints", "Event", "EventRefusedError", "EventResult", "FoundMessage", "Idempotency",
+        "InternalError", "InvalidArgumentError", "InvalidCommandError", "Limits", "Listeners", "Message",
+        "MessageAccepted", "MessageEvent", "MessageRetry", "MessagesMissed", "Page", "PullMode", "ReasonCode",
+        "RefusedError", "RequestError", "Retention", "RouteAddresses", "Search", "SearchQuery", "SearchResult",
+        "SearchUnavailableError", "SendCommand", "SendRefusedError", "SendResult", "Server", "ServerStatistics",
+        "SessionClosed", "SessionOpened", "Snapshot", "StoreError", "StoreOpenError", "StoredEvent", "StreamStatus",
+        "SyncedEvents", "Traffic", "Webhook", "WukongError", "open_client", "open_server", "open_store", "serve",
     }  # fmt: skip
 
 

@@ -155,7 +155,7 @@ async def assemble(config: Config, store: Store, hooks: Hooks, certificate: Cert
         search=search,
         router=router,
         command_sync=command_sync,
-        cleaner=Cleaner(store, config.retention, first_id_at, kept_from),
+        cleaner=Cleaner(store, config.retention, kept_from),
         authentication=authentication,
         message_events=MessageEvents(store, router.push_event, payload_limit_bytes=config.limits.payload_bytes),
         gateway=gateway,

@@ -6,7 +6,6 @@ WukongError
 │   └── StoreOpenError  the store cannot be used at all: unreadable, corrupt, or newer than this program
 ├── InternalError       a part of the server has ended by a bug; the server was stopped
 ├── InvalidArgumentError a call of a program is wrong, and nothing was changed; names the argument; also a ValueError
-│   ├── InvalidSearchError   a program searches for what cannot be searched for
 │   └── InvalidCommandError  a `SendCommand` that nobody could send; carries the reason code
 ├── RefusedError        a rule forbids what a program wants; carries the reason code
 │   └── SendRefusedError     a message may not be sent
@@ -17,7 +16,7 @@ WukongError
 │   ├── ApiUnreachableError  no answer has come; says whether the server may have done it all the same
 │   │   └── ApiTimeoutError  ... within the time limits
 │   └── ApiAnswerError       who answers is no WuKongIM, or has no such endpoint
-├── EventRefusedError   an event that cannot be appended to a message; also a ValueError
+├── EventRefusedError   a message does not take this event: the key has ended, or there is no room; says why
 ├── SearchUnavailableError  the messages cannot be searched now
 ├── RequestError        a request of a client was refused; carries the protocol's code
 ├── ConnectionClosed    the client's connection has ended; carries close code and reason
@@ -71,10 +70,6 @@ class InvalidCommandError(InvalidArgumentError):
         self.reason_code = reason_code
 
 
-class InvalidSearchError(InvalidArgumentError):
-    """A search that makes no sense: a field has an impossible value."""
-
-
 class SearchUnavailableError(WukongError):
     """The messages cannot be searched: not at the moment, then the server's log says why, or not by this server."""
 
@@ -106,9 +101,9 @@ class SendRefusedError(RefusedError):
         self.client_msg_no = client_msg_no
 
 
-class EventRefusedError(WukongError, ValueError):
-    """An event that cannot be appended to a message: a field is wrong, or the key has ended. The text says which.
-    Nothing has changed, and nobody was told of it."""
+class EventRefusedError(WukongError):
+    """A message does not take this event: the key has ended, there is no room for it, or the number belongs to another
+    message. The text says which. Nothing has changed, and nobody was told of it."""
 
 
 class ApiError(WukongError):

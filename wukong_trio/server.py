@@ -23,7 +23,7 @@ from .errors import ConfigError, SearchUnavailableError, WukongError
 from .groups import single_error
 from .lifecycle import run_parts
 from .listening import Endpoints, Sockets
-from .model import SETTING_STREAM, SYNC_ONCE, ChannelType, ReasonCode, SendCommand, SendResult
+from .model import ChannelType, ReasonCode, SendCommand, SendResult
 from .search.query import SearchQuery
 from .search.search import SearchResult
 from .services.auth import Authenticator
@@ -103,10 +103,7 @@ class Server:
 
         If cancelled after the message was handed in, the message is stored and delivered nevertheless.
         """
-        parts = self._parts
-        if isinstance(command.setting, int) and command.setting & SETTING_STREAM and not command.flags & SYNC_ONCE:
-            return await parts.message_events.send_stream(command, parts.router.send)
-        return await parts.router.send(command)
+        return await self._parts.message_events.send(command, self._parts.router.send)
 
     async def send_batch(
         self, from_uid: str, subscribers: Iterable[str], payload: bytes, *, flags: int = 0
@@ -130,7 +127,7 @@ class Server:
         """Searches the messages that a user may read: those of his person channels, and of channels he is a member of.
 
         Raises:
-            InvalidSearchError: a field has an impossible value.
+            InvalidArgumentError: a field has an impossible value.
             SearchUnavailableError: search is off (`Config.search`), or the index cannot be read at the moment.
             StoreError: the store could not be read.
         """

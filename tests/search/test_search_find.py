@@ -8,7 +8,7 @@ import trio
 from library import NOW, Library, open_library, person
 
 from wukong_trio import Message
-from wukong_trio.errors import InvalidSearchError
+from wukong_trio.errors import InvalidArgumentError
 from wukong_trio.model import SYNC_ONCE, ChannelKey
 from wukong_trio.search import index
 from wukong_trio.search.query import MAX_CONDITIONS, MAX_REACH, MAX_TEXT, MAX_TYPES
@@ -264,7 +264,15 @@ async def test_words_are_marked_where_it_was_asked_for(library: Library) -> None
     [
         ("uid", {"uid": ""}),
         ("uid", {"uid": "u" * 513}),
+        ("uid", {"uid": 7}),
         ("from_uid", {"from_uid": "群" * 171}),
+        ("topic", {"topic": "a\ud800"}),
+        ("start_time", {"start_time": 1.5}),
+        ("limit", {"limit": None}),
+        ("payload", {"payload": "hello"}),
+        ("payload_types", {"payload_types": 1}),
+        ("highlights", {"highlights": "payload.content"}),
+        ("highlights", {"highlights": [7]}),
         ("channel_id", {"channel_id": "u" * 513}),
         ("topic", {"topic": "u" * 513}),
         ("payload", {"payload": {f"m{number}": "x" for number in range(MAX_CONDITIONS + 1)}}),
@@ -283,7 +291,7 @@ async def test_words_are_marked_where_it_was_asked_for(library: Library) -> None
 )
 async def test_impossible_queries_name_the_field(field: str, query: dict[str, Any]) -> None:
     async with open_library(MemoryStore()) as library:
-        with pytest.raises(InvalidSearchError) as refused:
+        with pytest.raises(InvalidArgumentError) as refused:
             await library.find(**query)
     assert refused.value.field == field
     assert str(refused.value).startswith(field)

@@ -9,7 +9,7 @@ import trio
 
 from wukong_trio import ChannelKey, Message, MessageEvent, StoreError
 from wukong_trio.contract.events import EventResult
-from wukong_trio.errors import EventRefusedError
+from wukong_trio.errors import EventRefusedError, InvalidArgumentError
 from wukong_trio.model import SETTING_STREAM
 from wukong_trio.services.message_events import (
     EventCommand,
@@ -112,5 +112,5 @@ def stream(number: str = "s1", setting: int = SETTING_STREAM) -> Message:
 
 
 async def refused(call: Callable[[], Any], text: str) -> None:
-    with pytest.raises(EventRefusedError, match=text):
+    with pytest.raises((EventRefusedError, InvalidArgumentError), match=text):
         await call()

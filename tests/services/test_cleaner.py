@@ -12,6 +12,7 @@ import trio.testing
 
 from wukong_trio import ChannelKey, Message, StoreError, open_store
 from wukong_trio.config import Retention
+from wukong_trio.model import first_id_at
 from wukong_trio.services import cleaner
 from wukong_trio.services.cleaner import INTERVAL_S, SLICE, SURPLUS_INTERVAL_S, Cleaner
 from wukong_trio.store import MemoryStore
@@ -22,29 +23,28 @@ GROUP = ChannelKey("g", 2)
 NOW_S = 1_700_000_000.0
 
 
-def first_id_at(time_s: float) -> int:
-    """Of the messages that `fill` makes: one in each second."""
-    return int(time_s - NOW_S) + 1000
+def id_of(number: int) -> int:
+    """Of the messages that `fill` makes, one in each second: the last one has the number 999."""
+    return first_id_at(NOW_S + number - 1000)
 
 
 async def fill(store: Store, count: int, *, expire: int = 0) -> None:
     """Messages of the last `count` seconds."""
     store.clock = lambda: NOW_S
-    ids = range(1000 - count, 1000)
     await store.append_messages(
         [
             Message(
-                message_id=id_,
+                message_id=id_of(number),
                 message_seq=0,
                 channel_id=GROUP.channel_id,
                 channel_type=GROUP.channel_type,
                 from_uid="ann",
-                client_msg_no=f"m{id_}",
-                timestamp=int(NOW_S) + id_ - 1000,
+                client_msg_no=f"m{number}",
+                timestamp=int(NOW_S) + number - 1000,
                 payload=b"x",
                 expire=expire,
             )
-            for id_ in ids
+            for number in range(1000 - count, 1000)
         ]
     )
 
@@ -75,12 +75,13 @@ async def test_each_reason_is_counted(
 ) -> None:
     await fill(store, 600, expire=expire)
     assert 2 * SLICE < 600
-    cleaner = Cleaner(store, retention, first_id_at)
+    cleaner = Cleaner(store, retention)
     for _ in range(2):
         await cleaner.clean()
         assert await seqs(store) == list(left)
         assert tuple(cleaner.removed.values()) == counts
-    assert await store.message_ids_after(0, 999) == list(range(1000 - len(left), 1000)), "they are not only hidden"
+    ids = [id_of(number) for number in range(1000 - len(left), 1000)]
+    assert await store.message_ids_after(0, 999) == ids, "they are not only hidden"
     assert await store.last_seq(GROUP) == 600
 
 
@@ -89,14 +90,14 @@ async def test_each_reason_is_counted(
 )
 async def test_what_somebody_has_to_be_told_of_stays_for_now(store: Store, retention: Retention, expire: int) -> None:
     await fill(store, 20, expire=expire)
-    told = 985
-    cleaner = Cleaner(store, retention, first_id_at, lambda: told + 1)
+    told = id_of(985)
+    cleaner = Cleaner(store, retention, lambda: told + 1)
     await cleaner.clean()
-    assert await store.message_ids_after(0, 99) == list(range(986, 1000))
-    told = 990
+    assert await store.message_ids_after(0, 99) == [id_of(number) for number in range(986, 1000)]
+    told = id_of(990)
     cleaner._surplus_due = 0
     await cleaner.clean()
-    assert await store.message_ids_after(0, 99) == list(range(991, 1000))
+    assert await store.message_ids_after(0, 99) == [id_of(number) for number in range(991, 1000)]
 
 
 class Failing(MemoryStore):
@@ -117,7 +118,7 @@ async def test_it_comes_again_after_a_failure(autojump_clock: trio.abc.Clock, ca
     store = Failing()
     await fill(store, 5, expire=1)
     begin_s = trio.current_time()
-    cleaner = Cleaner(store, Retention(), first_id_at)
+    cleaner = Cleaner(store, Retention())
     with trio.move_on_after(2.5 * INTERVAL_S):
         await cleaner.run()
     assert [round(at_s - begin_s) for at_s in store.calls] == [INTERVAL_S, 2 * INTERVAL_S]
@@ -148,7 +149,7 @@ async def test_it_waits_twice_as_long_as_it_has_worked(
     times: list[float] = []
     store = Slow(lambda begin_s, end_s: times.extend((begin_s, end_s)))
     await fill(store, 5, expire=1)
-    await Cleaner(store, Retention(), first_id_at).clean()
+    await Cleaner(store, Retention()).clean()
     assert [round(b - a, 3) for a, b in pairwise(times)] == [0.5, 1.0, 0.5, 1.0, 0.5]
 
 
@@ -166,7 +167,7 @@ async def test_channels_are_looked_at_less_often(autojump_clock: trio.abc.Clock)
     store = Counting()
     await fill(store, 5)
     with trio.move_on_after(2 * SURPLUS_INTERVAL_S + 2 * INTERVAL_S):
-        await Cleaner(store, Retention(max_per_channel=2), first_id_at).run()
+        await Cleaner(store, Retention(max_per_channel=2)).run()
     assert store.looks == 3
     assert await seqs(store) == [4, 5]
 
@@ -182,11 +183,11 @@ async def test_cancelling_it_between_slices_leaves_the_rest_for_later(store: Sto
 
     store.remove_expired = once  # type: ignore[method-assign]
     with scope:
-        await Cleaner(store, Retention(), first_id_at).clean()
+        await Cleaner(store, Retention()).clean()
     store.remove_expired = removing  # type: ignore[method-assign]
     left = len(await store.message_ids_after(0, 999))
     assert left in (600, 600 - SLICE)
-    again = Cleaner(store, Retention(), first_id_at)
+    again = Cleaner(store, Retention())
     await again.clean()
     assert again.removed["expired"] == left
     assert await seqs(store) == []

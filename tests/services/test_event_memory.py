@@ -98,8 +98,8 @@ async def test_cancelling_what_is_open_in_a_channel(scene: Scene) -> None:
     async def send(command: SendCommand) -> SendResult:
         return SendResult(reason_code=1, message_id=77, message_seq=1, client_msg_no=command.client_msg_no)
 
-    command = SendCommand(from_uid="bot", channel_id="g", channel_type=2, payload=b"{}", client_msg_no="s0")
-    await scene.events.send_stream(command, send)
+    command = SendCommand(from_uid="bot", channel_id="g", channel_type=2, payload=b"{}", setting=2, client_msg_no="s0")
+    await scene.events.send(command, send)
     await scene.add("e1", text="a")
     await scene.add("e2", text="b", event_key="more")
     await scene.add("e3", text="c", client_msg_no="s2", channel_id="h")
@@ -110,7 +110,7 @@ async def test_cancelling_what_is_open_in_a_channel(scene: Scene) -> None:
     assert {(key.event_key, key.status) for key in meta.events} == {("main", "cancelled"), ("more", "cancelled")}
     assert (await scene.record()).stream_data == b"a"
     await scene.add("e4", text="c", client_msg_no="s2", channel_id="h")
-    await refused(lambda: scene.events.cancel_open("bot", "a@b", 1), "频道ID不合法！")
+    await refused(lambda: scene.events.cancel_open("bot", "a@b", 1), "^channel_id cannot be that")
 
 
 # Records
@@ -247,7 +247,7 @@ async def test_reading(scene: Scene) -> None:
     assert await read(event_key="b") == ([], False)
     assert await read(limit=1) == ([3], True)
     assert await read(limit=2) == ([3, 5], False)
-    await refused(lambda: read(limit=-1), "^limit不能为负数！$")
+    await refused(lambda: read(limit=-1), "^limit is a number from 0")
     assert await scene.events.read("g", 2, "none") == ([], False)
 
 
@@ -273,8 +273,8 @@ async def test_plain_events(scene: Scene) -> None:
     too_long = replace(event, data=b"x" * (LIMIT + 1))
     for wrong, text in ((too_long, "data is larger"), (replace(event, type="x" * 513), "event_type is longer")):
         await refused(lambda wrong=wrong: scene.events.push("ann", "g", 2, wrong), text)
-    await refused(lambda: scene.events.push("ann", "g", 0, event), "频道类型错误！")
-    await refused(lambda: scene.events.push("ann", "b@c", 1, event), "频道ID不合法！")
+    await refused(lambda: scene.events.push("ann", "g", 0, event), "^channel_type is 0")
+    await refused(lambda: scene.events.push("ann", "b@c", 1, event), "^channel_id cannot be that")
     await refused(lambda: scene.events.push("x" * 513, "g", 2, event), "from_uid is longer")
     assert len(scene.pushed) == 1
     assert scene.events.sessions.get(MessageName(GROUP, "s1")) is None

@@ -152,8 +152,10 @@ async def test_who_has_sent_the_message_is_known(scene: Scene) -> None:
         sent.append(command)
         return SendResult(reason_code=1, message_id=77, message_seq=1, client_msg_no=command.client_msg_no)
 
-    command = SendCommand(from_uid="bot", channel_id="ann", channel_type=1, payload=b"{}", client_msg_no="s1")
-    await scene.events.send_stream(command, send)
+    command = SendCommand(
+        from_uid="bot", channel_id="ann", channel_type=1, payload=b"{}", client_msg_no="s1", setting=2
+    )
+    await scene.events.send(command, send)
     result = await scene.add("e1", text="a", channel_id="ann", channel_type=1)
     assert (result.from_uid, sent) == ("bot", [command])
     key, event = scene.pushed[0]
@@ -175,9 +177,9 @@ async def test_no_event_goes_ahead_of_its_message(scene: Scene) -> None:
         scene.pushed.append((GROUP, MessageEvent("the message", "", 0, b"")))
         return SendResult(reason_code=1, message_id=77, message_seq=1, client_msg_no=command.client_msg_no)
 
-    command = SendCommand(from_uid="bot", channel_id="g", channel_type=2, payload=b"{}", client_msg_no="s1")
+    command = SendCommand(from_uid="bot", channel_id="g", channel_type=2, payload=b"{}", client_msg_no="s1", setting=2)
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(scene.events.send_stream, command, send)
+        nursery.start_soon(scene.events.send, command, send)
         await wait_all_tasks_blocked()
         nursery.start_soon(scene.add, "e1")
         await wait_all_tasks_blocked()
@@ -197,10 +199,11 @@ async def test_a_message_that_was_not_sent_leaves_nothing(scene: Scene) -> None:
             channel_id=channel_id,
             channel_type=kind,
             payload=b"",
+            setting=2,
             client_msg_no="" if kind == 2 else "n",
         )
         with pytest.raises(SendRefusedError):
-            await scene.events.send_stream(command, send)
+            await scene.events.send(command, send)
     assert len(scene.events.sessions) == 0
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from wukong_trio import open_store
-from wukong_trio.store import lookups, message_index, recent, sqlite
+from wukong_trio.store import lookups, message_index, message_writer, recent
 from wukong_trio.store.base import Store
 
 
@@ -23,7 +23,7 @@ def small_chunks(monkeypatch: pytest.MonkeyPatch, nothing_recent: None) -> None:
     monkeypatch.setattr(message_index, "_SLICE_PER_MESSAGE", 1)
     monkeypatch.setattr(message_index, "_SLICE_LEAST", 1)
     monkeypatch.setattr(lookups, "_SEARCH_SLICE", 3)
-    monkeypatch.setattr(sqlite, "_HEADS_CACHED", 2)
+    monkeypatch.setattr(message_writer, "HEADS_CACHED", 2)
 
 
 @pytest.fixture(params=["memory", "sqlite", "sqlite without recent messages", "sqlite in small chunks"])

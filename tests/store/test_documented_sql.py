@@ -46,6 +46,9 @@ async def test_ids_beyond_what_clients_read_are_refused_until_they_are_removed(t
             "INSERT INTO message SELECT 9007199254740992, channel, 10, from_uid, client_msg_no, timestamp, flags,"
             " setting, expire, topic, stream_no, payload FROM message WHERE message_id = 1"
         )
+        store._writer.execute(
+            "INSERT INTO expiry SELECT channel, 10, 9007199254740992, 4000000000 FROM message LIMIT 1"
+        )
     with pytest.raises(StoreOpenError, match=r"2089.*docs/operating\.md"):
         async with open_store(tmp_path):
             pass

@@ -7,7 +7,7 @@ import pytest
 from samples import GROUP, between, message
 
 from wukong_trio import open_store
-from wukong_trio.store import message_rows, schema
+from wukong_trio.store import message_rows, sql
 
 
 def cut_at_zero(statement: str) -> str:
@@ -42,7 +42,7 @@ async def test_payloads_are_read_one_by_one_then(tmp_path: Path, monkeypatch: py
     for module, name in (
         (message_rows, "_READ_MESSAGES"),
         (message_rows, "_READ_WINDOWS"),
-        (schema, "MESSAGES_AFTER"),
+        (sql, "MESSAGES_AFTER"),
     ):
         monkeypatch.setattr(module, name, cut_at_zero(getattr(module, name)))
     payloads = [b"one", b"t\0wo", b"", b"\0", b"f" * 5000]

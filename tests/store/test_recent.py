@@ -133,3 +133,13 @@ async def test_what_has_moved_into_the_table_is_read_from_there(
     assert message_index.CHUNK_MESSAGES < 20
     assert [m.message_seq for m in await between(store, GROUP, 1, 99, 99, newest=True)] == list(range(1, 21))
     await store.aclose()
+
+
+async def test_messages_that_expire_take_no_room(tmp_path: Path) -> None:
+    store = await opened(tmp_path, 0)
+    for n in range(1, 10):
+        await store.append_messages([message(n, n)])
+    assert len(store._recent._batches) == 0
+    await store.append_messages([message(10, 10), lasting(11, OTHER, b"x")])
+    assert len(store._recent._batches) == 1
+    await store.aclose()

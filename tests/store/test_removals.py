@@ -16,6 +16,7 @@ from samples import GROUP, message
 from wukong_trio import ChannelKey, Message, open_store
 from wukong_trio.store import MemoryStore, pages, removal_rows, schema, sqlite
 from wukong_trio.store.base import MAX_MESSAGE_ID, Page, Store, Wanted
+from wukong_trio.store.conversations import NewestWish
 from wukong_trio.store.files import DatabaseFiles
 from wukong_trio.store.removals import START, Position, Slice
 from wukong_trio.store.sqlite import SQLiteStore
@@ -87,6 +88,16 @@ async def test_a_message_is_gone_from_every_read_at_its_second(store: Store, clo
     assert len(await store.messages_by_id([2], expired=True)) == 1, "repeated sends are recognised by it"
     assert [m.message_id for m in await store.messages_after(0, 9, max_bytes=999)] == [1, 2, 3], "webhooks tell of it"
     assert await store.last_seq(GROUP) == 3
+
+
+async def test_what_was_removed_is_no_newest_message_although_it_is_in_memory(store: Store) -> None:
+    await store.append_messages([expiring(n, 0) for n in range(1, 4)])
+    assert await seqs(store) == ([1, 2, 3], False)
+    wish = NewestWish(GROUP, 1, 1, newest_id=3)
+    assert [[m.message_seq for m in found] for found in await store.newest_messages([wish], max_bytes=999)] == [[3]]
+    assert await remove(store.remove_before, store) == 3
+    assert await store.newest_messages([wish], max_bytes=999) == [[]]
+    assert await store.newest_messages([NewestWish(GROUP, 1, 1)], max_bytes=999) == [[]]
 
 
 async def test_pages_are_full_and_know_whether_there_are_more(store: Store, clock: Clock) -> None:

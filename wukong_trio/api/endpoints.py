@@ -96,7 +96,7 @@ from .documents import HTML, get_openapi, get_openrpc, get_page
 from .guard import METRICS, Head
 from .history import sync_few_messages, sync_many, sync_messages
 from .lookups import FIND_TEXTS, find_by_number, find_message, find_messages, get_last, get_max_seq
-from .message_events import append_event, push_plain_event, sync_events
+from .message_events import EVENT_TEXTS, append_event, push_plain_event, sync_events
 from .messages import SEND_TEXTS, send_batch, send_message
 from .metrics import TEXT
 from .monitor import get_features, get_vars
@@ -396,6 +396,7 @@ ENDPOINTS: Final[tuple[Endpoint[Any], ...]] = (
         append_event,
         needs=(*_CHANNEL, "client_msg_no", "event_id", "event_type"),
         answer=EventAnswer,
+        texts=EVENT_TEXTS,
     ),
     Endpoint(
         "POST",
@@ -405,8 +406,17 @@ ENDPOINTS: Final[tuple[Endpoint[Any], ...]] = (
         long_answers=True,
         needs=(*_CHANNEL, "client_msg_no"),
         answer=EventSyncAnswer,
+        texts=EVENT_TEXTS,
     ),
-    Endpoint("POST", "/event", PlainEventRequest, push_plain_event, query=ForceQuery, needs=(*_CHANNEL, "event")),
+    Endpoint(
+        "POST",
+        "/event",
+        PlainEventRequest,
+        push_plain_event,
+        query=ForceQuery,
+        needs=(*_CHANNEL, "event"),
+        texts=EVENT_TEXTS,
+    ),
     Endpoint(
         "POST",
         PATH,

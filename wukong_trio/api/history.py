@@ -7,7 +7,7 @@ from ..errors import InvalidArgumentError
 from ..services.arguments import viewed_key
 from ..services.history import PAGE_BYTES, PullMode
 from ..services.message_events import SummaryMode
-from ..store.base import Page
+from ..store.base import Page, bytes_of
 from .bodies import as_list, encode_list
 from .checks import required
 from .context import ApiContext
@@ -93,7 +93,7 @@ async def sync_many(context: ApiContext, request: SyncBatchRequest, _query: Quer
             page = await _page(context, request.login_uid, wanted, left_bytes)
         except (ApiError, InvalidArgumentError) as wrong:
             error = str(wrong)
-        left_bytes -= sum([len(message.payload) for message in page.messages])
+        left_bytes -= bytes_of(page.messages)
         items.append(await _item(context, request.login_uid, wanted, page, error))
     return SyncItems(items)
 

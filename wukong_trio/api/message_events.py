@@ -12,20 +12,28 @@ from ..contract.events import (
     EventPage,
     EventRecord,
     EventRequest,
-    EventResult,
     EventSyncAnswer,
     EventSyncRequest,
     PlainEventRequest,
 )
-from ..errors import EventRefusedError, InvalidCommandError, SendRefusedError
+from ..errors import InvalidCommandError, SendRefusedError
 from ..model import SETTING_STREAM, SYSTEM_UID, MessageEvent, ReasonCode, SendCommand
-from ..services.message_events import EventCommand
+from ..services.arguments import EMPTY, NEGATIVE, NO_TYPE, UNKNOWN_TYPE
+from ..services.message_events import NO_CHANNEL, EventCommand
 from ..store.event_store import StoredEvent
 from .bodies import as_list, as_value, encode_list
 from .checks import required
 from .context import ApiContext
-from .table import STATUS_OK, ApiError, Query
+from .table import STATUS_OK, ApiError, Query, Texts
 
+_BAD_CHANNEL: Final = "频道ID不合法！"
+EVENT_TEXTS: Final[Texts] = {
+    **{(name, EMPTY): f"{name}不能为空！" for name in ("channel_id", "client_msg_no", "event_id", "event_type")},
+    ("channel_id", NO_CHANNEL): _BAD_CHANNEL,
+    ("channel_type", NO_TYPE): "频道类型错误！",
+    ("channel_type", UNKNOWN_TYPE): "频道类型错误！",
+    ("limit", NEGATIVE): "limit不能为负数！",
+}
 _TEXT_START: Final = "___TextMessageStart"
 _TEXT_TYPES: Final = {"___TextMessageContent": "stream.delta", "___TextMessageEnd": "stream.close"}
 
@@ -51,33 +59,23 @@ async def append_event(context: ApiContext, request: EventRequest, _query: Query
         payload=bytes(request.payload),
         headers=request.headers,
     )
-    return EventAnswer(await _append(context, command))
-
-
-async def _append(context: ApiContext, command: EventCommand, as_given: MessageEvent | None = None) -> EventResult:
-    try:
-        return await context.message_events.append(command, as_given=as_given)
-    except EventRefusedError as refused:
-        raise ApiError(str(refused)) from None
+    return EventAnswer(await context.message_events.append(command))
 
 
 async def sync_events(context: ApiContext, request: EventSyncRequest, _query: Query) -> object:
     """The stored events of a message: of each key the last one, with what the key had gathered by then."""
     required(request.channel_id, "channel_id不能为空！")
     required(request.client_msg_no, "client_msg_no不能为空！")
-    try:
-        synced = await context.message_events.read(
-            request.channel_id,
-            request.channel_type,
-            request.client_msg_no,
-            from_uid=request.from_uid,
-            event_key=request.event_key,
-            after_seq=request.from_msg_event_seq,
-            limit=request.limit,
-            include_private=request.include_private == 1,
-        )
-    except EventRefusedError as refused:
-        raise ApiError(str(refused)) from None
+    synced = await context.message_events.read(
+        request.channel_id,
+        request.channel_type,
+        request.client_msg_no,
+        from_uid=request.from_uid,
+        event_key=request.event_key,
+        after_seq=request.from_msg_event_seq,
+        limit=request.limit,
+        include_private=request.include_private == 1,
+    )
     events = synced.events
     return EventSyncAnswer(
         EventPage(
@@ -123,15 +121,12 @@ async def push_plain_event(context: ApiContext, request: PlainEventRequest, quer
         given.timestamp or int(time.time() * 1000),
         given.data.encode(),
     )
-    try:
-        if given.type == _TEXT_START:
-            await _start_text(context, request, event, force=force)
-        elif given.type in _TEXT_TYPES:
-            await context.message_events.append(_text_event(request, event), as_given=event)
-        else:
-            await context.message_events.push(_from(request), request.channel_id, request.channel_type, event)
-    except EventRefusedError as refused:
-        raise ApiError(str(refused)) from None
+    if given.type == _TEXT_START:
+        await _start_text(context, request, event, force=force)
+    elif given.type in _TEXT_TYPES:
+        await context.message_events.append(_text_event(request, event), as_given=event)
+    else:
+        await context.message_events.push(_from(request), request.channel_id, request.channel_type, event)
     return STATUS_OK
 
 
@@ -149,10 +144,10 @@ async def _start_text(context: ApiContext, request: PlainEventRequest, event: Me
         setting=SETTING_STREAM,
     )
     try:
-        await events.send_stream(command, context.sender.send)
+        await events.send(command, context.sender.send)
     except (InvalidCommandError, SendRefusedError) as error:
         wrong_id = error.reason_code == ReasonCode.CHANNEL_ID_ERROR
-        raise ApiError("频道ID不合法！" if wrong_id else str(error)) from None
+        raise ApiError(_BAD_CHANNEL if wrong_id else str(error)) from None
     await events.push(_from(request), request.channel_id, request.channel_type, event)
 
 

@@ -38,10 +38,8 @@ async def send_message(context: ApiContext, request: SendRequest, _query: Query)
             return _send_answer(await context.commands.send_to(request.subscribers, command))
         if command.flags & SYNC_ONCE:
             result = await context.commands.send(command)
-        elif command.setting & SETTING_STREAM:
-            result = await context.message_events.send_stream(command, context.sender.send)
         else:
-            result = await context.sender.send(command)
+            result = await context.message_events.send(command, context.sender.send)
     except (InvalidCommandError, SendRefusedError) as error:
         if error.reason_code == ReasonCode.CHANNEL_ID_ERROR:
             raise ApiError(_BAD_CHANNEL) from None

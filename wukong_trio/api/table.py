@@ -17,7 +17,7 @@ import trio
 from msgspec import Struct
 
 from ..contract.answers import Done
-from ..errors import InvalidArgumentError, StoreError
+from ..errors import EventRefusedError, InvalidArgumentError, StoreError
 from .answer_budget import SHORT_BYTES, AnswerBudget
 from .bodies import LARGE_BYTES, MAX_ITEMS, BodyError, BodyReader, TooManyItemsError
 from .context import ApiContext
@@ -358,6 +358,8 @@ class ApiTable:
             return _error(error.http_status, error.message)
         if isinstance(error, InvalidArgumentError):
             return _error(400, endpoint.texts.get((error.field, error.problem)) or str(error))
+        if isinstance(error, EventRefusedError):
+            return _error(400, str(error))
         if isinstance(error, TooManyItemsError):
             return _error(413, f"the lists have more than {MAX_ITEMS} entries; send them in several calls")
         if isinstance(error, BodyError):

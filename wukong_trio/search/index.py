@@ -23,7 +23,7 @@ import msgspec
 
 from ..errors import ConfigError
 from ..model import COMMAND_CHANNEL_SUFFIX, SYNC_ONCE, Message
-from ..store.rows import insert_rows
+from ..store.rows import insert_rows, transaction
 from . import schema
 from .hits import MOST_TERMS, QUERY_TIMEOUT_S, Filters, Hit, Hits
 from .payload import CONTENT, read_payload, texts_of, type_of
@@ -141,7 +141,7 @@ class Index:
             writer.execute(statement).fetchone()
 
     def _make_tables(self) -> None:
-        with self._transaction():
+        with transaction(self._writer):
             [tables] = self._writer.execute("SELECT count(*) FROM sqlite_schema").fetchone()
             if tables:
                 raise _unknown()
@@ -186,18 +186,6 @@ class Index:
         except (sqlite3.Error, OSError) as error:
             raise IndexFailedError(self.path, error) from error
 
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self._writer.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-            self._writer.execute("COMMIT")
-        except BaseException:
-            if self._writer.in_transaction:
-                with suppress(sqlite3.Error):
-                    self._writer.execute("ROLLBACK")
-            raise
-
     # Writing
 
     def add(self, messages: Sequence[Message], message_id: int) -> None:
@@ -208,7 +196,7 @@ class Index:
         """
         with self._failures():
             try:
-                with self._transaction():
+                with transaction(self._writer):
                     self._add(messages, message_id)
             except BaseException:
                 self._read_progress()
@@ -257,7 +245,7 @@ class Index:
             IndexFailedError: nothing has changed.
         """
         with self._failures():
-            with self._transaction():
+            with transaction(self._writer):
                 for statement in schema.FORGET:
                     self._writer.execute(statement, (_json(numbers),))
             [self.gone] = self._writer.execute(schema.GONE).fetchone()

@@ -6,10 +6,8 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from ..errors import InvalidSearchError
-from ..model import fits
-from ..services.addressing import MAX_ID_BYTES
-from ..services.arguments import EMPTY
+from ..errors import InvalidArgumentError
+from ..services.arguments import MAX_NUMBER, check_id, check_not_blank, check_number, to_sequence
 from .hits import MOST_TERMS
 from .payload import CONTENT, TYPE, is_number
 from .text import Words
@@ -44,7 +42,7 @@ class SearchQuery(Struct, frozen=True, kw_only=True):
     """Seconds since 1970, inclusive; so is `end_time`, where 0 is no end."""
     end_time: int = 0
     limit: int = DEFAULT_LIMIT
-    """Of one page; MAX_LIMIT at most."""
+    """Of one page: 10 by default, 100 at most."""
     page: int = 1
     highlights: Sequence[str] = ()
     """Members in whose texts the words are marked, for example `payload.content`."""
@@ -76,16 +74,18 @@ def read_query(query: SearchQuery) -> Wish:
     """Takes a query apart.
 
     Raises:
-        InvalidSearchError: a field has an impossible value.
+        InvalidArgumentError: a field has an impossible value.
     """
+    check_not_blank("uid", query.uid)
     for name in ("uid", "from_uid", "channel_id", "topic"):
-        if not fits(getattr(query, name), MAX_ID_BYTES):
-            raise InvalidSearchError(name, f"is longer than {MAX_ID_BYTES} bytes")
-    if not query.uid.strip():
-        raise InvalidSearchError("uid", EMPTY)
+        check_id(name, getattr(query, name))
+    for name in ("channel_type", "start_time", "end_time", "limit", "page"):
+        check_number(name, getattr(query, name), -MAX_NUMBER - 1, MAX_NUMBER)
+    if not isinstance(query.payload, Mapping):
+        raise InvalidArgumentError("payload", f"is a mapping, not {type(query.payload).__name__}")
     conditions = list(islice(_conditions(query.payload, ""), MAX_CONDITIONS + 1))
     if len(conditions) > MAX_CONDITIONS:
-        raise InvalidSearchError("payload", f"has more than {MAX_CONDITIONS} conditions")
+        raise InvalidArgumentError("payload", f"has more than {MAX_CONDITIONS} conditions")
     words = {path: Words(text) for path, text in conditions if isinstance(text, str)}
     limit, page = _part(query)
     types = _types(query, [type_ for _, type_ in conditions if isinstance(type_, int)])
@@ -110,9 +110,9 @@ def _conditions(members: Mapping[str, Any], path: str) -> Iterator[tuple[str, st
         elif is_number(value):
             yield inner, value if inner == TYPE else str(value)
         elif not isinstance(value, str):
-            raise InvalidSearchError(field, "must be a text or a whole number of 64 bits")
+            raise InvalidArgumentError(field, "must be a text or a whole number of 64 bits")
         elif len(value) > MAX_TEXT:
-            raise InvalidSearchError(field, f"is longer than {MAX_TEXT} characters")
+            raise InvalidArgumentError(field, f"is longer than {MAX_TEXT} characters")
         elif value.strip():
             yield inner, value
 
@@ -126,13 +126,14 @@ def _is_certain(words: Mapping[str, Words]) -> bool:
 
 def _types(query: SearchQuery, asked: Sequence[int]) -> Sequence[int] | None:
     """The types that a payload may have, empty if it does not matter; None if it can have none."""
-    if len(query.payload_types) > MAX_TYPES:
-        raise InvalidSearchError("payload_types", f"has more than {MAX_TYPES} entries")
-    if not all(is_number(type_) for type_ in query.payload_types):
-        raise InvalidSearchError("payload_types", "must be numbers of 64 bits")
+    given = to_sequence("payload_types", query.payload_types)
+    if len(given) > MAX_TYPES:
+        raise InvalidArgumentError("payload_types", f"has more than {MAX_TYPES} entries")
+    if not all(is_number(type_) for type_ in given):
+        raise InvalidArgumentError("payload_types", "must be numbers of 64 bits")
     if not asked:
-        return query.payload_types
-    fitting = [type_ for type_ in asked if is_number(type_) and type_ in (query.payload_types or asked)]
+        return given
+    fitting = [type_ for type_ in asked if is_number(type_) and type_ in (given or asked)]
     return fitting or None
 
 
@@ -141,13 +142,14 @@ def _part(query: SearchQuery) -> tuple[int, int]:
     limit = min(query.limit, MAX_LIMIT) if query.limit > 0 else DEFAULT_LIMIT
     page = max(query.page, 1)
     if limit * page > MAX_REACH:
-        raise InvalidSearchError("page", f"is beyond the newest {MAX_REACH} messages")
+        raise InvalidArgumentError("page", f"is beyond the newest {MAX_REACH} messages")
     return limit, page
 
 
 def _marked(highlights: Sequence[str]) -> frozenset[str]:
-    if len(highlights) > MAX_CONDITIONS:
-        raise InvalidSearchError("highlights", f"has more than {MAX_CONDITIONS} entries")
-    if not all(path.startswith(_PAYLOAD) for path in highlights):
-        raise InvalidSearchError("highlights", "must be members of the payload, for example payload.content")
-    return frozenset(path.removeprefix(_PAYLOAD) for path in highlights)
+    paths = to_sequence("highlights", highlights)
+    if len(paths) > MAX_CONDITIONS:
+        raise InvalidArgumentError("highlights", f"has more than {MAX_CONDITIONS} entries")
+    if not all(isinstance(path, str) and path.startswith(_PAYLOAD) for path in paths):
+        raise InvalidArgumentError("highlights", "must be members of the payload, for example payload.content")
+    return frozenset(path.removeprefix(_PAYLOAD) for path in paths)

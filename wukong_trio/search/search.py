@@ -63,7 +63,7 @@ class MessageSearch:
         """The messages that a user may read and that are as he asks.
 
         Raises:
-            InvalidSearchError: a field has an impossible value.
+            InvalidArgumentError: a field has an impossible value.
             SearchUnavailableError: the index could not be read, or not in time.
             StoreError: the store could not be read.
         """

@@ -27,7 +27,7 @@ UIDS_AT_ONCE: Final = 4096
 MAX_NUMBER: Final = 2**63 - 1
 """The largest that stores can hold."""
 NEGATIVE: Final = f"is a number from 0 to {MAX_NUMBER}"
-_SURELY_FITS: Final = MAX_ID_BYTES // 4
+SURELY_FITS: Final = MAX_ID_BYTES // 4
 """No text of so many characters is too long, whatever the characters."""
 
 
@@ -59,7 +59,7 @@ def check_not_blank(field: str, text: str) -> None:
 
 def check_id(field: str, text: str) -> None:
     """Refuses what is no text, or longer than an id may be."""
-    if type(text) is str and len(text) <= _SURELY_FITS and text.isascii():
+    if type(text) is str and len(text) <= SURELY_FITS and text.isascii():
         return
     if problem := wrong_type(text, str):
         raise InvalidArgumentError(field, problem)

@@ -9,6 +9,7 @@ import trio
 
 from ..config import Retention
 from ..errors import StoreError
+from ..model import first_id_at
 from ..store.base import MAX_MESSAGE_ID, Store
 from ..store.removals import START, Position, Slice
 
@@ -29,20 +30,12 @@ class Cleaner:
     """Removes slice by slice. After each one it waits twice as long as that took: most of the store's time is for
     sends."""
 
-    def __init__(
-        self,
-        store: Store,
-        retention: Retention,
-        first_id_at: Callable[[float], int],
-        kept_from: Callable[[], int] | None = None,
-    ) -> None:
+    def __init__(self, store: Store, retention: Retention, kept_from: Callable[[], int] | None = None) -> None:
         """Args:
-        first_id_at: the lowest id of messages that are accepted at a moment, in seconds since 1970.
         kept_from: messages from this id on must stay for now: somebody has still to be told of them.
         """
         self._store = store
         self._retention = retention
-        self._first_id_at = first_id_at
         self._kept_from = kept_from
         self._surplus_due = 0.0
         self.removed: dict[Reason, int] = {"expired": 0, "outdated": 0, "surplus": 0}
@@ -67,7 +60,7 @@ class Cleaner:
         before_id = self._kept_from() if self._kept_from is not None else MAX_MESSAGE_ID + 1
         await self._remove("expired", partial(store.remove_expired, limit=SLICE, before_id=before_id))
         if kept_s:
-            least_id = min(before_id, self._first_id_at(store.clock() - kept_s))
+            least_id = min(before_id, first_id_at(store.clock() - kept_s))
             await self._remove("outdated", partial(store.remove_before, limit=SLICE, before_id=least_id))
         if kept and trio.current_time() >= self._surplus_due:
             remove = partial(store.remove_surplus, limit=SLICE, kept=kept, before_id=before_id)

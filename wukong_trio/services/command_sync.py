@@ -8,7 +8,7 @@ import trio
 
 from ..errors import StoreError
 from ..model import COMMAND_CHANNEL_SUFFIX, ChannelKey, Message
-from ..store.base import Store
+from ..store.base import Store, bytes_of
 from ..store.conversations import ConversationChange
 from .addressing import command_key
 from .history import MAX_LIMIT, PAGE_BYTES
@@ -54,7 +54,7 @@ class CommandSync:
             )
             found += page.messages
             left -= len(page.messages)
-            left_bytes -= sum(len(message.payload) for message in page.messages)
+            left_bytes -= bytes_of(page.messages)
             if page.messages:
                 positions[pending.key] = page.messages[-1].message_seq
             if page.more or left <= 0 or left_bytes <= 0:

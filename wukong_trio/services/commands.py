@@ -3,13 +3,11 @@
 from typing import Final
 
 from ..errors import InvalidCommandError
-from ..model import DUP, NO_PERSIST, RED_DOT, SYNC_ONCE, ChannelType, ReasonCode, SendCommand
+from ..model import DUP, NO_PERSIST, RED_DOT, SYNC_ONCE, ChannelType, ReasonCode, SendCommand, fits
 from .addressing import MAX_ID_BYTES, is_internal
-from .arguments import wrong_type
+from .arguments import SURELY_FITS, wrong_type
 from .permission import CHANNEL_TYPES
 
-_SURELY_FITS: Final = MAX_ID_BYTES // 4
-"""No text of so many characters is too long, whatever the characters."""
 _FLAGS: Final = NO_PERSIST | RED_DOT | SYNC_ONCE | DUP
 _JOINED: Final = frozenset({int(ChannelType.PERSON), int(ChannelType.AGENT)})
 """Channels whose stored id joins two uids with an @."""
@@ -66,7 +64,7 @@ def check_values(command: SendCommand, *, payload_limit_bytes: int) -> None:
         )
     if not channel_id or channel_id.isspace():
         raise InvalidCommandError("channel_id", "is empty")
-    if len(client_msg_no) > _SURELY_FITS or len(channel_id) > _SURELY_FITS:
+    if len(client_msg_no) > SURELY_FITS or len(channel_id) > SURELY_FITS:
         _check_length("client_msg_no", client_msg_no)
         _check_length("channel_id", channel_id)
     if not 0 <= command.expire < 2**32:
@@ -82,5 +80,5 @@ def check_values(command: SendCommand, *, payload_limit_bytes: int) -> None:
 
 
 def _check_length(field: str, text: str) -> None:
-    if len(text) > _SURELY_FITS and len(text.encode()) > MAX_ID_BYTES:
+    if not fits(text, MAX_ID_BYTES):
         raise InvalidCommandError(field, f"is longer than {MAX_ID_BYTES} bytes")

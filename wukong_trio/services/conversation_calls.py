@@ -55,7 +55,7 @@ class UserConversations:
             page_size: how many make a page, up to 500, before those without messages are left out.
         """
         _check_user(uid)
-        check_number("msg_count", msg_count, -MAX_NUMBER - 1, MAX_NUMBER)
+        _check_count(msg_count)
         check_number("page", page, 0, MAX_NUMBER)
         check_number("page_size", page_size, 1, 500)
         return await self._service.sync(
@@ -68,6 +68,7 @@ class UserConversations:
         """The conversations of these channels (channel_id, channel_type), 1000 at most, in the same order, also where
         there is none."""
         _check_user(uid)
+        _check_count(msg_count)
         keys = [viewed_key(uid, *channel) for channel in _some("channels", channels)]
         return await self._service.of_channels(uid, keys, msg_count)
 
@@ -81,7 +82,10 @@ class UserConversations:
             newest: the newest ones, descending; otherwise the oldest, ascending.
         """
         check_id("uid", uid)
+        _check_count(msg_count)
         wanted = [(any_key(channel_id, kind), low) for channel_id, kind, low in _some("channels", channels)]
+        for _, low in wanted:
+            check_number("message_seq", low, -MAX_NUMBER - 1, MAX_NUMBER)
         return await self._service.messages_from(uid, wanted, msg_count, newest=newest)
 
     async def channels(self, uid: str) -> list[ChannelKey]:
@@ -114,6 +118,7 @@ class UserConversations:
         _check_user(uid)
         check_number("limit", limit, 1, 200)
         check_number("since", since, 0, MAX_NUMBER)
+        check_number("coverage", coverage, 0, MAX_NUMBER)
         return await self._service.list_changes(uid, since=since, limit=limit, before=before, coverage=coverage)
 
     async def clear_unread(self, uid: str, channel_id: str, channel_type: int) -> None:
@@ -139,6 +144,10 @@ class UserConversations:
 def _check_user(uid: str) -> None:
     check_not_blank("uid", uid)
     check_id("uid", uid)
+
+
+def _check_count(msg_count: int) -> None:
+    check_number("msg_count", msg_count, -MAX_NUMBER - 1, MAX_NUMBER)
 
 
 def _key(uid: str, channel_id: str, channel_type: int) -> ChannelKey:

@@ -6,7 +6,7 @@ from typing import Final
 from msgspec import Struct
 
 from ..model import SYSTEM_UID, ChannelKey, ChannelType, Message, moment_of, parties
-from ..store.base import Store
+from ..store.base import Store, bytes_of
 from ..store.conversations import Conversation, ConversationChange, ConversationState, NewestWish
 from .addressing import peer_of
 from .history import NO_BOUND, PAGE_BYTES
@@ -138,7 +138,7 @@ class ConversationService:
                     key, low, NO_BOUND, count, newest=False, max_bytes=max(left_bytes, 0)
                 )
                 found.append(page.messages)
-                left_bytes -= sum(len(message.payload) for message in page.messages)
+                left_bytes -= bytes_of(page.messages)
         return [(messages, sent_to.get(key, 0)) for (key, _), messages in zip(places, found, strict=True)]
 
     async def channels(self, uid: str) -> list[ChannelKey]:

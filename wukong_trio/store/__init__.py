@@ -1,11 +1,16 @@
 """Durable state behind one interface.
 
-    base     what a store is and promises
-    memory   without durability, for tests
+    base     what a store is and promises; the facets with files of their own are
+             conversations, event_store, memberships, removals
+    memory   without durability, for tests; beside it memory_conversations, memory_events
     sqlite   the embedded default; beside it
              directory, files, schema              what it finds and creates at the start
-             readers, rows, *_rows, members        its connections and statements
-             message_index, watch, wal             what it looks after while it runs
+             message_writer, message_index         where messages go
+             readers, gathering, sql, rows         its connections and statements
+             *_rows, members, message_ids, pages, lookups
+                                                   what is written and read, for each kind of thing
+             page_cache, recent, lately            what is in memory of it
+             watch, wal                            what it looks after while it runs
 
 Knows nothing of sessions or protocols: takes and returns batches of plain Structs.
 """

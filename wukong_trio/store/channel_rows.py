@@ -8,7 +8,7 @@ from typing import Final
 from msgspec import Struct
 
 from ..model import ChannelFlags, ChannelKey
-from . import schema
+from . import sql
 from .base import ChannelRecord, MemberList
 from .members import PIECE, load_large_list
 from .message_index import MessageIndex
@@ -36,7 +36,7 @@ def load_channels(reader: sqlite3.Connection, index: MessageIndex, keys: Sequenc
     heads = _load_heads(reader, index, keys)
     lists: dict[int, Lists] = {}
     for numbers in _groups(heads.values()):
-        query = schema.LOAD_MEMBERS.format(marks(len(numbers)))
+        query = sql.LOAD_MEMBERS.format(marks(len(numbers)))
         for number, name, uids in load_json(reader, query, numbers):
             lists.setdefault(number, {})[MemberList(name)] = frozenset(uids)
     for head in heads.values():
@@ -64,7 +64,7 @@ def _load_heads(reader: sqlite3.Connection, index: MessageIndex, keys: Sequence[
     """The heads of those channels that exist, by their place in `keys`."""
     found: dict[int, _Head] = {}
     for chunk in chunks(list(enumerate(keys)), _IN_STATEMENT):
-        query = schema.LOAD_CHANNELS.format(marks(len(chunk), "(?,?,?)"))
+        query = sql.LOAD_CHANNELS.format(marks(len(chunk), "(?,?,?)"))
         values = [value for place, key in chunk for value in (place, *key)]
         moved = -1
         # Once more if entries went from memory to the table in between: they may have been in neither.

@@ -22,7 +22,7 @@ from .members import Step
 from .message_index import MessageIndex
 from .removal_rows import gone_between
 from .rows import insert_rows, marks
-from .schema import NO_BOUND
+from .sql import NO_BOUND
 
 LIST_WEIGHT: Final = 256
 """What reading the conversations of a user costs, as messages."""

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from ..model import ChannelKey, Message
-from . import schema
+from . import sql
 from .base import SEARCHED_MESSAGES, Page, Wanted, bytes_of, cut
 from .conversations import NewestWish
 from .message_ids import Window, channel_numbers, ids_in, ids_of, json_text
@@ -71,7 +71,7 @@ def _windows(reader: _Reader, wishes: Sequence[NewestWish], numbers: Sequence[in
         return {}
     channels = channel_numbers(reader, list({wishes[n].key for n in numbers}))
     return {
-        n: Window(channels[wishes[n].key], wishes[n].low, schema.NO_BOUND, wishes[n].count, True)
+        n: Window(channels[wishes[n].key], wishes[n].low, sql.NO_BOUND, wishes[n].count, True)
         for n in numbers
         if wishes[n].key in channels
     }
@@ -114,7 +114,7 @@ def _those_in(reader: _Reader, channel: int, message_ids: Sequence[int]) -> set[
     """Those of some messages that belong to a channel."""
     found: set[int] = set()
     for chunk in chunks(message_ids, _NAMES_IN_STATEMENT):
-        found.update(load_json(reader, schema.IN_CHANNEL, (json_text(chunk), channel)))
+        found.update(load_json(reader, sql.IN_CHANNEL, (json_text(chunk), channel)))
     return found
 
 
@@ -127,13 +127,13 @@ def _ids_with_numbers(
     the GIL.
     """
     found: dict[str, int] = {}
-    wanted, left, high = set(client_msg_nos), SEARCHED_MESSAGES, schema.NO_BOUND
+    wanted, left, high = set(client_msg_nos), SEARCHED_MESSAGES, sql.NO_BOUND
     encoded = json_text(client_msg_nos)
     while left and (len(found) < len(wanted) or (earliest and wanted)):
         [(ids, end_seq)] = ids_in(reader, index, [Window(channel, 1, high, min(left, _SEARCH_SLICE), True)])
         if not ids:
             break
-        for client_msg_no, message_id in load_json(reader, schema.WITH_NUMBERS, (json_text(ids), encoded, now_s)):
+        for client_msg_no, message_id in load_json(reader, sql.WITH_NUMBERS, (json_text(ids), encoded, now_s)):
             if earliest or client_msg_no not in found:
                 found[client_msg_no] = message_id
         high = end_seq - 1

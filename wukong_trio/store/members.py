@@ -9,7 +9,7 @@ from heapq import merge
 from itertools import islice
 from typing import Final, Literal
 
-from . import schema
+from . import sql
 from .base import MemberChange, MemberList
 from .rows import chunks, insert_rows, load_json, marks
 
@@ -33,7 +33,7 @@ def change_members(
     done = 0
     for kind, uids in _steps(writer, channel, change):
         if kind == "remove":
-            query = schema.REMOVE_MEMBERS.format(marks(len(uids)))
+            query = sql.REMOVE_MEMBERS.format(marks(len(uids)))
             writer.execute(query, (channel, change.list.value, *uids))
         elif kind == "add":
             values = [value for uid in uids for value in (channel, change.list.value, uid)]
@@ -66,7 +66,7 @@ def _steps(writer: sqlite3.Connection, channel: int, change: MemberChange) -> It
 def list_pieces(connection: sqlite3.Connection, channel: int, members: MemberList) -> Iterator[list[str]]:
     """The uids of one list, sorted, piece by piece. What was given out may be removed meanwhile."""
     start = ""
-    while piece := load_json(connection, schema.LIST_PIECE, (channel, members.value, start, PIECE)):
+    while piece := load_json(connection, sql.LIST_PIECE, (channel, members.value, start, PIECE)):
         yield piece
         start = piece[-1] + "\0"
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import msgspec
 
 from ..model import ChannelKey
-from . import schema
+from . import sql
 from .rows import chunks, load_json
 
 _IN_STATEMENT = 1000
@@ -14,7 +14,7 @@ _IN_STATEMENT = 1000
 
 def channels_of(reader: sqlite3.Connection, uid: str) -> list[ChannelKey]:
     """The channels that he has something of."""
-    return [ChannelKey(*key) for key in load_json(reader, schema.CHANNELS_OF, {"uid": uid})]
+    return [ChannelKey(*key) for key in load_json(reader, sql.CHANNELS_OF, {"uid": uid})]
 
 
 def subscribed(reader: sqlite3.Connection, uid: str, keys: Sequence[ChannelKey]) -> set[ChannelKey]:
@@ -22,5 +22,5 @@ def subscribed(reader: sqlite3.Connection, uid: str, keys: Sequence[ChannelKey])
     found: set[ChannelKey] = set()
     for chunk in chunks(keys, _IN_STATEMENT):
         wanted = {"uid": uid, "keys": msgspec.json.encode(chunk).decode()}
-        found.update(ChannelKey(*key) for key in load_json(reader, schema.SUBSCRIBED, wanted))
+        found.update(ChannelKey(*key) for key in load_json(reader, sql.SUBSCRIBED, wanted))
     return found

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from ..model import ChannelKey
-from . import schema
+from . import sql
 from .message_index import Found, MessageIndex
 from .rows import chunks, load_json, marks
 
@@ -34,7 +34,7 @@ def channel_numbers(reader: _Reader, keys: Sequence[ChannelKey]) -> dict[Channel
     """The numbers of those channels that the store has heard of."""
     found: dict[ChannelKey, int] = {}
     for chunk in chunks(keys, _IN_STATEMENT):
-        query = schema.CHANNEL_NUMBERS.format(marks(len(chunk), "(?,?,?)"))
+        query = sql.CHANNEL_NUMBERS.format(marks(len(chunk), "(?,?,?)"))
         values = [value for place, key in enumerate(chunk) for value in (place, *key)]
         for place, number in load_json(reader, query, values):
             found[chunk[place]] = number
@@ -45,7 +45,7 @@ def channel_keys(reader: _Reader, numbers: Iterable[int]) -> dict[int, ChannelKe
     """The channels that have these numbers."""
     found: dict[int, ChannelKey] = {}
     for chunk in chunks(list(numbers), _IN_STATEMENT):
-        for number, channel_id, channel_type in load_json(reader, schema.CHANNEL_KEYS, (json_text(chunk),)):
+        for number, channel_id, channel_type in load_json(reader, sql.CHANNEL_KEYS, (json_text(chunk),)):
             found[number] = ChannelKey(channel_id, channel_type)
     return found
 
@@ -87,7 +87,7 @@ def _indexed(reader: _Reader, windows: dict[int, Window]) -> dict[int, Found]:
     entries: dict[int, list[tuple[int, int]]] = {place: [] for place in windows}
     for chunk in chunks(list(windows), _IN_STATEMENT):
         wanted = json_text([windows[place] for place in chunk])
-        for place, message_seq, message_id in load_json(reader, schema.INDEXED_WINDOWS, (wanted,)):
+        for place, message_seq, message_id in load_json(reader, sql.INDEXED_WINDOWS, (wanted,)):
             entries[chunk[place]].append((message_seq, message_id))
     found = {}
     for place, window in windows.items():
@@ -100,7 +100,7 @@ def _indexed(reader: _Reader, windows: dict[int, Window]) -> dict[int, Found]:
 
 
 def _indexed_alone(reader: _Reader, window: Window) -> Found:
-    query = schema.INDEXED_BETWEEN.format(order="DESC" if window.newest else "ASC")
+    query = sql.INDEXED_BETWEEN.format(order="DESC" if window.newest else "ASC")
     return _in_order(load_json(reader, query, window[:4]), window)
 
 
@@ -120,5 +120,5 @@ def ids_of(reader: _Reader, index: MessageIndex, channel: int, message_seqs: Seq
         elif rest is not None:
             missing.append(message_seq)
     for chunk in chunks(missing, _IN_STATEMENT):
-        found |= dict(load_json(reader, schema.IDS_OF, (json_text(chunk), channel)))
+        found |= dict(load_json(reader, sql.IDS_OF, (json_text(chunk), channel)))
     return found

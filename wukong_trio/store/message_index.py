@@ -17,7 +17,7 @@ from itertools import islice
 from threading import Lock
 from typing import Final, NamedTuple
 
-from . import schema
+from . import sql
 from .rows import insert_rows
 from .sent_positions import SentPositions
 
@@ -78,10 +78,11 @@ class MessageIndex:
         """Entries written in the transaction under way; they are written again if it fails."""
         self._completes_chunk = False
         """The slice is the last of its chunk."""
-        [self._frozen_id] = connection.execute("SELECT message_id FROM indexed").fetchone()
-        self.newest_id = self._frozen_id
+        [self.frozen_id] = connection.execute("SELECT message_id FROM indexed").fetchone()
+        """Of the newest message of the frozen chunk. The table holds none above it."""
+        self.newest_id = self.frozen_id
         """Of all that is stored, in memory or not."""
-        self._add(connection.execute(schema.UNINDEXED))
+        self._add(connection.execute(sql.UNINDEXED))
         self.chunks_moved = 0
         """How many chunks have gone from memory since the start."""
 
@@ -126,13 +127,13 @@ class MessageIndex:
         insert_rows(writer, "message_index", _COLUMNS, values, skip_known=True)
         self._sent.write_slice(writer, size)
         if self._completes_chunk:
-            writer.execute("UPDATE indexed SET message_id = ?", (self._frozen_id,))
+            writer.execute("UPDATE indexed SET message_id = ?", (self.frozen_id,))
 
     def _freeze(self) -> None:
         with self._lock:
             self._frozen, self._fresh, self._fresh_count = self._fresh, {}, 0
             self._sent.freeze()
-        self._frozen_id = self.newest_id
+        self.frozen_id = self.newest_id
         self._rest = _sorted_entries(self._frozen)
 
     def version(self, channel: int) -> tuple[int, int]:
@@ -148,6 +149,10 @@ class MessageIndex:
                 if run is not None:
                     return run.last_seq
         return 0
+
+    def end_of(self, connection: sqlite3.Connection, channel: int) -> int:
+        """The highest sequence number that a channel ever had, 0 if none; asks the table if need be."""
+        return self.last_seq(channel) or int(connection.execute(sql.LAST_SEQ, (channel,)).fetchone()[0])
 
     def newest_of(self, channels: Iterable[int]) -> dict[int, tuple[int, int]]:
         """Sequence number and id of the newest message, of those channels of which not only the table can know."""

@@ -11,7 +11,7 @@ import msgspec
 from msgspec.structs import replace
 
 from ..model import ChannelKey, Message
-from . import schema
+from . import sql
 from .base import SentMark
 from .message_ids import Window, channel_keys, ids_in, json_text
 from .message_index import MessageIndex
@@ -22,8 +22,8 @@ _SLICE: Final = 1024
 _MOST_IDS: Final = 4096
 SMALL_BYTES: Final = 4096
 """Payloads that are read together with others."""
-_READ_MESSAGES: Final = schema.READ_MESSAGES.format(small=SMALL_BYTES)
-_READ_WINDOWS: Final = schema.READ_WINDOWS.format(small=SMALL_BYTES)
+_READ_MESSAGES: Final = sql.READ_MESSAGES.format(small=SMALL_BYTES)
+_READ_WINDOWS: Final = sql.READ_WINDOWS.format(small=SMALL_BYTES)
 _Reader = sqlite3.Connection
 _Row = tuple[int, int, int, str, str, int, int, int, int, str, str, int]
 _decode_rows = msgspec.json.Decoder(list[_Row]).decode
@@ -110,7 +110,7 @@ def _completed(reader: _Reader, messages: list[Message], large: Container[int]) 
     for message in messages:
         if message.message_id not in large:
             yield message
-        elif row := reader.execute(schema.READ_PAYLOAD, (message.message_id,)).fetchone():
+        elif row := reader.execute(sql.READ_PAYLOAD, (message.message_id,)).fetchone():
             yield replace(message, payload=row[0])
 
 
@@ -155,22 +155,22 @@ def _messages(
 
 def messages_after(reader: _Reader, message_id: int, limit: int, max_bytes: int) -> list[Message]:
     """The messages of all channels that come next, as many as fit."""
-    text, payloads = reader.execute(schema.MESSAGES_AFTER, (message_id, limit, max_bytes)).fetchone()
-    messages, large = _messages(reader, _decode_rows(text), payloads, schema.NO_BOUND, None)
+    text, payloads = reader.execute(sql.MESSAGES_AFTER, (message_id, limit, max_bytes)).fetchone()
+    messages, large = _messages(reader, _decode_rows(text), payloads, sql.NO_BOUND, None)
     return sorted(completed(reader, messages, large), key=attrgetter("message_id"))
 
 
 def message_ids_after(reader: _Reader, message_id: int, limit: int) -> list[int]:
     """The ids that come next, ascending."""
-    return sorted(load_json(reader, schema.IDS_AFTER, (message_id, limit)))
+    return sorted(load_json(reader, sql.IDS_AFTER, (message_id, limit)))
 
 
 def last_message_id(reader: _Reader) -> int:
     """The highest id that there ever was, 0 if there was none."""
-    return int(reader.execute(schema.LAST_ID).fetchone()[0])
+    return int(reader.execute(sql.LAST_ID).fetchone()[0])
 
 
 def recent_marks(reader: _Reader, since_message_id: int, limit: int) -> list[SentMark]:
     """Marks of the newest messages from an id on, oldest first."""
-    rows = reader.execute(schema.RECENT_MARKS, (since_message_id, limit)).fetchall()
+    rows = reader.execute(sql.RECENT_MARKS, (since_message_id, limit)).fetchall()
     return [SentMark(ChannelKey(id_, type_), uid, no, message_id) for id_, type_, uid, no, message_id in rows[::-1]]

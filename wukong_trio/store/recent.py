@@ -13,7 +13,7 @@ from .base import Page, bytes_of, cut
 from .conversations import NewestWish
 from .message_index import MessageIndex
 from .page_cache import MESSAGE_BYTES, CachedPage, Wish
-from .schema import NO_BOUND
+from .sql import NO_BOUND
 
 MAX_BYTES: Final = 32 * 1024 * 1024
 MOST_NEWEST: Final = 1024
@@ -30,10 +30,19 @@ class RecentMessages:
         self._batches: deque[tuple[list[int], int]] = deque()
         """Ids and bytes, oldest first."""
         self._bytes = 0
+        self._removed_id = 0
+        """No message with a higher id was removed."""
+
+    def note_removal(self) -> None:
+        """Some messages were removed. That happens only to those that the table of the index has."""
+        self._removed_id = self._index.frozen_id
 
     def add(self, drafts: Sequence[Message]) -> None:
         """Takes messages that were stored. Those that expire are left to the database."""
         drafts = [draft for draft in drafts if not draft.expire]
+        if not drafts:
+            # What counts no bytes would never be let go.
+            return
         ids = [draft.message_id for draft in drafts]
         size_bytes = bytes_of(drafts) + len(ids) * MESSAGE_BYTES
         self._messages.update(zip(ids, drafts, strict=True))
@@ -67,7 +76,8 @@ class RecentMessages:
             return None
         found: list[list[Message]] = []
         for channel, wish in zip(channels, wishes, strict=True):
-            message = self._messages.get(wish.newest_id) if wish.count == 1 else None
+            sure = wish.count == 1 and wish.newest_id > self._removed_id
+            message = self._messages.get(wish.newest_id) if sure else None
             if message is None or not message.message_seq or (message.channel_id, message.channel_type) != wish.key:
                 messages = self._between(channel, wish.key, wish.low, NO_BOUND, wish.count, newest=True)
                 if messages is None:

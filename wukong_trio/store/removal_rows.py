@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from ..model import ChannelKey
-from . import schema
+from . import sql
 from .message_ids import json_text
 from .message_index import MessageIndex
 from .removals import Position, Slice
@@ -24,12 +24,12 @@ _Entry = tuple[int, int, int]
 
 def gone_between(reader: sqlite3.Connection, key: ChannelKey, low: int, high: int, now_s: float) -> int:
     """How many messages of a part of a channel nobody can read any more."""
-    row: tuple[int, int] | None = reader.execute(schema.CHANNEL_BEGIN, key).fetchone()
+    row: tuple[int, int] | None = reader.execute(sql.CHANNEL_BEGIN, key).fetchone()
     if row is None or low > high:
         return 0
     number, first_seq = row
     low_left = max(low, min(first_seq, high + 1))
-    [expired] = reader.execute(schema.COUNT_EXPIRED, (number, low_left, high, now_s)).fetchone()
+    [expired] = reader.execute(sql.COUNT_EXPIRED, (number, low_left, high, now_s)).fetchone()
     return low_left - low + int(expired)
 
 
@@ -45,17 +45,17 @@ def settle(writer: sqlite3.Connection, index: MessageIndex, position: Position) 
 def remove_expired(writer: sqlite3.Connection, position: Position, limit: int, before_id: int, now_s: float) -> Slice:
     """A round goes by the moment at which it begins."""
     until_s, after_s, after_id = position or (int(now_s), 0, 0)
-    rows = writer.execute(schema.EXPIRED, (after_s, after_id, until_s, limit)).fetchall()
+    rows = writer.execute(sql.EXPIRED, (after_s, after_id, until_s, limit)).fetchall()
     entries = [(message_id, channel, seq) for _, message_id, channel, seq in rows if message_id < before_id]
     ready = _remove(writer, entries)
-    writer.execute(schema.MARK_REMOVED, (json_text(ready),))
+    writer.execute(sql.MARK_REMOVED, (json_text(ready),))
     after = (until_s, *rows[-1][:2]) if len(rows) == limit else None
     return Slice(len(ready), after, len(ready) < len(entries))
 
 
 def remove_before(writer: sqlite3.Connection, position: Position, limit: int, before_id: int) -> Slice:
     """Goes on where it has removed: the oldest messages are always the first ones."""
-    entries = writer.execute(schema.OLDEST, (before_id, limit)).fetchall()
+    entries = writer.execute(sql.OLDEST, (before_id, limit)).fetchall()
     ready = _remove(writer, entries)
     _move_begins(writer, ready)
     return Slice(len(ready), position if len(ready) == limit else None, len(ready) < len(entries))
@@ -68,12 +68,12 @@ def remove_surplus(
     [after] = position or (0,)
     entries: list[_Entry] = []
     held_back = False
-    channels = writer.execute(schema.CHANNEL_ENDS, (after, CHANNELS)).fetchall()
+    channels = writer.execute(sql.CHANNEL_ENDS, (after, CHANNELS)).fetchall()
     for number, first_seq, indexed_seq in channels:
         high = max(index.last_seq(number), indexed_seq) - kept
         if high >= first_seq:
             held_back |= high > indexed_seq
-            entries += writer.execute(schema.INDEXED_UNTIL, (number, high, before_id, limit - len(entries))).fetchall()
+            entries += writer.execute(sql.INDEXED_UNTIL, (number, high, before_id, limit - len(entries))).fetchall()
             if len(entries) == limit:
                 break
         after = number
@@ -94,7 +94,7 @@ def _remove(writer: sqlite3.Connection, entries: Iterable[_Entry]) -> list[_Entr
     ready = [entry for entry in entries if entry[0] <= indexed_id]
     if ready:
         text = json_text(ready)
-        for statement in (schema.KEEP_LAST_SEQS, schema.REMOVE_EVENTS, schema.REMOVE_MESSAGES, schema.REMOVE_ENTRIES):
+        for statement in (sql.KEEP_LAST_SEQS, sql.REMOVE_EVENTS, sql.REMOVE_MESSAGES, sql.REMOVE_ENTRIES):
             writer.execute(statement, (text,))
     return ready
 
@@ -103,7 +103,7 @@ def _move_begins(writer: sqlite3.Connection, removed: list[_Entry]) -> None:
     """Channels begin behind what was removed; it was their oldest part."""
     if removed:
         text = json_text(removed)
-        writer.execute(schema.MOVE_BEGINS, (text,))
-        writer.execute(schema.FORGET_EXPIRED, (text,))
+        writer.execute(sql.MOVE_BEGINS, (text,))
+        writer.execute(sql.FORGET_EXPIRED, (text,))
         for channel, seq in {channel: seq for _, channel, seq in removed}.items():
-            writer.execute(schema.TRIM_EXPIRED, (channel, seq))
+            writer.execute(sql.TRIM_EXPIRED, (channel, seq))

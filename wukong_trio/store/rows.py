@@ -1,4 +1,4 @@
-"""Writing and reading many rows with few statements.
+"""Transactions, and writing and reading many rows with few statements.
 
 `executemany` gives the GIL away and takes it back for every row, which costs a switch interval each while the event
 loop is busy. A statement for 512 rows does it once.
@@ -6,6 +6,7 @@ loop is busy. A statement for 512 rows does it once.
 
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from functools import cache
 from typing import Any, Final, TypeVar
 
@@ -14,6 +15,21 @@ import msgspec
 T = TypeVar("T")
 
 _MOST_ROWS: Final = 512
+
+
+@contextmanager
+def transaction(writer: sqlite3.Connection) -> Iterator[None]:
+    """All that is written in a `with` block, or nothing of it."""
+    writer.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        writer.execute("COMMIT")
+    except BaseException:
+        # SQLite has rolled back by itself after some errors, a full disk among them.
+        if writer.in_transaction:
+            with suppress(sqlite3.Error):
+                writer.execute("ROLLBACK")
+        raise
 
 
 @cache

@@ -6,37 +6,39 @@ own.
 
 import sqlite3
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import ExitStack, closing, suppress
 from logging import getLogger
 from pathlib import Path
-from typing import Any, Final, Self, TypeVar
+from typing import Final, Self, TypeVar
 
 import trio
 
 from ..errors import StoreError, StoreOpenError
-from ..model import COMMAND_CHANNEL_SUFFIX, ChannelKey, ChannelType, Device, DeviceLevel, Message
-from . import schema
-from .base import MAX_MESSAGE_ID, ChannelChange, ChannelRecord, Login, MemberList, Page, SentMark, Store, Wanted
-from .channel_rows import flag_bits, flags_of, load_channels
+from ..model import ChannelKey, ChannelType, Device, Message
+from . import sql
+from .base import ChannelChange, ChannelRecord, Login, MemberList, Page, SentMark, Store, Wanted
+from .channel_rows import flag_bits, load_channels
 from .conversation_rows import LIST_WEIGHT, ConversationRows
 from .conversations import ConversationChange, Conversations, NewestWish, PendingCommands, first_state
 from .event_rows import load_events, save_event
 from .event_store import MessageName, StoredEvent
 from .files import DatabaseFiles, Synchronous
 from .gathering import GatheredReads
+from .login_rows import change_system_uids, clear_tokens, load_logins, put_device, system_uids
 from .lookups import NewestRead, find_messages, newest_of_many, newest_weight
 from .members import Step, change_members
 from .membership_rows import channels_of, subscribed
 from .message_ids import channel_numbers
 from .message_index import MessageIndex
 from .message_rows import last_message_id, message_ids_after, messages_after, messages_by_id, recent_marks
+from .message_writer import MessageWriter
 from .page_cache import MAX_MESSAGES, CachedPage, PageCache, Wish
 from .pages import MOST_TOGETHER, is_small, read_page, read_pages, weight
 from .readers import ReaderPool
 from .recent import RecentMessages
 from .removal_rows import gone_between, remove_before, remove_expired, remove_surplus, settle
 from .removals import Position, Slice
-from .rows import chunks, insert_rows, load_json, marks
+from .rows import transaction
 from .wal import LogKeeper
 from .watch import FileWatch
 
@@ -45,11 +47,6 @@ log = getLogger(__name__)
 T = TypeVar("T")
 
 TEND_INTERVAL_S: Final = 1.0
-_LOGINS_IN_STATEMENT: Final = 2000
-_HEADS_CACHED: Final = 200_000
-_NO_LOGIN: Final = Login()
-_MESSAGE_COLUMNS: Final = 12
-_EXPIRY_COLUMNS: Final = 4
 _DATA_VERSION: Final = "PRAGMA data_version"
 """Changes when another connection has written."""
 _DURABILITY: Final[dict[Synchronous, str]] = {
@@ -57,20 +54,6 @@ _DURABILITY: Final[dict[Synchronous, str]] = {
     "normal": "normal (a power cut may lose the last moments)",
 }
 _SMALL_WRITE: Final = "UPDATE indexed SET message_id = message_id"
-
-
-_Entry = tuple[int, int, int, str]
-"""Channel, message_seq, message_id, from_uid."""
-
-
-class _Head:
-    """The end of a channel, as the writer knows it."""
-
-    __slots__ = ("last_seq", "number")
-
-    def __init__(self, number: int, last_seq: int) -> None:
-        self.number = number
-        self.last_seq = last_seq
 
 
 class _VanishedError(Exception):
@@ -100,6 +83,7 @@ class SQLiteStore(Store):
             self._pages = PageCache(index)
             self._recent = RecentMessages(index)
             self._conversations = conversations = ConversationRows(self._writer, self._index)
+            self._messages = MessageWriter(self._writer, self._index, conversations)
             self._lists: GatheredReads[tuple[str, bool], Conversations] = GatheredReads(
                 talks,
                 lambda reader, wishes: conversations.load_many(reader, wishes, self.clock()),
@@ -116,7 +100,6 @@ class SQLiteStore(Store):
             self._watch = FileWatch(files.path)
             opened.pop_all()
         self._log_keeper = LogKeeper(files.path)
-        self._heads: dict[tuple[str, int], _Head] = {}
         self._failure = ""
         self._vanished = False
         self._closed = False
@@ -161,15 +144,14 @@ class SQLiteStore(Store):
     def _transact(self, work: Callable[[sqlite3.Connection], T]) -> T:
         if self._closed:
             raise StoreError(f"{self._files.path}: the store is closed")
-        if len(self._heads) > _HEADS_CACHED:
-            self._heads.clear()
+        self._messages.trim()
         try:
             self._check_files()
-            with self._transaction():
+            with transaction(self._writer):
                 result = work(self._writer)
         except BaseException as error:
             # Whatever went wrong, a value that SQLite does not take included: what was rolled back is not there.
-            self._heads.clear()
+            self._messages.forget()
             self._conversations.rolled_back()
             if not isinstance(error, sqlite3.Error | _VanishedError):
                 raise
@@ -205,19 +187,6 @@ class SQLiteStore(Store):
         elif self._failure and not failure:
             log.warning("the store can be written again")
         self._failure = failure
-
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self._writer.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-            self._writer.execute("COMMIT")
-        except BaseException:
-            # SQLite has rolled back by itself after some errors, a full disk among them.
-            if self._writer.in_transaction:
-                with suppress(sqlite3.Error):
-                    self._writer.execute("ROLLBACK")
-            raise
 
     async def aclose(self) -> None:
         """Waits for running writes, interrupts reads, brings the WAL into the database and closes it. Bound it.
@@ -270,71 +239,9 @@ class SQLiteStore(Store):
         return numbers
 
     def _append(self, drafts: Sequence[Message], direct: Mapping[int, Collection[str]]) -> list[int]:
-        entries: list[_Entry] = []
-
-        def write(writer: sqlite3.Connection) -> None:
-            self._insert(writer, drafts, entries)
-            for (_, message_seq, message_id, from_uid), draft in zip(entries, drafts, strict=True):
-                if not direct:
-                    break
-                if (uids := direct.get(message_id)) is not None:
-                    number = self._head_of(*_plain_key(draft)).number
-                    self._conversations.direct_command(number, uids, from_uid, message_seq, message_id)
-            self._conversations.write_begun()
-            self._index.write_slice(writer, len(drafts))
-
-        self._transact(write)
+        entries = self._transact(lambda _: self._messages.write(drafts, direct, self._silent_types))
         self._index.committed(entries)
         return [message_seq for _, message_seq, _, _ in entries]
-
-    def _insert(self, writer: sqlite3.Connection, drafts: Sequence[Message], entries: list[_Entry]) -> None:
-        values: list[Any] = []
-        expiring: list[int] = []
-        newest_id = self._index.newest_id
-        for m in drafts:
-            if m.message_id <= newest_id:
-                raise StoreError(f"message {m.message_id} is not newer than message {newest_id}")
-            newest_id = m.message_id
-            head = self._head_of(m.channel_id, m.channel_type)
-            head.last_seq = message_seq = head.last_seq + 1
-            entries.append((head.number, message_seq, newest_id, m.from_uid))
-            if message_seq == 1:
-                self._begin(head, m)
-            values += (
-                newest_id, head.number, message_seq, m.from_uid, m.client_msg_no,
-                m.timestamp, m.flags, m.setting, m.expire, m.topic, m.stream_no, m.payload,
-            )  # fmt: skip
-            if m.expire:
-                expiring += (head.number, message_seq, newest_id, m.timestamp + m.expire)
-        if newest_id > MAX_MESSAGE_ID:
-            raise StoreError("the clock is beyond 2089: message ids exceed 2^53; set it right and restart the server")
-        insert_rows(writer, "message", _MESSAGE_COLUMNS, values)
-        insert_rows(writer, "expiry", _EXPIRY_COLUMNS, expiring)
-
-    def _begin(self, head: _Head, first: Message) -> None:
-        """A channel, or its commands, begin with this message."""
-        if first.channel_id.endswith(COMMAND_CHANNEL_SUFFIX):
-            plain = _plain_key(first)
-            self._conversations.first_command(self._head_of(*plain).number, plain, first.from_uid, first.message_id)
-        else:
-            key = ChannelKey(first.channel_id, first.channel_type)
-            state = first_state(key.channel_type, self._silent_types)
-            self._conversations.first_message(head.number, key, first.from_uid, first.message_id, state)
-
-    def _head_of(self, channel_id: str, channel_type: int) -> _Head:
-        """The head of a channel, which is entered into the table if it is new. Only for the writer's thread."""
-        key = (channel_id, channel_type)
-        head = self._heads.get(key)
-        if head is None:
-            self._writer.execute(
-                "INSERT INTO channel (channel_id, channel_type) VALUES (?, ?) ON CONFLICT DO NOTHING", key
-            )
-            [number] = self._writer.execute(schema.CHANNEL_NUMBER, key).fetchone()
-            head = self._heads[key] = _Head(number, self._last_seq(self._writer, number))
-        return head
-
-    def _last_seq(self, connection: sqlite3.Connection, number: int) -> int:
-        return self._index.last_seq(number) or int(connection.execute(schema.LAST_SEQ, (number,)).fetchone()[0])
 
     async def last_message_id(self) -> int:
         return await self._look_ups.read(last_message_id)
@@ -371,10 +278,8 @@ class SQLiteStore(Store):
         return cached.page
 
     def _recent_page(self, wish: Wish) -> Page | None:
-        head = self._heads.get(wish.key)
-        if head is None or wish.limit > MAX_MESSAGES:
-            return None
-        found = self._recent.page(head.number, wish)
+        number = self._messages.known_number(wish.key)
+        found = self._recent.page(number, wish) if number is not None and wish.limit <= MAX_MESSAGES else None
         if found is None:
             return None
         self._pages.put(wish, found)
@@ -391,8 +296,8 @@ class SQLiteStore(Store):
 
     async def last_seq(self, key: ChannelKey) -> int:
         def read(reader: sqlite3.Connection) -> int:
-            row = reader.execute(schema.CHANNEL_NUMBER, key).fetchone()
-            return 0 if row is None else self._last_seq(reader, row[0])
+            row = reader.execute(sql.CHANNEL_NUMBER, key).fetchone()
+            return 0 if row is None else self._index.end_of(reader, row[0])
 
         return await self._look_ups.read(read)
 
@@ -411,7 +316,7 @@ class SQLiteStore(Store):
 
     def _change(self, change: ChannelChange) -> Iterator[bool]:
         """Carries out a change in the writer's thread; yields False wherever its transaction may end."""
-        writer, number = self._writer, self._head_of(*change.key).number
+        writer, number = self._writer, self._messages.number_of(change.key)
         if change.flags is not None:
             writer.execute("UPDATE channel SET flags = ? WHERE number = ?", (flag_bits(change.flags), number))
         elif change.create:
@@ -420,18 +325,14 @@ class SQLiteStore(Store):
 
             def changed(step: Step, uids: Sequence[str], members: MemberList = members.list) -> None:
                 if step != "look":
-                    state, ends = first_state(change.key.channel_type, self._silent_types), self._ends(change.key)
+                    state, ends = (
+                        first_state(change.key.channel_type, self._silent_types),
+                        self._messages.ends(change.key),
+                    )
                     self._conversations.members_changed(number, change.key, members, step, uids, state, ends)
 
             for _ in change_members(writer, number, members, changed):
                 yield False
-
-    def _ends(self, key: ChannelKey) -> tuple[int, int]:
-        """The newest message of a channel, and of its commands. Only for the writer's thread."""
-        commands = (key.channel_id + COMMAND_CHANNEL_SUFFIX, key.channel_type)
-        row = self._writer.execute(schema.CHANNEL_NUMBER, commands).fetchone()
-        last_command = 0 if row is None else self._last_seq(self._writer, row[0])
-        return self._head_of(*key).last_seq, last_command
 
     # Conversations
 
@@ -443,14 +344,14 @@ class SQLiteStore(Store):
 
     def _change_conversation(self, writer: sqlite3.Connection, change: ConversationChange) -> bool:
         if change.create:
-            number = self._head_of(*change.key).number
-        elif (row := writer.execute(schema.CHANNEL_NUMBER, change.key).fetchone()) is not None:
+            number = self._messages.number_of(change.key)
+        elif (row := writer.execute(sql.CHANNEL_NUMBER, change.key).fetchone()) is not None:
             [number] = row
         else:
             return False
         known = self._conversations.change(change, number)
         if change.commands_to and change.key.channel_type == ChannelType.TEMPORARY:
-            _, last_command = self._ends(change.key)
+            _, last_command = self._messages.ends(change.key)
             if change.commands_to >= last_command:
                 self._conversations.drop_direct(change.uid, number)
         return known
@@ -467,8 +368,7 @@ class SQLiteStore(Store):
 
     def _numbers(self, wishes: Sequence[NewestWish]) -> Iterator[int]:
         """The numbers of channels, 0 where one is not in memory."""
-        heads = (self._heads.get(wish.key) for wish in wishes)
-        return (0 if head is None else head.number for head in heads)
+        return (self._messages.known_number(wish.key) or 0 for wish in wishes)
 
     async def channels_of(self, uid: str) -> list[ChannelKey]:
         return await self._history.read(lambda reader: channels_of(reader, uid))
@@ -479,51 +379,24 @@ class SQLiteStore(Store):
     # Users
 
     async def load_logins(self, keys: Sequence[tuple[str, int]]) -> list[Login]:
-        def read(reader: sqlite3.Connection) -> list[Login]:
-            logins: dict[tuple[str, int], Login] = {}
-            # One statement for many keys: each statement locks the database anew.
-            for chunk in chunks(keys, _LOGINS_IN_STATEMENT):
-                query = schema.LOAD_LOGINS.format(marks(len(chunk), "(?,?)"))
-                for uid, flag, *row in load_json(reader, query, [value for key in chunk for value in key]):
-                    logins[uid, flag] = _login(uid, flag, *row)
-            return [logins.get(key, _NO_LOGIN) for key in keys]
-
-        return await self._logins.read(read)
+        return await self._logins.read(lambda reader: load_logins(reader, keys))
 
     async def put_device(self, device: Device) -> None:
-        row = (device.uid, device.device_flag, device.token, int(device.level))
-
-        def write(writer: sqlite3.Connection) -> None:
-            writer.execute("INSERT OR REPLACE INTO device VALUES (?, ?, ?, ?)", row)
-
-        await self._write(write)
+        await self._write(lambda writer: put_device(writer, device))
 
     async def clear_tokens(self, uid: str, device_flags: Sequence[int]) -> None:
-        def write(writer: sqlite3.Connection) -> None:
-            for flag in device_flags:
-                writer.execute("UPDATE device SET token = '' WHERE uid = ? AND device_flag = ?", (uid, flag))
-
-        await self._write(write)
+        await self._write(lambda writer: clear_tokens(writer, uid, device_flags))
 
     async def system_uids(self) -> list[str]:
-        def read(reader: sqlite3.Connection) -> list[str]:
-            return [uid for (uid,) in reader.execute("SELECT uid FROM system_uid ORDER BY uid")]
-
-        return await self._look_ups.read(read)
+        return await self._look_ups.read(system_uids)
 
     async def change_system_uids(self, *, add: Sequence[str] = (), remove: Sequence[str] = ()) -> None:
-        def write(writer: sqlite3.Connection) -> None:
-            for uid in remove:
-                writer.execute("DELETE FROM system_uid WHERE uid = ?", (uid,))
-            for uid in add:
-                writer.execute("INSERT OR IGNORE INTO system_uid VALUES (?)", (uid,))
-
-        await self._write(write)
+        await self._write(lambda writer: change_system_uids(writer, add, remove))
 
     # Events of messages
 
     async def save_event(self, event: StoredEvent) -> None:
-        await self._write(lambda writer: save_event(writer, self._head_of(*event.message.key).number, event))
+        await self._write(lambda writer: save_event(writer, self._messages.number_of(event.message.key), event))
 
     async def load_events(self, messages: Sequence[MessageName], *, max_bytes: int) -> list[StoredEvent]:
         return await self._history.read(lambda reader: load_events(reader, messages, max_bytes))
@@ -555,6 +428,7 @@ class SQLiteStore(Store):
         done = await self._write(work)
         if done.removed:
             self._pages.clear()
+            self._recent.note_removal()
         return done
 
     # Webhooks
@@ -567,16 +441,4 @@ class SQLiteStore(Store):
         return await self._look_ups.read(read)
 
     async def move_webhook_cursor(self, message_id: int) -> None:
-        await self._write(lambda writer: writer.execute(schema.MOVE_WEBHOOK_CURSOR, (message_id,)))
-
-
-def _plain_key(command: Message) -> ChannelKey:
-    """The channel of a message of its command channel."""
-    return ChannelKey(command.channel_id.removesuffix(COMMAND_CHANNEL_SUFFIX), command.channel_type)
-
-
-def _login(uid: str, device_flag: int, token: str | None, level: int, flags: int | None, registered: int) -> Login:
-    device = None
-    if token is not None:
-        device = Device(uid=uid, device_flag=device_flag, token=token, level=DeviceLevel(level))
-    return Login(device, flags_of(flags), bool(registered))
+        await self._write(lambda writer: writer.execute(sql.MOVE_WEBHOOK_CURSOR, (message_id,)))

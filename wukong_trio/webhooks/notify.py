@@ -15,13 +15,11 @@ from typing import Final, TypeVar
 
 import msgspec
 import trio
-from msgspec.structs import replace
 
 from ..config import Webhook
-from ..contract.messages import MessageRecord
 from ..errors import StoreError
-from ..model import COMMAND_CHANNEL_SUFFIX, SYNC_ONCE, Message, first_id_at, moment_of
-from ..services.records import record_of
+from ..model import SYNC_ONCE, Message, first_id_at, moment_of
+from ..services.records import command_record_of, record_of
 from ..store.base import Store
 from .hook import FIRST_WAIT_S, Hook, waits
 from .untold import UntoldMessages
@@ -226,10 +224,4 @@ class Notifications:
 
 
 def _encoded(messages: Sequence[Message]) -> bytes:
-    return msgspec.json.encode([_record_of_command(m) if m.flags & SYNC_ONCE else record_of(m) for m in messages])
-
-
-def _record_of_command(message: Message) -> MessageRecord:
-    """It is shown in the channel that it is for."""
-    record = record_of(message)
-    return replace(record, channel_id=record.channel_id.removesuffix(COMMAND_CHANNEL_SUFFIX))
+    return msgspec.json.encode([command_record_of(m) if m.flags & SYNC_ONCE else record_of(m) for m in messages])

@@ -10,7 +10,7 @@ from itertools import accumulate, islice
 from typing import Final
 
 from ..model import Message
-from ..store.base import Store
+from ..store.base import Store, bytes_of
 from .pace import Pace
 
 REQUEST_BYTES: Final = 1024 * 1024
@@ -47,7 +47,7 @@ class UntoldMessages:
         Args:
             waiting: how many wait to be told, with these.
         """
-        size_bytes = sum([len(message.payload) for message in messages])
+        size_bytes = bytes_of(messages)
         if waiting <= KEPT and self._kept_bytes + size_bytes <= KEPT_BYTES:
             self._kept.extend(messages)
             self._kept_bytes += size_bytes
@@ -84,7 +84,7 @@ def _drop_until(messages: deque[Message], message_id: int) -> int:
 
 def _first_of(messages: Iterable[Message], most: int) -> list[Message]:
     first = list(islice(messages, most))
-    if sum([len(message.payload) for message in first]) <= REQUEST_BYTES:
+    if bytes_of(first) <= REQUEST_BYTES:
         return first
     sizes = accumulate(len(message.payload) for message in first)
     fitting = sum(1 for size_bytes in sizes if size_bytes <= REQUEST_BYTES)

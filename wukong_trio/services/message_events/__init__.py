@@ -12,6 +12,7 @@ A delta is in memory only; whatever else is appended is stored before anybody is
 
 from .calls import Events as Events
 from .command import EventCommand as EventCommand
+from .service import NO_CHANNEL as NO_CHANNEL
 from .service import MessageEvents as MessageEvents
 from .service import SyncedEvents as SyncedEvents
 from .service import may_have_events as may_have_events

@@ -5,8 +5,9 @@ from collections.abc import Mapping
 import msgspec
 
 from ...contract.events import EventResult
-from ...errors import EventRefusedError
+from ...errors import InvalidArgumentError
 from ...model import SYSTEM_UID, MessageEvent
+from ..arguments import check_id
 from .command import EventCommand
 from .service import MessageEvents, SyncedEvents
 
@@ -53,13 +54,14 @@ class Events:
             headers: stored with the event, up to 4096 bytes.
 
         Raises:
-            EventRefusedError: it cannot be appended, for example because the key has ended; says why.
+            InvalidArgumentError: an argument is wrong.
+            EventRefusedError: it cannot be appended to this message, for example because the key has ended; says why.
             StoreError: it was not stored; nothing has changed.
         """
         try:
             text = b"" if payload is None else msgspec.json.encode(payload)
         except (TypeError, ValueError, RecursionError) as error:
-            raise EventRefusedError(f"payload cannot be JSON: {error}") from None
+            raise InvalidArgumentError("payload", f"cannot be JSON: {error}") from None
         return await self._events.append(
             EventCommand(
                 channel_id=channel_id,
@@ -82,6 +84,7 @@ class Events:
         channel_id: str,
         channel_type: int,
         client_msg_no: str,
+        *,
         from_uid: str = "",
         event_key: str = "",
         from_msg_event_seq: int = 0,
@@ -98,7 +101,7 @@ class Events:
             include_private: also those that are not public.
 
         Raises:
-            EventRefusedError: an argument is wrong.
+            InvalidArgumentError: an argument is wrong.
             StoreError: they could not be read.
         """
         return await self._events.read(
@@ -116,6 +119,7 @@ class Events:
         """Pushes an event that belongs to no message to everybody of a channel who is online. It is kept nowhere.
 
         Raises:
-            EventRefusedError: there can be no such channel, or the event is too large.
+            InvalidArgumentError: there can be no such channel, or the event is too large.
         """
+        check_id("from_uid", from_uid)
         await self._events.push(from_uid if from_uid.strip() else SYSTEM_UID, channel_id, channel_type, event)

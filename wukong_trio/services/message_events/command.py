@@ -6,9 +6,9 @@ from typing import Any, Final, NamedTuple
 import msgspec
 from msgspec import Struct
 
-from ...errors import EventRefusedError
-from ...model import MessageEvent, StreamStatus, fits
-from ..addressing import MAX_ID_BYTES
+from ...errors import InvalidArgumentError
+from ...model import MessageEvent, StreamStatus
+from ..arguments import MAX_NUMBER, check_id, check_not_blank, check_number, wrong_type
 
 DELTA: Final = "stream.delta"
 SNAPSHOT: Final = "stream.snapshot"
@@ -125,36 +125,36 @@ def check_event(command: EventCommand, *, payload_limit_bytes: int) -> CheckedEv
     """The rules for what does not depend on the message.
 
     Raises:
-        EventRefusedError: it breaks one.
+        InvalidArgumentError: it breaks one.
     """
     for name in ("channel_id", "client_msg_no", "event_id", "event_type"):
-        if not getattr(command, name).strip():
-            raise EventRefusedError(f"{name}不能为空！")
-    check_ids(
-        client_msg_no=command.client_msg_no,
-        event_id=command.event_id,
-        event_type=command.event_type,
-        event_key=command.event_key,
-    )
+        check_not_blank(name, getattr(command, name))
+    for name in ("client_msg_no", "event_id", "event_type", "event_key", "from_uid"):
+        check_id(name, getattr(command, name))
+    for name in ("message_id", "occurred_at"):
+        check_number(name, getattr(command, name), -MAX_NUMBER - 1, MAX_NUMBER)
     if command.visibility not in VISIBILITIES:
-        raise EventRefusedError(f"visibility is one of {', '.join(VISIBILITIES[1:])}, or empty")
+        raise InvalidArgumentError("visibility", f"is one of {', '.join(VISIBILITIES[1:])}, or empty")
     if len(command.payload) > payload_limit_bytes:
-        raise EventRefusedError(f"payload is larger than {payload_limit_bytes} bytes")
+        raise InvalidArgumentError("payload", f"is larger than {payload_limit_bytes} bytes")
     kind = command.event_type.strip().lower()
     event_key = command.event_key if command.event_key.strip() else MAIN_KEY
     if kind == FINISH:
         event_key = FINISH_KEY
     elif event_key == FINISH_KEY:
-        raise EventRefusedError(f"event_key {FINISH_KEY} is for {FINISH} only")
+        raise InvalidArgumentError("event_key", f"{FINISH_KEY} is for {FINISH} only")
     try:
         payload = read_payload(command.payload)
     except (ValueError, RecursionError):
-        raise EventRefusedError("payload is not JSON") from None
+        raise InvalidArgumentError("payload", "is not JSON") from None
     if _too_deep(payload):
-        raise EventRefusedError(f"payload is nested deeper than {MAX_DEPTH}")
-    headers = msgspec.json.encode(command.headers) if command.headers else b""
+        raise InvalidArgumentError("payload", f"is nested deeper than {MAX_DEPTH}")
+    try:
+        headers = msgspec.json.encode(command.headers) if command.headers else b""
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InvalidArgumentError("headers", f"cannot be JSON: {error}") from None
     if len(headers) > MAX_HEADERS_BYTES:
-        raise EventRefusedError(f"headers are larger than {MAX_HEADERS_BYTES} bytes")
+        raise InvalidArgumentError("headers", f"are larger than {MAX_HEADERS_BYTES} bytes")
     return CheckedEvent(command, kind, event_key, payload, headers)
 
 
@@ -162,19 +162,14 @@ def check_pushed(event: MessageEvent, *, payload_limit_bytes: int) -> None:
     """The rules for what is pushed as it is.
 
     Raises:
-        EventRefusedError: it breaks one.
+        InvalidArgumentError: it breaks one.
     """
-    check_ids(event_id=event.event_id, event_type=event.type)
+    if problem := wrong_type(event, MessageEvent):
+        raise InvalidArgumentError("event", problem)
+    check_id("event_id", event.event_id)
+    check_id("event_type", event.type)
+    check_number("timestamp", event.timestamp, -MAX_NUMBER - 1, MAX_NUMBER)
+    if problem := wrong_type(event.data, bytes):
+        raise InvalidArgumentError("data", problem)
     if len(event.data) > payload_limit_bytes:
-        raise EventRefusedError(f"data is larger than {payload_limit_bytes} bytes")
-
-
-def check_ids(**ids: str) -> None:
-    """Refuses ids that are too long.
-
-    Raises:
-        EventRefusedError: one is.
-    """
-    for name, text in ids.items():
-        if not fits(text, MAX_ID_BYTES):
-            raise EventRefusedError(f"{name} is longer than {MAX_ID_BYTES} bytes")
+        raise InvalidArgumentError("data", f"is larger than {payload_limit_bytes} bytes")

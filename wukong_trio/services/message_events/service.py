@@ -18,9 +18,10 @@ from msgspec.structs import replace
 
 from ...contract.events import EventResult
 from ...contract.messages import MessageRecord
-from ...errors import EventRefusedError
+from ...errors import EventRefusedError, InvalidArgumentError
 from ...model import (
     SETTING_STREAM,
+    SYNC_ONCE,
     SYSTEM_UID,
     ChannelKey,
     Message,
@@ -32,7 +33,8 @@ from ...model import (
 from ...store.base import Store
 from ...store.event_store import MessageName, StoredEvent
 from ..addressing import stored_key
-from ..permission import CHANNEL_TYPES
+from ..arguments import MAX_NUMBER, check_id, check_number, known_key
+from ..commands import check_command
 from ..records import RecordEvents, record_of
 from .command import (
     DELTA,
@@ -41,7 +43,6 @@ from .command import (
     CheckedEvent,
     EventCommand,
     check_event,
-    check_ids,
     check_pushed,
 )
 from .keys import EventKey, EventKeys
@@ -54,6 +55,7 @@ PAGE_BYTES: Final = 8 * 1024 * 1024
 """Of snapshots in the records of one page; those of further messages are left out."""
 PUSH_TIMEOUT_S: Final = 10.0
 """How long an event that is stored waits for a router that is busy."""
+NO_CHANNEL: Final = "cannot be that of a channel of this user"
 _UNLIMITED: Final = 2**62
 
 Push = Callable[[ChannelKey, MessageEvent], Awaitable[None]]
@@ -103,7 +105,8 @@ class MessageEvents:
             as_given: what is pushed instead of the event in its usual form.
 
         Raises:
-            EventRefusedError: it cannot be appended; says why.
+            InvalidArgumentError: it cannot be appended to any message.
+            EventRefusedError: it cannot be appended to this one; says why.
         """
         event = check_event(command, payload_limit_bytes=self._payload_limit_bytes)
         if as_given is not None:
@@ -173,15 +176,15 @@ class MessageEvents:
             await self._push(session.name.key, pushed)
         return key
 
-    async def send_stream(
-        self, command: SendCommand, send: Callable[[SendCommand], Awaitable[SendResult]]
-    ) -> SendResult:
-        """Sends the message that a stream begins with, and keeps in mind who has sent it. No event of it goes ahead of
-        it.
+    async def send(self, command: SendCommand, send: Callable[[SendCommand], Awaitable[SendResult]]) -> SendResult:
+        """Sends a message. If a stream begins with it, no event goes ahead of it, and who has sent it is kept in mind.
 
         Args:
             send: sends it, and raises if it cannot be sent.
         """
+        if not _begins_stream(command):
+            return await send(command)
+        check_command(command, payload_limit_bytes=self._payload_limit_bytes)
         number = command.client_msg_no or f"{uuid.uuid4().hex}0"
         key = stored_key(command.from_uid, command.channel_id, command.channel_type)
         if key is None:
@@ -200,7 +203,7 @@ class MessageEvents:
             from_uid: in a person channel one of the two users.
 
         Raises:
-            EventRefusedError: there can be no such channel, or the event is too large.
+            InvalidArgumentError: there can be no such channel, or the event is too large.
         """
         key = _channel(from_uid, channel_id, channel_type)
         check_pushed(event, payload_limit_bytes=self._payload_limit_bytes)
@@ -214,7 +217,7 @@ class MessageEvents:
             from_uid: who cancels it; in a person channel one of the two users.
 
         Raises:
-            EventRefusedError: there can be no such channel.
+            InvalidArgumentError: there can be no such channel.
         """
         for session in self.sessions.open_in(_channel(from_uid, channel_id, channel_type)):
             names = session.keys.open_names if session.keys is not None else []
@@ -255,11 +258,12 @@ class MessageEvents:
             include_private: also what is not public.
 
         Raises:
-            EventRefusedError: there can be no such message, or the limit is negative.
+            InvalidArgumentError: there can be no such message, or the limit is negative.
         """
-        if limit < 0:
-            raise EventRefusedError("limit不能为负数！")
-        check_ids(client_msg_no=client_msg_no, event_key=event_key)
+        check_number("limit", limit, 0, MAX_NUMBER)
+        check_number("from_msg_event_seq", after_seq, -MAX_NUMBER - 1, MAX_NUMBER)
+        for field, text in (("client_msg_no", client_msg_no), ("event_key", event_key), ("from_uid", from_uid)):
+            check_id(field, text)
         limit = min(limit or DEFAULT_LIMIT, MAX_LIMIT)
         owner = self.sessions.owner(client_msg_no)
         uid = (from_uid.strip() and from_uid) or (owner.from_uid if owner is not None else "") or SYSTEM_UID
@@ -325,17 +329,23 @@ def may_have_events(messages: Iterable[Message]) -> bool:
     return any(message.setting & SETTING_STREAM for message in messages)
 
 
+def _begins_stream(command: SendCommand) -> bool:
+    setting, flags = command.setting, command.flags
+    return (
+        isinstance(setting, int) and setting & SETTING_STREAM != 0 and isinstance(flags, int) and not flags & SYNC_ONCE
+    )
+
+
 def _name_of(message: Message) -> MessageName:
     return MessageName(ChannelKey(message.channel_id, message.channel_type), message.client_msg_no)
 
 
 def _channel(from_uid: str, channel_id: str, channel_type: int) -> ChannelKey:
-    check_ids(from_uid=from_uid, channel_id=channel_id)
-    if channel_type not in CHANNEL_TYPES:
-        raise EventRefusedError("频道类型错误！")
+    check_id("from_uid", from_uid)
+    known_key(channel_id, channel_type)
     key = stored_key(from_uid, channel_id, channel_type)
     if key is None:
-        raise EventRefusedError("频道ID不合法！")
+        raise InvalidArgumentError("channel_id", NO_CHANNEL)
     return key
 
 

@@ -227,6 +227,16 @@ async def test_moments_go_on_with_each_commit(chat: Chat) -> None:
     assert moment_of((await chat.of("bob"))[PERSON].last_id) > moments[-1]
 
 
+async def test_a_message_is_later_than_what_was_read_before_however_much_has_changed(chat: Chat) -> None:
+    await chat.send("ann", GROUP)
+    for n in range(300):
+        await chat.join(f"u{n}")
+    moment = (await chat.store.conversations("u299")).moment
+    await chat.send("ann", GROUP)
+    [conversation] = (await chat.store.conversations("u299")).items
+    assert moment_of(conversation.last_id) > moment
+
+
 async def test_positions_and_order_survive_the_way_into_the_table(chat: Chat) -> None:
     for n in range(30):
         await chat.send(("ann", "bob")[n % 2], PERSON)

@@ -17,6 +17,7 @@ from .conversations import (
     ConversationState,
     PendingCommands,
     carry_out,
+    covered,
 )
 from .members import Step
 from .message_index import MessageIndex
@@ -251,7 +252,7 @@ class ConversationRows:
         """Those of a user. In any thread."""
         wanted = int(ConversationState.GONE) if gone else int(ConversationState.SHOWN)
         while True:
-            moment, moved = self.moment, self._index.chunks_moved
+            moment, moved = covered(self.moment, self._index.newest_id), self._index.chunks_moved
             [text] = reader.execute(_LOAD, (now_s, uid, wanted)).fetchone()
             rows = _decode(text)
             newest = self._index.newest_of([row.number for row in rows])

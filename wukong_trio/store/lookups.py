@@ -11,7 +11,7 @@ from .conversations import NewestWish
 from .message_ids import Window, channel_numbers, ids_in, ids_of, json_text
 from .message_index import MessageIndex
 from .message_rows import live_messages, messages_by_id
-from .rows import chunks, load_json
+from .rows import chunks, load_json, marks
 
 _NAMES_IN_STATEMENT: Final = 256
 _SEARCH_SLICE: Final = 4096
@@ -128,12 +128,12 @@ def _ids_with_numbers(
     """
     found: dict[str, int] = {}
     wanted, left, high = set(client_msg_nos), SEARCHED_MESSAGES, schema.NO_BOUND
-    encoded = json_text(client_msg_nos)
+    query = schema.WITH_NUMBERS.format(numbers=marks(len(wanted)))
     while left and (len(found) < len(wanted) or (earliest and wanted)):
         [(ids, end_seq)] = ids_in(reader, index, [Window(channel, 1, high, min(left, _SEARCH_SLICE), True)])
         if not ids:
             break
-        for client_msg_no, message_id in load_json(reader, schema.WITH_NUMBERS, (json_text(ids), encoded, now_s)):
+        for client_msg_no, message_id in load_json(reader, query, (json_text(ids), *wanted, now_s)):
             if earliest or client_msg_no not in found:
                 found[client_msg_no] = message_id
         high = end_seq - 1

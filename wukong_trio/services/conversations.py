@@ -288,10 +288,10 @@ def unread_of(uid: str, conversation: Conversation, last: Message | None) -> tup
     is not unread.
     """
     read_to = max(conversation.read_to, conversation.deleted_to)
-    if last is None:
-        return 0, read_to
-    if last.from_uid == uid:
+    if last is not None and last.from_uid == uid:
         return 0, last.message_seq
-    read_to = max(read_to, min(conversation.sent_to, last.message_seq))
-    end = max(conversation.last_seq, last.message_seq)
-    return max(end - read_to - conversation.gone, 0), read_to
+    last_seq = last.message_seq if last is not None else 0
+    end = max(conversation.last_seq, last_seq)
+    unread = max(end - max(read_to, conversation.sent_to) - conversation.gone, 0)
+    # What he has said himself may be gone, or newer than all that was read for him.
+    return unread, max(read_to, min(conversation.sent_to, last_seq))

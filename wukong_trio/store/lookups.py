@@ -58,7 +58,11 @@ def newest_messages(
         more, too_many = cut(read, len(older), left_bytes, at_least=0)
         messages += more
     by_id = {message.message_id: message for message in messages}
-    lists = [[by_id[id_] for id_ in ids.get(n, ()) if id_ in by_id] for n in range(len(wishes))]
+    lists = [
+        # The newest that is still there may be older than what is wanted.
+        [by_id[id_] for id_ in ids.get(n, ()) if id_ in by_id and by_id[id_].message_seq >= wish.low]
+        for n, wish in enumerate(wishes)
+    ]
     if not too_many:
         missing = [n for n, own in ids.items() if len(lists[n]) < len(own)]
         _complete(reader, index, lists, _windows(reader, wishes, missing), max_bytes - bytes_of(messages), now_s)

@@ -32,6 +32,8 @@ class ConversationView(Struct, frozen=True, gc=False):
     """When something was last said, or when it began: nanoseconds since 1970, a different moment for each message."""
     recents: list[Message]
     """Newest first."""
+    left_out: bool
+    """There are messages, but no room for one of them beside those of the others."""
 
     @property
     def last(self) -> Message | None:
@@ -110,7 +112,7 @@ class ConversationService:
             if low <= conversation.last_seq:
                 wanted.append((conversation, low))
         views = await self._views(uid, wanted, count)
-        return [view for view in views if view.recents and (view.unread or not client.only_unread)]
+        return [view for view in views if (view.recents or view.left_out) and (view.unread or not client.only_unread)]
 
     async def of_channels(self, uid: str, keys: Sequence[ChannelKey], count: int) -> list[ConversationView]:
         """The conversations of these channels, in the same order, also where there is none."""
@@ -173,7 +175,10 @@ class ConversationService:
             gone = [c for c in found.items if not _is_visible(c) and c.changed_at > since]
             deleted = [(_shown_id(uid, c), c.channel_type) for c in gone]
         views = await self._views(uid, [(c, c.deleted_to + 1) for c in page], 1)
-        return ConversationChanges(views, deleted, coverage, _place(page[-1]) if more else None)
+        fitting = [view for view in views if not view.left_out]
+        if len(fitting) < len(page):
+            page, more = page[: len(fitting)], True
+        return ConversationChanges(fitting, deleted, coverage, _place(page[-1]) if more else None)
 
     async def mark_read(self, uid: str, key: ChannelKey, *, leave_unread: int = 0) -> None:
         """Raises the position up to which a user has read to the end of a channel, or to so many messages before it."""
@@ -221,7 +226,18 @@ class ConversationService:
         ]
         messages = await self._store.newest_messages([wish for _, wish in reading], max_bytes=PAGE_BYTES)
         recents = {place: found for (place, _), found in zip(reading, messages, strict=True)}
-        return [_view(uid, c, recents.get(place, [])) for place, (c, _) in enumerate(wanted)]
+        fitting = await self._fitting(wanted, recents)
+        return [_view(uid, c, recents.get(place, []), left_out=place >= fitting) for place, (c, _) in enumerate(wanted)]
+
+    async def _fitting(self, wanted: Sequence[tuple[Conversation, int]], recents: Mapping[int, list[Message]]) -> int:
+        """How many of these conversations had room for a message, if they have one: the first ones."""
+        last = max((place for place, messages in recents.items() if messages), default=-1)
+        for place, (c, low) in enumerate(wanted):
+            if place > last and c.last_id and low <= c.last_seq:
+                gone = await self._store.gone_between(c.key, low, c.last_seq)
+                if gone <= c.last_seq - low:
+                    return place
+        return len(wanted)
 
 
 def _nothing(key: ChannelKey) -> Conversation:
@@ -268,7 +284,7 @@ def _lower_bound(conversation: Conversation, client: ClientState, known_seq: int
     return max(low, conversation.deleted_to + 1)
 
 
-def _view(uid: str, conversation: Conversation, recents: list[Message]) -> ConversationView:
+def _view(uid: str, conversation: Conversation, recents: list[Message], *, left_out: bool) -> ConversationView:
     unread, read_to = unread_of(uid, conversation, recents[0] if recents else None)
     return ConversationView(
         conversation.key,
@@ -278,6 +294,7 @@ def _view(uid: str, conversation: Conversation, recents: list[Message]) -> Conve
         conversation.deleted_to,
         _active_at(conversation),
         recents,
+        left_out,
     )
 
 

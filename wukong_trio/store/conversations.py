@@ -55,8 +55,8 @@ class Conversation(Struct, frozen=True, array_like=True, gc=False):
 
 
 class Conversations(Struct, frozen=True):
-    """Those of a user, in no particular order, and the moment up to which everything is in them: what is committed later
-    has a later one."""
+    """Those of a user, in no particular order, and the moment up to which everything is in them: what comes later has a
+    later one."""
 
     items: list[Conversation]
     moment: int

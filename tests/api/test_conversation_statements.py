@@ -497,3 +497,24 @@ async def test_the_pages_of_a_list_are_bounded(api: Api) -> None:
     }
     for limit, expected in ((0, 50), (-1, 50), (200, 200), (201, 200)):
         assert len((await listed(api, limit=limit))["conversations"]) == expected
+
+
+async def test_conversations_for_whose_messages_there_is_no_room_are_not_lost(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("wukong_trio.services.conversations.PAGE_BYTES", 250)
+    for n in range(5):
+        await api.send("B", 1, from_uid=f"u{n}", payload="x" * 136)
+    records = await conversations(api, "B", msg_count=1)
+    assert [record["channel_id"] for record in records] == [f"u{n}" for n in (4, 3, 2, 1, 0)]
+    assert [len(record["recents"]) for record in records] == [1, 1, 0, 0, 0]
+    assert {record["unread"] for record in records} == {1}
+    assert all(record["timestamp"] for record in records)
+    assert len(await conversations(api, "B", msg_count=1, only_unread=1)) == 5
+    found, sizes, cursor = [], [], ""
+    while not sizes or cursor:
+        page = await api.post("/conversation/list", {"uid": "B", "cursor": cursor, "limit": 200})
+        sizes.append(len(page["conversations"]))
+        found += [item["channel_id"] for item in page["conversations"] if item["last_message"] and item["unread"] == 1]
+        cursor = page["next_cursor"]
+    assert (found, sizes) == ([f"u{n}" for n in (4, 3, 2, 1, 0)], [2, 2, 1])

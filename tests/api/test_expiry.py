@@ -57,3 +57,21 @@ async def test_it_is_gone_from_every_look_up_at_its_second(open_server: OpenServ
                 for _ in range(3):
                     assert await found(api, message_id) == expected
             assert (await api.send("team"))["data"]["message_seq"] == 3
+
+
+@pytest.mark.parametrize("kind", ["memory", "sqlite"])
+async def test_so_are_the_events_of_a_stream(open_server: OpenServer, tmp_path: Path, kind: str) -> None:
+    with trio.fail_after(20):
+        async with (
+            open_store(None if kind == "memory" else tmp_path) as store,
+            open_server(store=store) as server,
+            Api(server) as api,
+        ):
+            name = {"channel_id": "team", "channel_type": 2, "client_msg_no": "s"}
+            await api.send("team", client_msg_no="s", is_stream=1, expire=100)
+            event = {**name, "event_id": "e", "event_type": "stream.close", "payload": {"kind": "text", "text": "x"}}
+            await api.post("/message/event", event)
+            [timestamp] = [record["timestamp"] for record in (await api.history("team", limit=1))["messages"]]
+            for at_s, count in ((timestamp + 99.9, 1), (timestamp + 100, 0)):
+                store.clock = lambda at_s=at_s: at_s
+                assert len((await api.post("/message/eventsync", name))["data"]["events"]) == count

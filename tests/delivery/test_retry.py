@@ -1,6 +1,10 @@
 """Pushes that wait for their recvack."""
 
+import pytest
+from msgspec.structs import replace
+
 from wukong_trio.config import MessageRetry
+from wukong_trio.delivery import retry
 from wukong_trio.delivery.push import Push
 from wukong_trio.delivery.retry import MAX_WAITING, RetryQueue
 from wukong_trio.model import Message
@@ -44,6 +48,25 @@ def test_j104_an_acknowledged_push_is_forgotten_before_and_after_a_repetition() 
     assert ids(queue.pop_due(1.0)) == [2]
     queue.acknowledge(2)
     assert ids(queue.pop_due(2.0)) == []
+
+
+def test_what_has_expired_is_not_repeated_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    queue = RetryQueue(MessageRetry(interval_s=10, max_count=5, waiting_bytes=3))
+    for id_, expire in ((1, 15), (2, 25), (3, 0)):
+        waiting = push(id_)
+        queue.add(Push(replace(waiting.message, expire=expire, payload=b"x"), "g", 0.0))
+    for now, expected in ((10, [1, 2, 3]), (20, [2, 3]), (30, [3])):
+        monkeypatch.setattr(retry, "time", lambda now=now: float(now))
+        assert ids(queue.pop_due(now)) == expected
+    # Their bytes are free again.
+    for id_ in (4, 5):
+        queue.add(Push(replace(push(id_).message, payload=b"x"), "g", 30.0))
+    assert len(queue) == 3
+    # And what has expired before it was ever repeated.
+    fresh = RetryQueue(MessageRetry(interval_s=10, max_count=5))
+    fresh.add(Push(replace(push(1).message, expire=5), "g", 0.0))
+    assert ids(fresh.pop_due(30.0)) == []
+    assert len(fresh) == 0
 
 
 def test_old_and_new_pushes_keep_their_own_times() -> None:

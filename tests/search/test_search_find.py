@@ -232,6 +232,17 @@ async def test_channels_that_are_ones_own_by_their_ids(library: Library) -> None
         assert await library.texts("hello", uid=uid) == readable[::-1], uid
 
 
+async def test_channels_with_any_characters_in_their_ids(library: Library) -> None:
+    keys = [ChannelKey(name, 2) for name in ("a\0b", "a\1b", "a\1:b", "a", 'a"b', "🦊@x")]
+    for key in keys:
+        await library.join("ann", key=key)
+        await library.say(f"in {key.channel_id}", key=key)
+    assert len(await library.texts("in")) == len(keys)
+    for key in keys:
+        await library.say(f"in {key.channel_id} again", key=key)
+        assert len(await library.texts("again in", channel_id=key.channel_id, channel_type=2)) == 1
+
+
 async def test_the_record(library: Library) -> None:
     await library.say("other", key=person("ann", "bob"))
     [sent] = await library.say("hello", key=person("ann", "bob"), from_uid="____system", topic="t")

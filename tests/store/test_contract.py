@@ -388,10 +388,10 @@ async def test_messages_by_their_names_come_in_the_order_of_the_names(store: Sto
 
 
 async def test_of_several_messages_with_one_number_the_newest_or_the_earliest_is_found(store: Store) -> None:
-    numbers = {1: "same", 2: "same", 3: "other", 30: "same", 31: "last"}
+    numbers = {1: "same", 2: "same", 3: "ot\0her", 30: "same", 31: "last"}
     await store.append_messages([with_number(n, numbers.get(n, f"m{n}")) for n in range(1, 32)])
     for earliest, found in ((False, [30, 3, 31]), (True, [1, 3, 31])):
-        wanted = Wanted(client_msg_nos=["same", "other", "last", "no"], earliest=earliest)
+        wanted = Wanted(client_msg_nos=["same", "ot\0her", "last", "no"], earliest=earliest)
         page = await store.find_messages(GROUP, wanted, max_bytes=2**20)
         assert [m.message_seq for m in page.messages] == found
 

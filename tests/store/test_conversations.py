@@ -9,6 +9,7 @@ from samples import GROUP
 
 from wukong_trio import ChannelKey, Message, open_store
 from wukong_trio.model import moment_of, person_channel_id
+from wukong_trio.services.conversations import ConversationService
 from wukong_trio.store.base import ChannelChange, MemberChange, MemberList, Store
 from wukong_trio.store.conversations import (
     Conversation,
@@ -227,6 +228,16 @@ async def test_moments_go_on_with_each_commit(chat: Chat) -> None:
     assert moment_of((await chat.of("bob"))[PERSON].last_id) > moments[-1]
 
 
+async def test_a_message_is_later_than_what_was_read_before_however_much_has_changed(chat: Chat) -> None:
+    await chat.send("ann", GROUP)
+    for n in range(300):
+        await chat.join(f"u{n}")
+    moment = (await chat.store.conversations("u299")).moment
+    await chat.send("ann", GROUP)
+    [conversation] = (await chat.store.conversations("u299")).items
+    assert moment_of(conversation.last_id) > moment
+
+
 async def test_positions_and_order_survive_the_way_into_the_table(chat: Chat) -> None:
     for n in range(30):
         await chat.send(("ann", "bob")[n % 2], PERSON)
@@ -422,6 +433,34 @@ async def test_what_was_removed_for_good_counts_for_nothing(chat: Chat) -> None:
     await chat.send("ann", PERSON)
     bob = (await chat.of("bob"))[PERSON]
     assert (bob.last_seq, bob.gone) == (7, 6)
+
+
+async def test_what_was_deleted_is_not_shown_again_when_the_newer_is_gone(chat: Chat) -> None:
+    await chat.send("ann", PERSON, 2)
+    draft = Message(
+        message_id=3, message_seq=0, channel_id=PERSON.channel_id, channel_type=1, from_uid="ann",
+        client_msg_no="", timestamp=1, payload=b"x", expire=1,
+    )  # fmt: skip
+    await chat.store.append_messages([draft])
+    await chat.change("bob", PERSON, deleted_to=2)
+    await clean(chat.store)
+    bob = (await chat.of("bob"))[PERSON]
+    assert (bob.last_seq, bob.last_id) == (3, 2)
+    assert await chat.store.newest_messages([NewestWish(PERSON, 3, 1, bob.last_id)], max_bytes=9) == [[]]
+
+
+async def test_a_message_of_ones_own_that_is_gone_leaves_nothing_unread(chat: Chat) -> None:
+    await chat.send("bob", PERSON)
+    draft = Message(
+        message_id=2, message_seq=0, channel_id=PERSON.channel_id, channel_type=1, from_uid="ann",
+        client_msg_no="", timestamp=1, payload=b"x", expire=1,
+    )  # fmt: skip
+    await chat.store.append_messages([draft])
+    conversations = ConversationService(chat.store, user_max=9)
+    for _ in range(2):
+        [view] = await conversations.latest("ann")
+        assert (view.unread, view.read_to, [message.message_seq for message in view.recents]) == (0, 1, [1])
+        await clean(chat.store)
 
 
 async def clean(store: Store) -> None:

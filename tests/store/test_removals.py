@@ -305,6 +305,16 @@ async def test_both_stores_agree_whatever_happens(
     await twins.disk.aclose()
 
 
+async def test_a_round_ends_though_a_chunk_of_the_index_is_on_its_way(small_chunks: None, disk: SQLiteStore) -> None:
+    for n in range(1, 10):
+        await disk.append_messages([message(n, 0)])
+    with trio.fail_after(5):
+        removed, held_back = await in_slices(partial(disk.remove_surplus, limit=1, kept=1, before_id=ALL))
+    assert held_back
+    assert removed == 0
+    assert await remove(disk.remove_surplus, disk, kept=1) == 8
+
+
 async def test_after_a_crash_between_two_slices_nothing_is_half_gone(tmp_path: Path) -> None:
     store = SQLiteStore(DatabaseFiles(tmp_path / "live", "normal"))
     Clock(store).s = 1

@@ -108,7 +108,7 @@ def _record(view: ConversationView, records: Iterator[MessageRecord]) -> Convers
     records: of all messages, in order; its own are taken from it.
     """
     last = view.last
-    timestamp = last.timestamp if last is not None else 0
+    timestamp = last.timestamp if last is not None else view.active_at // 1_000_000_000 if view.left_out else 0
     return ConversationRecord(
         view.channel_id,
         view.key.channel_type,

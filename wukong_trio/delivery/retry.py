@@ -1,9 +1,11 @@
 """Pushes that wait for their recvack. One queue per session that acknowledges."""
 
 from collections.abc import Iterator
+from time import time
 
 from ..config import MessageRetry
 from ..model import Message
+from ..store.removals import has_expired
 from .push import Delivery, Push
 
 MAX_WAITING = 4096
@@ -115,7 +117,9 @@ class RetryQueue:
         return min(due, default=None)
 
     def pop_due(self, now: float) -> Iterator[Push]:
-        """The pushes to repeat now. Each waits again afterwards, unless this was its last repetition."""
+        """The pushes to repeat now. Each waits again afterwards, unless this was its last repetition. What has expired
+        is forgotten instead."""
+        now_s = time()
         for repetitions, lane in reversed(list(enumerate(self._lanes, start=1))):
             while lane:
                 message_id, (due, push) = next(iter(lane.items()))
@@ -123,6 +127,9 @@ class RetryQueue:
                     break
                 del lane[message_id]
                 self._repeated -= 1
+                if has_expired(push.message, now_s):
+                    self._bytes -= len(push.message.payload)
+                    continue
                 self._wait_again(repetitions + 1, message_id, push, now)
                 yield push
         while self._fresh:
@@ -130,7 +137,7 @@ class RetryQueue:
             if push.pushed_at + self._config.interval_s > now:
                 break
             del self._fresh[message_id]
-            if self._config.max_count:
+            if self._config.max_count and not has_expired(push.message, now_s):
                 self._wait_again(1, message_id, push, now)
                 yield push
             else:

@@ -318,7 +318,9 @@ def _is_command(message: Message) -> bool:
 
 
 def channel_name(channel_id: str, channel_type: int) -> str:
-    """How a channel is called in the index."""
+    """How a channel is called in the index: without NUL, at which SQLite ends a text in JSON."""
+    if "\0" in channel_id or "\1" in channel_id:
+        channel_id = channel_id.replace("\1", "\1\1").replace("\0", "\1:")
     return f"{channel_type}:{channel_id}"
 
 

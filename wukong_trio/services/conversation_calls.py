@@ -47,8 +47,8 @@ class UserConversations:
         """Conversations in which there is something, the most recently active first.
 
         Args:
-            msg_count: how many of the newest messages of each. All together have 20,000 messages and 8 MiB of payloads,
-                but one of each, as far as that fits.
+            msg_count: how many of the newest messages of each. All together have 20,000 messages and 8 MiB of payloads;
+                of each there is one, unless there was no room at all: see `ConversationView.left_out`.
             client: what the one who asks has already.
             exclude_channel_types: these are left out, unless `client` names the channel.
             page: from 1; 0 = all, which is `Config.conversation.user_max` at most.
@@ -111,7 +111,7 @@ class UserConversations:
 
         Args:
             since: the `coverage` of an earlier list; 0 = all conversations.
-            limit: at most so many, up to 200.
+            limit: at most so many, up to 200, and no more than have room for their last messages in 8 MiB of payloads.
             before: `next_before` of the page before this one.
             coverage: and its `coverage`.
         """

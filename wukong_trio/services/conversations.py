@@ -32,6 +32,8 @@ class ConversationView(Struct, frozen=True, gc=False):
     """When something was last said, or when it began: nanoseconds since 1970, a different moment for each message."""
     recents: list[Message]
     """Newest first."""
+    left_out: bool
+    """There are messages, but no room for one of them beside those of the others."""
 
     @property
     def last(self) -> Message | None:
@@ -112,7 +114,7 @@ class ConversationService:
             if low <= conversation.last_seq:
                 wanted.append((conversation, low))
         views = await self._views(uid, wanted, count)
-        return [view for view in views if view.recents and (view.unread or not client.only_unread)]
+        return [view for view in views if (view.recents or view.left_out) and (view.unread or not client.only_unread)]
 
     async def of_channels(self, uid: str, keys: Sequence[ChannelKey], count: int) -> list[ConversationView]:
         """The conversations of these channels, in the same order, also where there is none."""
@@ -175,7 +177,10 @@ class ConversationService:
             gone = [c for c in found.items if not _is_visible(c) and c.changed_at > since]
             deleted = [(_shown_id(uid, c), c.channel_type) for c in gone]
         views = await self._views(uid, [(c, c.deleted_to + 1) for c in page], 1)
-        return ConversationChanges(views, deleted, coverage, _place(page[-1]) if more else None)
+        fitting = [view for view in views if not view.left_out]
+        if len(fitting) < len(page):
+            page, more = page[: len(fitting)], True
+        return ConversationChanges(fitting, deleted, coverage, _place(page[-1]) if more else None)
 
     async def mark_read(self, uid: str, key: ChannelKey, *, leave_unread: int = 0) -> None:
         """Raises the position up to which a user has read to the end of a channel, or to so many messages before it."""
@@ -222,11 +227,23 @@ class ConversationService:
             for key, (c, low) in zip(keys, wanted, strict=True)
             if low <= c.last_seq
         ]
-        recents = iter(await self._store.newest_messages(wishes, max_bytes=PAGE_BYTES))
+        found = iter(await self._store.newest_messages(wishes, max_bytes=PAGE_BYTES))
+        recents = [next(found) if low <= c.last_seq else [] for c, low in wanted]
+        fitting = await self._fitting(wanted, recents)
         return [
-            _view(uid, c, key, next(recents) if low <= c.last_seq else [])
-            for key, (c, low) in zip(keys, wanted, strict=True)
+            _view(uid, c, key, messages, left_out=place >= fitting)
+            for place, ((c, _), key, messages) in enumerate(zip(wanted, keys, recents, strict=True))
         ]
+
+    async def _fitting(self, wanted: Sequence[tuple[Conversation, int]], recents: Sequence[list[Message]]) -> int:
+        """How many of these conversations had room for a message, if they have one: the first ones."""
+        last = max((place for place, messages in enumerate(recents) if messages), default=-1)
+        for place, (c, low) in enumerate(wanted[last + 1 :], start=last + 1):
+            if c.last_id and low <= c.last_seq:
+                gone = await self._store.gone_between(c.key, low, c.last_seq)
+                if gone <= c.last_seq - low:
+                    return place
+        return len(wanted)
 
 
 def _nothing(key: ChannelKey) -> Conversation:
@@ -275,7 +292,9 @@ def _lower_bound(conversation: Conversation, client: ClientState, known_seq: int
     return max(low, conversation.deleted_to + 1)
 
 
-def _view(uid: str, conversation: Conversation, key: ChannelKey, recents: list[Message]) -> ConversationView:
+def _view(
+    uid: str, conversation: Conversation, key: ChannelKey, recents: list[Message], *, left_out: bool
+) -> ConversationView:
     unread, read_to = unread_of(uid, conversation, recents[0] if recents else None)
     shown_id, channel_type = key
     return ConversationView(
@@ -286,6 +305,7 @@ def _view(uid: str, conversation: Conversation, key: ChannelKey, recents: list[M
         conversation.deleted_to,
         moment_of(conversation.last_id) or conversation.created_at,
         recents,
+        left_out,
     )
 
 
@@ -296,10 +316,10 @@ def unread_of(uid: str, conversation: Conversation, last: Message | None) -> tup
     is not unread.
     """
     read_to = max(conversation.read_to, conversation.deleted_to)
-    if last is None:
-        return 0, read_to
-    if last.from_uid == uid:
+    if last is not None and last.from_uid == uid:
         return 0, last.message_seq
-    read_to = max(read_to, min(conversation.sent_to, last.message_seq))
-    end = max(conversation.last_seq, last.message_seq)
-    return max(end - read_to - conversation.gone, 0), read_to
+    last_seq = last.message_seq if last is not None else 0
+    end = max(conversation.last_seq, last_seq)
+    unread = max(end - max(read_to, conversation.sent_to) - conversation.gone, 0)
+    # What he has said himself may be gone, or newer than all that was read for him.
+    return unread, max(read_to, min(conversation.sent_to, last_seq))

@@ -17,6 +17,7 @@ from .conversations import (
     ConversationState,
     PendingCommands,
     carry_out,
+    covered,
 )
 from .members import Step
 from .message_index import MessageIndex
@@ -255,7 +256,7 @@ class ConversationRows:
             values += (place, uid, ConversationState.GONE if gone else ConversationState.SHOWN)
         query = _LOAD.format(marks(len(wishes), "(?,?,?)"))
         while True:
-            moment, moved = self.moment, self._index.chunks_moved
+            moment, moved = covered(self.moment, self._index.newest_id), self._index.chunks_moved
             [text] = reader.execute(query, (*values, now_s)).fetchone()
             rows: list[list[_Loaded]] = [[] for _ in wishes]
             for row in _decode(text):

@@ -13,7 +13,7 @@ from typing import Final
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ..model import ChannelKey, ChannelType, Message
+from ..model import ChannelKey, ChannelType, Message, moment_of
 
 
 class ConversationState(IntEnum):
@@ -55,7 +55,8 @@ class Conversation(Struct, frozen=True, array_like=True, gc=False):
 
 
 class Conversations(Struct, frozen=True):
-    """Those of a user, in no particular order, and the moment up to which all that was committed is in them."""
+    """Those of a user, in no particular order, and the moment up to which everything is in them: what comes later has a
+    later one."""
 
     items: list[Conversation]
     moment: int
@@ -133,6 +134,16 @@ class ConversationStore(ABC):
         """For each wish its messages, the newest first. Together they have no more than `max_bytes` of payload, but the
         very first whatever its size. Where there is no room the older ones are left out, of the last wishes first, and
         then the newest of the last wishes."""
+
+
+def covered(moment: int, newest_id: int) -> int:
+    """Up to which moment nothing can come any more.
+
+    Args:
+        moment: that of the newest commit. It is ahead of message ids where very much has changed since the newest
+            message, and these only count on because the clock was set back.
+    """
+    return min(moment, moment_of(newest_id + 1) - 1)
 
 
 class ConversationRow(Struct):

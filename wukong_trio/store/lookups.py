@@ -11,7 +11,7 @@ from .conversations import NewestWish
 from .message_ids import Window, channel_numbers, ids_in, ids_of, json_text
 from .message_index import MessageIndex
 from .message_rows import live_messages, messages_by_id
-from .rows import chunks, load_json
+from .rows import chunks, load_json, marks
 
 _NAMES_IN_STATEMENT: Final = 256
 _SEARCH_SLICE: Final = 4096
@@ -58,7 +58,11 @@ def newest_messages(
         more, too_many = cut(read, len(older), left_bytes, at_least=0)
         messages += more
     by_id = {message.message_id: message for message in messages}
-    lists = [[by_id[id_] for id_ in ids.get(n, ()) if id_ in by_id] for n in range(len(wishes))]
+    lists = [
+        # The newest that is still there may be older than what is wanted.
+        [by_id[id_] for id_ in ids.get(n, ()) if id_ in by_id and by_id[id_].message_seq >= wish.low]
+        for n, wish in enumerate(wishes)
+    ]
     if not too_many:
         missing = [n for n, own in ids.items() if len(lists[n]) < len(own)]
         _complete(reader, index, lists, _windows(reader, wishes, missing), max_bytes - bytes_of(messages), now_s)
@@ -128,12 +132,12 @@ def _ids_with_numbers(
     """
     found: dict[str, int] = {}
     wanted, left, high = set(client_msg_nos), SEARCHED_MESSAGES, sql.NO_BOUND
-    encoded = json_text(client_msg_nos)
+    query = sql.WITH_NUMBERS.format(numbers=marks(len(wanted)))
     while left and (len(found) < len(wanted) or (earliest and wanted)):
         [(ids, end_seq)] = ids_in(reader, index, [Window(channel, 1, high, min(left, _SEARCH_SLICE), True)])
         if not ids:
             break
-        for client_msg_no, message_id in load_json(reader, sql.WITH_NUMBERS, (json_text(ids), encoded, now_s)):
+        for client_msg_no, message_id in load_json(reader, query, (json_text(ids), *wanted, now_s)):
             if earliest or client_msg_no not in found:
                 found[client_msg_no] = message_id
         high = end_seq - 1

@@ -3,11 +3,9 @@
 import sqlite3
 from collections.abc import Sequence
 
-import msgspec
-
 from ..model import ChannelKey
 from . import sql
-from .rows import chunks, load_json
+from .rows import chunks, load_json, marks
 
 _IN_STATEMENT = 1000
 
@@ -21,6 +19,7 @@ def subscribed(reader: sqlite3.Connection, uid: str, keys: Sequence[ChannelKey])
     """Those of some channels that he subscribes to and is not denied in."""
     found: set[ChannelKey] = set()
     for chunk in chunks(keys, _IN_STATEMENT):
-        wanted = {"uid": uid, "keys": msgspec.json.encode(chunk).decode()}
-        found.update(ChannelKey(*key) for key in load_json(reader, sql.SUBSCRIBED, wanted))
+        query = sql.SUBSCRIBED.format(marks(len(chunk), "(?,?)"))
+        values = [uid, *(value for key in chunk for value in key)]
+        found.update(ChannelKey(*key) for key in load_json(reader, query, values))
     return found

@@ -11,6 +11,7 @@ from .conversations import (
     ConversationState,
     PendingCommands,
     carry_out,
+    covered,
     first_state,
 )
 
@@ -115,7 +116,7 @@ class MemoryConversations:
                 for key, row in self._rows.get(uid, {}).items()
                 if row.state >= _SHOWN or (gone and row.state is _GONE)
             ],
-            self._now(),
+            covered(self._now(), self._newest_id),
         )
 
     def _conversation(self, uid: str, key: ChannelKey, row: ConversationRow) -> Conversation:

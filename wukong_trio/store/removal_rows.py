@@ -79,6 +79,9 @@ def remove_surplus(
         after = number
     ready = _remove(writer, entries)
     _move_begins(writer, ready)
+    if len(ready) < len(entries):
+        # The rest of this channel has to be settled; it would be found again and again.
+        after = number
     over = len(entries) < limit and len(channels) < CHANNELS
     return Slice(len(ready), None if over else (after,), held_back or len(ready) < len(entries))
 

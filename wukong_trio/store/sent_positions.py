@@ -9,12 +9,14 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Final
 
-import msgspec
+from .rows import chunks, marks
 
+_IN_STATEMENT: Final = 512
+# Not from JSON: SQLite ends a text in JSON at a NUL.
 _RAISE: Final = """
-    UPDATE conversation SET sent_to = max(sent_to, own.seq) FROM (
-        SELECT value ->> 0 AS uid, value ->> 1 AS channel, value ->> 2 AS seq FROM json_each(?)
-    ) AS own WHERE conversation.uid = own.uid AND conversation.channel = own.channel
+    WITH own (uid, channel, seq) AS (VALUES {})
+    UPDATE conversation SET sent_to = max(sent_to, own.seq)
+    FROM own WHERE conversation.uid = own.uid AND conversation.channel = own.channel
 """
 
 Own = tuple[str, int, int]
@@ -44,8 +46,9 @@ class SentPositions:
     def write_slice(self, writer: sqlite3.Connection, size: int) -> None:
         """Moves some into the table; a chunk has no more of them than messages."""
         self._slice += islice(self._rest, max(size - len(self._slice), 0))
-        if self._slice:
-            writer.execute(_RAISE, (msgspec.json.encode(self._slice).decode(),))
+        for chunk in chunks(self._slice, _IN_STATEMENT):
+            values = [value for own in chunk for value in own]
+            writer.execute(_RAISE.format(marks(len(chunk), "(?,?,?)")), values)
 
     def committed(self) -> None:
         """The slice is in the table."""

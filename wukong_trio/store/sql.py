@@ -67,8 +67,9 @@ IDS_OF: Final = """
 WITH_NUMBERS: Final = f"""
     SELECT json_group_array(json_array(client_msg_no, message_id))
     FROM json_each(?) AS searched CROSS JOIN message ON message_id = searched.value
-    WHERE client_msg_no IN (SELECT value FROM json_each(?)) AND {_ALIVE}
+    WHERE client_msg_no IN ({{numbers}}) AND {_ALIVE}
 """
+# Not from JSON like ids: SQLite ends a text in JSON at a NUL.
 IN_CHANNEL: Final = """
     SELECT json_group_array(message_id)
     FROM json_each(?) AS wanted CROSS JOIN message ON message_id = wanted.value AND channel = ?
@@ -104,11 +105,11 @@ CHANNELS_OF: Final = """
     FROM conversation CROSS JOIN channel ON number = channel WHERE uid = :uid AND state > 0
 """
 SUBSCRIBED: Final = """
+    WITH who (uid) AS (VALUES (?)), wanted (id, type) AS (VALUES {})
     SELECT json_group_array(json_array(channel_id, channel_type))
-    FROM json_each(:keys) AS wanted CROSS JOIN channel
-    ON channel_id = json_extract(wanted.value, '$[0]') AND channel_type = json_extract(wanted.value, '$[1]')
-    WHERE EXISTS (SELECT 1 FROM member WHERE channel = number AND list = 0 AND uid = :uid)
-      AND NOT EXISTS (SELECT 1 FROM member WHERE channel = number AND list = 1 AND uid = :uid)
+    FROM who CROSS JOIN wanted CROSS JOIN channel ON channel_id = id AND channel_type = type
+    WHERE EXISTS (SELECT 1 FROM member WHERE channel = number AND list = 0 AND member.uid = who.uid)
+      AND NOT EXISTS (SELECT 1 FROM member WHERE channel = number AND list = 1 AND member.uid = who.uid)
 """
 LIST_PIECE: Final = """
     SELECT json_group_array(uid) FROM (

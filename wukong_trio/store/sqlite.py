@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, suppress
 from logging import getLogger
 from pathlib import Path
-from typing import Final, Self, TypeVar
+from typing import Any, Final, Self, TypeVar
 
 import trio
 
@@ -23,6 +23,7 @@ from .conversations import ConversationChange, Conversations, NewestWish, Pendin
 from .event_rows import load_events, save_event
 from .event_store import MessageName, StoredEvent
 from .files import DatabaseFiles, Synchronous
+from .gathered_changes import GatheredChanges
 from .gathering import GatheredReads
 from .login_rows import change_system_uids, clear_tokens, load_logins, put_device, system_uids
 from .lookups import NewestRead, find_messages, newest_of_many, newest_weight
@@ -66,6 +67,7 @@ class SQLiteStore(Store):
     def __init__(self, files: DatabaseFiles) -> None:
         self._files = files
         self._writing = trio.CapacityLimiter(1)
+        self._conversation_changes = GatheredChanges(self._writing, self._change_conversations)
         self._changing = trio.Lock()
         with ExitStack() as opened:
             self._writer = opened.enter_context(closing(files.open_writer()))
@@ -139,7 +141,12 @@ class SQLiteStore(Store):
     # Running
 
     async def _write(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        return await trio.to_thread.run_sync(self._transact, work, limiter=self._writing)
+        return await self._in_turn(self._transact, work)
+
+    async def _in_turn(self, write: Callable[..., T], *args: Any) -> T:
+        """Calls something in the writer's thread, after all that was asked for before."""
+        self._conversation_changes.close()
+        return await trio.to_thread.run_sync(write, *args, limiter=self._writing)
 
     def _transact(self, work: Callable[[sqlite3.Connection], T]) -> T:
         if self._closed:
@@ -234,7 +241,7 @@ class SQLiteStore(Store):
         distinct: Collection[int] = (),
         direct: Mapping[int, Collection[str]] = {},
     ) -> Sequence[int]:
-        numbers = await trio.to_thread.run_sync(self._append, drafts, direct, limiter=self._writing)
+        numbers = await self._in_turn(self._append, drafts, direct)
         self._recent.add(drafts)
         return numbers
 
@@ -340,7 +347,10 @@ class SQLiteStore(Store):
         return await self._lists.read((uid, gone))
 
     async def change_conversations(self, changes: Sequence[ConversationChange]) -> list[bool]:
-        return await self._write(lambda writer: [self._change_conversation(writer, change) for change in changes])
+        return await self._conversation_changes.change(changes)
+
+    def _change_conversations(self, changes: Sequence[ConversationChange]) -> list[bool]:
+        return self._transact(lambda writer: [self._change_conversation(writer, change) for change in changes])
 
     def _change_conversation(self, writer: sqlite3.Connection, change: ConversationChange) -> bool:
         if change.create:
@@ -407,7 +417,7 @@ class SQLiteStore(Store):
         return await self._look_ups.read(lambda reader: gone_between(reader, key, low, high, self.clock()))
 
     async def settle(self, position: Position) -> Slice:
-        return await trio.to_thread.run_sync(self._settle, position, limiter=self._writing)
+        return await self._in_turn(self._settle, position)
 
     def _settle(self, position: Position) -> Slice:
         done = self._transact(lambda writer: settle(writer, self._index, position))

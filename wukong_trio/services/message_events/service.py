@@ -6,7 +6,7 @@ is durable; a delta at once.
 
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from itertools import repeat
 from typing import Final, NamedTuple
@@ -32,6 +32,7 @@ from ...model import (
 )
 from ...store.base import Store
 from ...store.event_store import MessageName, StoredEvent
+from ...store.removals import has_expired
 from ..addressing import stored_key
 from ..arguments import MAX_NUMBER, check_id, check_number, known_key
 from ..commands import check_command
@@ -269,6 +270,8 @@ class MessageEvents:
         uid = (from_uid.strip() and from_uid) or (owner.from_uid if owner is not None else "") or SYSTEM_UID
         name = MessageName(_channel(uid, channel_id, channel_type), client_msg_no)
         stored = await self._store.load_events([name], max_bytes=_UNLIMITED)
+        if await self._has_expired(name, {event.message_id for event in stored if event.message_id}):
+            stored = []
         events = [
             event
             for event in sorted(stored, key=lambda event: event.msg_event_seq)
@@ -277,6 +280,14 @@ class MessageEvents:
             and (include_private or event.visibility in PUBLIC)
         ]
         return SyncedEvents(events[:limit], len(events) > limit)
+
+    async def _has_expired(self, name: MessageName, message_ids: Collection[int]) -> bool:
+        """Whether the message that events belong to is one that nobody reads any more, though they are still there."""
+        if not message_ids:
+            return False
+        messages = await self._store.messages_by_id([*message_ids], expired=True)
+        now_s = self._store.clock()
+        return any(_name_of(message) == name and has_expired(message, now_s) for message in messages)
 
     async def records(
         self, messages: Sequence[Message], viewer: str = "", mode: SummaryMode = SummaryMode.FULL

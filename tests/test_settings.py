@@ -556,6 +556,13 @@ def test_the_mapping_has_the_originals_names() -> None:
     assert "tokenAuthOn" not in tree
 
 
+def test_nothing_is_written_as_it_would_be_in_a_file() -> None:
+    tree = to_mapping(Settings())
+    assert tree["retention"]["maxAge"] == "0s"
+    assert tree["limits"]["rateLimit"] == 0
+    assert not isinstance(tree["limits"]["rateLimit"], str)
+
+
 def test_secrets_are_masked_everywhere(tmp_path: Path) -> None:
     settings = from_yaml(tmp_path, "managerToken: s3cret\n").settings
     assert to_mapping(settings)["managerToken"] == "******"

@@ -2,7 +2,7 @@ import re
 from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import yaml
@@ -554,6 +554,30 @@ def test_the_mapping_has_the_originals_names() -> None:
     assert tree["whitelistOffOfPerson"] is True
     assert tree["messageRetry"] == {"interval": "1m", "maxCount": 5, "waitingBytes": 4 * 1024 * 1024}
     assert "tokenAuthOn" not in tree
+
+
+@pytest.mark.parametrize(
+    ("config", "problem"),
+    [
+        (Config(data_dir=cast("Any", "data")), r"dataDir = 'data': .*in a Config give PosixPath\('data'\)"),
+        (Config(hook_timeout_s=cast("Any", "30s")), r"hookTimeout = '30s': .*in a Config give 30\.0"),
+        (
+            Config(listeners=Listeners(ws=cast("Any", "127.0.0.1:1"))),
+            r"wsAddr = '127.0.0.1:1': .*in a Config give Address\(host='127.0.0.1', port=1\)",
+        ),
+        (Config(hook_timeout_s=cast("Any", "soon")), "hookTimeout = 'soon': give a duration"),
+    ],
+)
+def test_the_text_of_a_file_in_a_config(config: Config, problem: str) -> None:
+    with pytest.raises(ConfigError, match=problem):
+        check(config)
+
+
+def test_zero_is_written_like_other_numbers() -> None:
+    tree = to_mapping(Settings())
+    assert tree["retention"]["maxAge"] == "0s"
+    assert tree["limits"]["rateLimit"] == 0
+    assert not isinstance(tree["limits"]["rateLimit"], str)
 
 
 def test_secrets_are_masked_everywhere(tmp_path: Path) -> None:

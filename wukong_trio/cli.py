@@ -7,6 +7,7 @@ second signal n cut the stop short. Only what parses the command line is importe
 import errno
 import os
 import signal
+import stat
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -152,7 +153,14 @@ def _copy(work: Callable[[], "Copy"], place: Path) -> None:
         copy = work()
     except StoreError as error:
         raise _Unusable(error) from None
+    except OSError as error:
+        raise _Unusable(_denied(error, place)) from None
     click.echo(f"{place}: {copy.messages:,} messages, {copy.size_bytes / 1e6:,.1f} MB")
+
+
+def _denied(error: OSError, place: Path) -> WukongError:
+    """What is the matter with a place that this user cannot even look at."""
+    return WukongError(f"{error.filename or place}: {error.strerror}; run this as a user who may read and write there")
 
 
 class _Unusable(click.ClickException):
@@ -166,10 +174,22 @@ class _Unusable(click.ClickException):
 
 def _reader(config_file: Path | None, options: dict[str, str | None]) -> tuple[Path | None, Callable[[], Loaded]]:
     """The file with the settings, if there is one, and what reads all settings, now and later."""
-    if config_file is None and Path(DEFAULT_FILE).is_file():
+    if config_file is None and _is_file(Path(DEFAULT_FILE)):
         config_file = Path(DEFAULT_FILE)
     given = {"--" + name.replace("_", "-"): text for name, text in options.items() if text is not None}
     return config_file, partial(load, config_file, os.environ, given)
+
+
+def _is_file(path: Path) -> bool:
+    # `Path.is_file` says no from Python 3.14 on where this cannot be told, and settings would be left out silently.
+    try:
+        return stat.S_ISREG(path.stat().st_mode)
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise _Unusable(
+            WukongError(f"{path}: {error.strerror}; start in a directory that this user may read, or give --config")
+        ) from None
 
 
 def _usable(read_settings: Callable[[], Loaded]) -> Loaded:

@@ -18,7 +18,12 @@ def single_error() -> Iterator[None]:
         error = errors[0]
     else:
         return
-    raise error
+    context = error.__context__
+    try:
+        raise error
+    finally:
+        # Else a traceback would show the error twice: in the group, which the caller is handling, and as it is.
+        error.__context__ = context
 
 
 def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:

@@ -58,7 +58,7 @@ class Kind(NamedTuple):
     metavar: str
     parse: Callable[[str], Any]
     valid: Callable[[Any], bool]
-    write: Callable[[Any], str | int | bool | list[str]] = str
+    write: Callable[[Any], str | float | bool | list[str]] = str
     many: bool = False
     """A file may give a list instead of one text with commas."""
 
@@ -79,9 +79,11 @@ def parse_duration(text: str) -> float:
 
 def write_duration(seconds: float) -> str:
     """The shortest text that `parse_duration` turns into `seconds` again."""
+    if not seconds:
+        return "0s"
     exact = Decimal(repr(seconds))
     for unit in ("h", "m", "s", "ms"):
-        if exact and exact % _UNITS[unit] == 0:
+        if exact % _UNITS[unit] == 0:
             return f"{int(exact / _UNITS[unit])}{unit}"
     return f"{exact:f}s"
 
@@ -237,9 +239,10 @@ def integer(low: int, high: int) -> Kind:
 
 
 def rate(high: float) -> Kind:
-    return Kind(
-        f"give a number from 0 to {high:.0f}", "N", float, lambda value: _is_number(value) and 0 <= value <= high
-    )
+    def valid(value: object) -> bool:
+        return _is_number(value) and 0 <= value <= high
+
+    return Kind(f"give a number from 0 to {high:.0f}", "N", float, valid, _number)
 
 
 def duration(*, zero: bool = False) -> Kind:
@@ -278,6 +281,10 @@ def address(scheme: str, port: int) -> Kind:
 
     expected = f"give HOST:PORT with a port up to 65535, for example 127.0.0.1:{port}, or {SWITCHED_OFF}"
     return Kind(expected, "HOST:PORT", parse, valid, lambda value: SWITCHED_OFF if value is None else str(value))
+
+
+def _number(value: float) -> float:
+    return int(value) if value == int(value) else value
 
 
 def _same(given: str) -> str:

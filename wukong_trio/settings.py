@@ -6,6 +6,7 @@ error.
 
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -164,7 +165,17 @@ def _check_value(key: Key, value: object) -> None:
     if key.secret and value == MASK:
         raise ConfigError(f"{key.name} = '{MASK}': this stands for a hidden value; give the real one")
     if not key.kind.valid(value):
-        raise ConfigError(f"{key.name} = {_shown(key, value)}: {key.kind.expected}")
+        raise ConfigError(f"{key.name} = {_shown(key, value)}: {_in_a_program(key, value) or key.kind.expected}")
+
+
+def _in_a_program(key: Key, value: object) -> str:
+    """What is right in a `Config` that has the text of a file in place of a value; empty if something else is wrong."""
+    if isinstance(value, str) and not key.secret:
+        with suppress(ValueError):
+            meant = key.kind.parse(value)
+            if key.kind.valid(meant):
+                return f"a file says it like this; in a Config give {meant!r}"
+    return ""
 
 
 def _check_readable(name: str, file: Path | None) -> None:

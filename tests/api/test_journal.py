@@ -82,6 +82,24 @@ async def test_refused_calls_are_logged_with_their_caller(
         assert "s3cret" not in str(line)
 
 
+async def test_bodies_that_cannot_be_read_are_logged_with_the_reason(
+    api: Api, caplog: pytest.LogCaptureFixture
+) -> None:
+    wrong: list[tuple[str, bytes, str]] = [
+        ("/message/send", b'{"channel_id":"g","channel_type":"2","payload":"eA=="}', "$.channel_type"),
+        ("/message/send", b'{"channel_id":"g","channel_type":2,"payload":"x"}', "payload is no base64"),
+        ("/message/send", b"hello", "malformed"),
+        ("/channel", b'{"subscribers":[' + b'"a",' * 150_000 + b"5]}", "a list has something else among its texts"),
+    ]
+    for path, body, why in wrong:
+        caplog.clear()
+        await api.e400(path, "数据格式有误！", raw=body)
+        (line,) = lines(caplog, "an HTTP request could not be read")
+        assert why in line["why"]
+        assert line["path"] == path
+        assert line["peer"].startswith("127.0.0.1")
+
+
 def test_lines_that_strangers_cause_are_counted(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -124,6 +124,19 @@ def test_examples_are_what_their_schemas_say() -> None:
     assert len(checked) > 3 * len(POSTS)
 
 
+def test_examples_make_sense() -> None:
+    def answer(path: str) -> Any:
+        return response("POST", path, 200)["content"]["application/json"]["example"]
+
+    batch = answer("/message/sendbatch")
+    assert len(batch["fail_uids"]) == len(batch["reason"]) == 1
+    search, found = example_body("/plugins/wk.plugin.search/usersearch"), answer("/plugins/wk.plugin.search/usersearch")
+    assert (found["total"], found["limit"], found["page"]) == (len(found["messages"]), search["limit"], 1)
+    assert search["payload_types"] == [found["messages"][0]["payload"]["type"]]
+    assert answer("/message/event")["status"] == 200
+    assert [event["event_type"] for event in answer("/message/eventsync")["data"]["events"]] == ["stream.close"]
+
+
 def test_who_needs_the_token() -> None:
     guarded = describe_api(ENDPOINTS, needs_token=True)
     assert guarded["security"] == [{"managerToken": []}]

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import pytest
@@ -204,3 +204,7 @@ async def test_what_cannot_be_written_down() -> None:
     async with ApiClient("http://h") as api:
         with pytest.raises(InvalidArgumentError, match="half a character"):
             await api.users.set_token("a\ud800", "t")
+        with pytest.raises(InvalidArgumentError, match="payload must be bytes, not str"):
+            await api.send(cast("Any", "text"), channel_id="g", channel_type=GROUP)
+        with pytest.raises(InvalidArgumentError, match="request cannot be written as JSON"):
+            await api.users.set_token(cast("Any", object()), "t")

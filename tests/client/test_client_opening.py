@@ -1,6 +1,7 @@
 """A connection that cannot be had: at once, with the reason and what to do."""
 
 import ssl
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 import trio
 from stub_server import open_port, open_secure_server
 
-from wukong_trio import Address, ConfigError, ConnectionClosed, Listeners, open_client
+from wukong_trio import Address, ConfigError, ConnectionClosed, Listeners, RequestError, open_client
 from wukong_trio.client import opening
 from wukong_trio.client.place import SCHEMES, read_url
 from wukong_trio.testing import open_test_server
@@ -227,3 +228,12 @@ def test_what_a_url_names() -> None:
     assert read_url("TLS://h:1")[1:] == (SCHEMES["tls"], "h", 1, "/")
     assert read_url("wss://[::1]/a?b").netloc == "[::1]:443"
     assert read_url("ws://h:5200").netloc == "h:5200"
+
+
+async def test_a_refusal_is_shown_once() -> None:
+    async with open_test_server() as server:
+        with trio.fail_after(AT_ONCE_S), pytest.raises(RequestError) as refused:
+            async with open_client(server.endpoints.ws, uid="a@b"):
+                pass
+    shown = "".join(traceback.format_exception(refused.value))
+    assert shown.count("Traceback") == 1

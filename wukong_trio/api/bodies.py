@@ -41,7 +41,7 @@ _encoder = msgspec.json.Encoder()
 
 
 class BodyError(Exception):
-    """A body that is not what the endpoint takes."""
+    """A body that is not what the endpoint takes. Why is for the log."""
 
 
 class TooManyItemsError(BodyError):
@@ -79,8 +79,8 @@ class BodyReader(Generic[T]):
                 if trailing is None:
                     raise
                 value = self._lenient.decode(memoryview(body)[: int(trailing[1]) - 1])
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            raise BodyError from None
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise BodyError(str(error)) from None
         request: T = _without_nulls(value, self._type)
         return request
 
@@ -191,9 +191,9 @@ async def _cut_lists(body: bytes | bytearray) -> tuple[bytes, list[list[str]]]:
         elif end > position:
             position = end
         else:
-            raise BodyError  # a string without an end, or one that is too long
+            raise BodyError("a text has no end, or is too long")
         if len(rest) > REST_BYTES or brackets_left < 0:
-            raise BodyError
+            raise BodyError("there is too much beside the lists")
     return bytes(rest), lists
 
 
@@ -210,7 +210,7 @@ async def _read_strings(body: bytes | bytearray, start: int, limit: int) -> tupl
         if len(strings) > limit:
             raise TooManyItemsError
         if strings or body[start : start + SLICE_BYTES].lstrip()[:1] in (b"", b'"'):
-            raise BodyError
+            raise BodyError("a list has something else among its texts")
         return None, start
     strings += _decoded(body[position : end - 1])
     if len(strings) > limit:
@@ -227,5 +227,5 @@ def _end(pattern: re.Pattern[bytes], body: bytes | bytearray, position: int, rea
 def _decoded(strings: bytes | bytearray) -> list[str]:
     try:
         return _decode_strings(b"[%b]" % bytes(strings))
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        raise BodyError from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise BodyError(str(error)) from None

@@ -82,8 +82,8 @@ WORDS: Final[dict[str, Word]] = {
         "The same once more, as WuKongIM has it; not for a list of users",
         {"message_id": 891687018409984, "message_seq": 7, "client_msg_no": "c-1"},
     ),
-    "fail_uids": Word("Whom the message was not sent to"),
-    "BatchAnswer.reason": Word("Why, for each of `fail_uids`", []),
+    "fail_uids": Word("Whom the message was not sent to", ["a@b"]),
+    "BatchAnswer.reason": Word("Why, for each of `fail_uids`", ["频道ID不合法！"]),
     "BatchAnswer.status": Word("Always 200", 200),
     "messages": Word("Ascending"),
     "start_message_seq": Word("Where the page begins; 0: no bound", 0),
@@ -103,7 +103,7 @@ WORDS: Final[dict[str, Word]] = {
         "it, a whole number finds itself, blank texts ask for nothing. `type` may be a number",
         {"content": "hello"},
     ),
-    "payload_types": Word("Which `type` the payload may have; nothing here: any"),
+    "payload_types": Word("Which `type` the payload may have; nothing here: any", [1]),
     "SearchRequest.from_uid": Word("The sender; empty: anybody"),
     "SearchRequest.channel_id": Word("Only messages of this channel: for persons (type 1) the uid of the other one"),
     "SearchRequest.channel_type": Word("Only messages of channels of this type; 0: of all types"),
@@ -111,7 +111,8 @@ WORDS: Final[dict[str, Word]] = {
     "start_time": Word("Only messages from this moment on, in seconds since 1970"),
     "end_time": Word("Only messages up to this moment, inclusive, in seconds since 1970; 0: no end"),
     "SearchRequest.limit": Word("Messages of one page: 10 if it is 0, and never more than 100", 10),
-    "SearchAnswer.limit": Word("Messages of one page"),
+    "SearchAnswer.limit": Word("Messages of one page", 10),
+    "SearchAnswer.page": Word("Which page, from 1 on", 1),
     "page": Word("Which page, from 1 on"),
     "highlights": Word(
         "Members in which the words are put between `<mark>` and `</mark>`. The rest of such a text is as it was sent: "
@@ -120,7 +121,8 @@ WORDS: Final[dict[str, Word]] = {
     ),
     "SearchAnswer.total": Word(
         "How many messages were found. Of those beyond this page a few may turn out to be none, for example because "
-        "they have been deleted"
+        "they have been deleted",
+        1,
     ),
     "SearchAnswer.messages": Word("Newest first"),
     "FoundMessage.payload": Word("The payload, as an object", {"type": 1, "content": "hello"}),
@@ -132,6 +134,9 @@ WORDS: Final[dict[str, Word]] = {
     "more": Word(_FLAG + "something of the window was left out", 0),
     # events of messages
     "event_id": Word("Of the event. The same as the last one of its key: the same event once more", "e-1"),
+    "EventAnswer.status": Word("Always 200", 200),
+    "EventSyncAnswer.status": Word("Always 200", 200),
+    "EventRecord.event_type": Word("What happened: the type of the key's last stored event", "stream.close"),
     "event_type": Word(
         "`stream.delta`, `stream.snapshot`, `stream.close`, `stream.error`, `stream.cancel`, `stream.finish`, in any "
         "case; or a type of your own",
@@ -281,7 +286,7 @@ WORDS: Final[dict[str, Word]] = {
     ),
     "msg_count": Word("Messages of each: the newest so many", 20),
     "only_unread": Word(_FLAG + "only conversations with something unread", 0),
-    "exclude_channel_types": Word("Types of channels that are left out, unless `last_msg_seqs` names the channel"),
+    "exclude_channel_types": Word("Types of channels that are left out, unless `last_msg_seqs` names the channel", []),
     "ConversationsRequest.page": Word("From 1 on; 0: all", 0),
     "page_size": Word("Conversations of a page: 100 if it is 0, and never more than 500", 0),
     "channels": Word("The channels: up to 1000", [{"channel_id": "bob", "channel_type": 1}]),

@@ -50,6 +50,7 @@ class Journal:
 
     def __init__(self) -> None:
         self._refused = Trickle(INFO, "an HTTP request was refused")
+        self._misread = Trickle(INFO, "an HTTP request could not be read")
         self._tls = Trickle(
             WARNING, "TLS on the port of the plain HTTP API: use http://, or put a proxy that speaks TLS in front of it"
         )
@@ -69,6 +70,10 @@ class Journal:
         shown = {"method": head.method, "path": head.path, "host": head.host, "origin": head.origin}
         cut = {name: value[:SHOWN_CHARACTERS] for name, value in shown.items() if value}
         self._refused.log({"http_status": http_status, "peer": head.peer, **cut})
+
+    def misread(self, head: Head, why: str) -> None:
+        """A body that is not what its endpoint takes. The answer, which is the original's, does not say why."""
+        self._misread.log({"path": head.path, "peer": head.peer, "why": why[:SHOWN_CHARACTERS]})
 
     def spoke_tls(self, peer: str) -> None:
         """A client that does not speak HTTP but TLS."""

@@ -7,10 +7,10 @@ from ..errors import InvalidCommandError, SendRefusedError, StoreError, WukongEr
 from ..model import SETTING_STREAM, SETTING_TOPIC, SYNC_ONCE, SYSTEM_UID, ReasonCode, SendCommand, SendResult
 from ..protocol.payload import PayloadError, read_base64
 from ..services.arguments import EMPTY, NO_TYPE, UNKNOWN_TYPE, known_key
-from .bodies import as_list, encode_list
+from .bodies import BodyError, as_list, encode_list
 from .checks import plain, required
 from .context import ApiContext
-from .table import BAD_BODY, STORE_FAILS, ApiError, Query, Texts
+from .table import STORE_FAILS, ApiError, Query, Texts
 
 _BAD_CHANNEL: Final = "频道ID不合法！"
 _NO_MODE: Final = "无法处理发送消息请求！"
@@ -70,7 +70,7 @@ def _payload(text: str) -> bytes:
     try:
         return read_base64(text)
     except PayloadError:
-        raise ApiError(BAD_BODY) from None
+        raise BodyError("payload is no base64") from None
 
 
 def _is_direct(request: SendRequest) -> bool:

@@ -27,7 +27,11 @@ one, 404; a body that is too long 413, wherever it is sent; and what is no prope
 body.
 """
 _FAILURES: Final = {
-    400: ("Wrong", "The request is wrong; `msg` says how.", BAD_BODY),
+    400: (
+        "Wrong",
+        "The request is wrong; `msg` says how. Which member has the wrong type is in the server's log.",
+        BAD_BODY,
+    ),
     403: ("Forbidden", "Without a manager token: pages of this origin may not call, or not by this host.", "…"),
     413: ("TooLong", "The body, or a list in it, is too long; the connection ends.", "the body is larger than … bytes"),
     500: (

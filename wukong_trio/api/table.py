@@ -251,7 +251,7 @@ class ApiTable:
             request = endpoint.reader.read(body) if endpoint.reader is not None else head
             return self._handle(endpoint, head, request)
         except Exception as error:
-            return self._failure(endpoint, error)
+            return self._failure(endpoint, head, error)
 
     def count(self, path: str, status: int) -> None:
         """Counts an answer, of whatever engine. Strangers may name any path, so only ours are told apart."""
@@ -295,7 +295,7 @@ class ApiTable:
                 request = await endpoint.reader.read_in_slices(body)
                 answer = self._handle(endpoint, head, request)
             except Exception as error:
-                return self._failure(endpoint, error)
+                return self._failure(endpoint, head, error)
             return answer if isinstance(answer, HttpAnswer) else await answer
 
     def _handle(self, endpoint: Endpoint[Any], head: Head, request: object) -> HttpAnswer | Awaitable[HttpAnswer]:
@@ -320,7 +320,7 @@ class ApiTable:
                 self.journal.worked(endpoint.path)
                 return answer._replace(held_bytes=self.answers.hold(len(answer.body)))
         except Exception as error:
-            return self._failure(endpoint, error)
+            return self._failure(endpoint, head, error)
         finally:
             self._short_answers.settle(0)
         result: Any = endpoint.handler(self._context, request, query)
@@ -347,13 +347,13 @@ class ApiTable:
             outcome = await result
             answer = _success(outcome)
         except Exception as error:
-            return self._failure(endpoint, error)
+            return self._failure(endpoint, head, error)
         if endpoint.changes and outcome == STATUS_OK:
             self.journal.changed(head, request)
         self.journal.worked(endpoint.path)
         return answer
 
-    def _failure(self, endpoint: Endpoint[Any], error: Exception) -> HttpAnswer:
+    def _failure(self, endpoint: Endpoint[Any], head: Head, error: Exception) -> HttpAnswer:
         if isinstance(error, ApiError):
             return _error(error.http_status, error.message)
         if isinstance(error, InvalidArgumentError):
@@ -363,6 +363,7 @@ class ApiTable:
         if isinstance(error, TooManyItemsError):
             return _error(413, f"the lists have more than {MAX_ITEMS} entries; send them in several calls")
         if isinstance(error, BodyError):
+            self.journal.misread(head, str(error))
             return _error(400, BAD_BODY)
         if isinstance(error, StoreError):
             self.journal.failed(endpoint.path, error)

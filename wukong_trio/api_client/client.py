@@ -67,6 +67,7 @@ from ..contract.messages import BatchAnswer, BatchRequest, MessageRecord, SendHe
 from ..contract.monitor import Features, Vars, VarsQuery
 from ..contract.search import SearchAnswer, SearchRequest
 from ..contract.users import Online, QuitRequest, TokenRequest, UidsRequest
+from ..errors import InvalidArgumentError
 from .answers import done, many, maybe, one, sent
 from .calls import MethodGroup, WithQuery, get, nothing, post, uid_list
 from .transport import Transport
@@ -268,6 +269,13 @@ class Monitor(MethodGroup):
     features = get("/varz/setting", nothing, one(Features))
 
 
+def _base64(payload: bytes) -> str:
+    try:
+        return b64encode(payload).decode()
+    except TypeError:
+        raise InvalidArgumentError("payload", f"must be bytes, not {type(payload).__name__}") from None
+
+
 def _send(
     payload: bytes,
     *,
@@ -290,7 +298,7 @@ def _send(
         channel_id=channel_id,
         channel_type=channel_type,
         subscribers=[*subscribers],
-        payload=b64encode(payload).decode(),
+        payload=_base64(payload),
         client_msg_no=client_msg_no,
         expire=expire,
         is_stream=int(is_stream),
@@ -309,7 +317,7 @@ def _send_batch(
     sync_once: bool = False,
 ) -> BatchRequest:
     header = SendHeader(int(no_persist), int(red_dot), int(sync_once))
-    return BatchRequest(header, from_uid, [*subscribers], b64encode(payload).decode())
+    return BatchRequest(header, from_uid, [*subscribers], _base64(payload))
 
 
 class ApiClient(MethodGroup):

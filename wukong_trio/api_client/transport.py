@@ -105,6 +105,8 @@ class Transport:
             content = None if method == "GET" else msgspec.json.encode(body)
         except UnicodeEncodeError:
             raise InvalidArgumentError("request", "holds half a character (a lone surrogate)") from None
+        except TypeError as error:
+            raise InvalidArgumentError("request", f"cannot be written as JSON: {error}") from None
         headers = self._headers if content is None else [*self._headers, (b"content-type", b"application/json")]
         return httpx.Request(
             method, url, params={**query} or None, headers=headers, content=content, extensions=self._extensions

@@ -36,7 +36,7 @@ def wrong_type(value: object, type_: type) -> str:
     encoders know no others. A text has to be one that can be encoded.
     """
     if type(value) is not type_ and not (type_ is int and isinstance(value, int) and isinstance(value, Enum)):
-        return f"is {type_.__name__}, not {type(value).__name__}"
+        return f"must be {type_.__name__}, not {type(value).__name__}"
     if isinstance(value, str) and not value.isascii():
         try:
             value.encode()
@@ -102,7 +102,7 @@ def to_sequence(field: str, values: Iterable[T]) -> Sequence[T]:
     if isinstance(values, list | tuple):
         return values
     if isinstance(values, str | bytes) or not isinstance(values, Iterable):
-        raise InvalidArgumentError(field, f"is a list, not {type(values).__name__}")
+        raise InvalidArgumentError(field, f"must be a list, not {type(values).__name__}")
     return list(values)
 
 

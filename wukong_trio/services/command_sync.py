@@ -1,6 +1,7 @@
 """Commands that a user has missed: he fetches them, and acknowledges what he has fetched."""
 
 from collections import OrderedDict
+from collections.abc import Mapping
 from operator import attrgetter
 from typing import Final
 
@@ -18,6 +19,8 @@ MAX_POSITIONS: Final = 500_000
 MAX_RECEIPTS: Final = 10_000
 """Acknowledged pushes that wait to be written down. What is beyond is fetched though it was seen."""
 RECEIPTS_INTERVAL_S: Final = 1.0
+AT_ONCE: Final = 256
+"""Positions that are written down with one call; between two others have their turn."""
 
 
 class CommandSync:
@@ -66,16 +69,19 @@ class CommandSync:
         """A user has what `fetch` gave him last; without that nothing happens.
 
         Raises:
-            StoreError: it was not written down; it may be called again.
+            StoreError: not all of it was written down; it may be called again.
         """
         positions = self._fetched.get(uid)
         if not positions:
             return
-        await self._store.change_conversations(
-            [ConversationChange(uid=uid, key=key, commands_to=seq) for key, seq in positions.items()]
-        )
+        await self._write({(uid, key): seq for key, seq in positions.items()})
         if self._fetched.get(uid) is positions:
             self._forget(uid)
+
+    async def _write(self, positions: Mapping[tuple[str, ChannelKey], int]) -> None:
+        changes = [ConversationChange(uid=uid, key=key, commands_to=seq) for (uid, key), seq in positions.items()]
+        for start in range(0, len(changes), AT_ONCE):
+            await self._store.change_conversations(changes[start : start + AT_ONCE])
 
     def _remember(self, uid: str, positions: dict[ChannelKey, int]) -> None:
         self._forget(uid)
@@ -106,9 +112,8 @@ class CommandSync:
             await trio.sleep(RECEIPTS_INTERVAL_S)
             self._received = trio.Event()
             receipts = self._receipts.copy()
-            changes = [ConversationChange(uid=uid, key=key, commands_to=seq) for (uid, key), seq in receipts.items()]
             try:
-                await self._store.change_conversations(changes)
+                await self._write(receipts)
             except StoreError:
                 self._received.set()
                 continue

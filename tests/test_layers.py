@@ -71,6 +71,7 @@ ONLY_IN = {
             "store/message_index.py",
             "store/message_ids.py",
             "store/message_writer.py",
+            "store/transactions.py",
             "store/login_rows.py",
             "store/pages.py",
             "store/lookups.py",

@@ -67,15 +67,8 @@ ONLY_IN = {
     "sqlite3": {
         *("store/sqlite.py", "store/files.py", "store/backup.py", "store/readers.py", "store/wal.py"),
         *("store/rows.py", "store/channel_rows.py", "store/message_rows.py", "store/members.py"),
-        *(
-            "store/message_index.py",
-            "store/message_ids.py",
-            "store/message_writer.py",
-            "store/login_rows.py",
-            "store/pages.py",
-            "store/lookups.py",
-            "store/gathering.py",
-        ),
+        *("store/message_index.py", "store/message_ids.py", "store/message_writer.py", "store/transactions.py"),
+        *("store/login_rows.py", "store/pages.py", "store/lookups.py", "store/gathering.py"),
         *("store/conversation_rows.py", "store/sent_positions.py", "store/event_rows.py"),
         *("store/membership_rows.py", "store/removal_rows.py", "search/index.py"),
     },

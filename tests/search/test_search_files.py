@@ -12,6 +12,7 @@ import trio
 from library import Library, open_library
 
 from wukong_trio import StoreError, open_store
+from wukong_trio.config import Config, Search
 from wukong_trio.errors import ConfigError, SearchUnavailableError
 from wukong_trio.search import follow, index, schema, search
 from wukong_trio.search.index import Index
@@ -243,6 +244,39 @@ async def test_an_index_of_messages_that_are_gone_is_made_again(
     async with open_store(tmp_path) as store, open_library(store) as library:
         assert (await library.find("hello")).total == 30
     assert sorted(os.listdir(tmp_path)) == ["search.db", "wukong.db"]
+
+
+async def test_no_index_stays_open_if_the_end_comes_while_one_takes_the_place_of_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(follow, "SWEEP_INTERVAL_S", 0.01)
+    monkeypatch.setattr(follow, "RENEWED_FROM", 30)
+    made: list[Index] = []
+
+    class Noted(Index):
+        def __init__(self, path: Path | None) -> None:
+            super().__init__(path)
+            made.append(self)
+
+    monkeypatch.setattr(follow, "Index", Noted)
+    async with open_store(tmp_path) as store, trio.open_nursery() as nursery:
+        found = search.open_search(Config(search=Search(on=True)), store, 0)
+        assert found is not None
+        library = Library(store, found)
+        nursery.start_soon(found.run)
+        await library.join("ann")
+        await library.say(*[f"hello {number}" for number in range(60)])
+        await library.indexed()
+        async with found._follower._reading:  # as a search that takes long
+            lose(tmp_path / "wukong.db", lambda number: number >= 31)
+            with trio.fail_after(10):
+                while found._follower._opened.is_set():  # noqa: ASYNC110 - there is no event
+                    await trio.sleep(0.001)
+            nursery.cancel_scope.cancel()
+    assert len(made) == 2
+    for one in made:
+        with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+            one._writer.execute("SELECT 1")
 
 
 async def test_lag(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:

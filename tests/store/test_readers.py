@@ -10,7 +10,7 @@ import trio
 from samples import GROUP, append, between, message
 
 from wukong_trio import StoreError, open_store
-from wukong_trio.store import sqlite
+from wukong_trio.store import sqlite, transactions
 from wukong_trio.store.page_cache import CachedPage
 from wukong_trio.store.pages import NOTHING
 
@@ -124,7 +124,7 @@ async def test_the_task_that_looks_after_the_files_never_ends_silently(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sqlite, "TEND_INTERVAL_S", 0.001)
-    monkeypatch.setattr(sqlite.SQLiteStore, "_tend", lambda _: 1 / 0)
+    monkeypatch.setattr(transactions.Transactions, "tend", lambda _: 1 / 0)
     with pytest.RaisesGroup(ZeroDivisionError):
         with trio.fail_after(10):
             async with open_store(tmp_path):

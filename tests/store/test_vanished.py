@@ -97,7 +97,7 @@ async def test_a_file_that_has_become_shorter_takes_nothing_more(
         await append(store, [message(n, n) for n in range(1, 100)])
         size = (tmp_path / name).stat().st_size
         # Seen at the next look; and what was written before has to be seen first.
-        await trio.to_thread.run_sync(store._tend)  # type: ignore[attr-defined]
+        await trio.to_thread.run_sync(store._transactions.tend)  # type: ignore[attr-defined]
         # Its length alone does not bring back what was in it.
         for length in (int(size * kept), size):
             os.truncate(tmp_path / name, length)
@@ -127,7 +127,7 @@ async def test_what_sqlite_cuts_off_its_log_is_no_loss(tmp_path: Path, monkeypat
             await append(store, [message(n, n, payload=large)])
             sizes.append((tmp_path / "wukong.db-wal").stat().st_size)
             if n == 50:
-                await trio.to_thread.run_sync(store._tend)
+                await trio.to_thread.run_sync(store._transactions.tend)
                 sizes.append((tmp_path / "wukong.db-wal").stat().st_size)
         assert store.failure == ""
     assert any(after < before for before, after in pairwise(sizes))

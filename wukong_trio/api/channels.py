@@ -12,9 +12,10 @@ from ..contract.channels import (
     SubscribersRequest,
 )
 from ..model import ChannelType
-from ..services.arguments import EMPTY, NO_TYPE, PERSON, SPECIAL, UNKNOWN_TYPE
+from ..services.arguments import EMPTY, NO_TYPE, PERSON, SPECIAL
 from ..services.channel_calls import UidList
 from .bodies import encode_list
+from .checks import TYPE_TEXTS
 from .context import ApiContext
 from .guard import Head
 from .table import STATUS_OK, ApiError, Handler, Query, Texts
@@ -25,8 +26,7 @@ _NAMES: Final = {"blacklist": "deny list", "whitelist": "allow list"}
 _TEXTS: Final[Texts] = {
     ("channel_id", EMPTY): "频道ID不能为空！",
     ("channel_id", SPECIAL): "频道ID不能包含特殊字符！",
-    ("channel_type", NO_TYPE): "频道类型错误！",
-    ("channel_type", UNKNOWN_TYPE): "频道类型错误！",
+    **TYPE_TEXTS,
 }
 RECORD_TEXTS: Final[Texts] = {**_TEXTS, ("channel_type", PERSON): "不支持个人频道添加订阅者！"}
 MEMBER_TEXTS: Final[Texts] = {

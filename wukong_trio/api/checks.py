@@ -2,8 +2,14 @@
 back-ends and their tests know.
 """
 
+from typing import Final
+
 from ..model import SPECIAL_CHARACTERS
-from .table import ApiError
+from ..services.arguments import NO_TYPE, UNKNOWN_TYPE
+from .table import ApiError, Texts
+
+BAD_CHANNEL: Final = "频道ID不合法！"
+TYPE_TEXTS: Final[Texts] = dict.fromkeys((("channel_type", NO_TYPE), ("channel_type", UNKNOWN_TYPE)), "频道类型错误！")
 
 
 def given(text: str, message: str) -> None:

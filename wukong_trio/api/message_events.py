@@ -18,20 +18,18 @@ from ..contract.events import (
 )
 from ..errors import InvalidCommandError, SendRefusedError
 from ..model import SETTING_STREAM, SYSTEM_UID, MessageEvent, ReasonCode, SendCommand
-from ..services.arguments import EMPTY, NEGATIVE, NO_TYPE, UNKNOWN_TYPE
+from ..services.arguments import EMPTY, NEGATIVE
 from ..services.message_events import NO_CHANNEL, EventCommand
 from ..store.event_store import StoredEvent
 from .bodies import as_list, as_value, encode_list
-from .checks import required
+from .checks import BAD_CHANNEL, TYPE_TEXTS, required
 from .context import ApiContext
 from .table import STATUS_OK, ApiError, Query, Texts
 
-_BAD_CHANNEL: Final = "频道ID不合法！"
 EVENT_TEXTS: Final[Texts] = {
     **{(name, EMPTY): f"{name}不能为空！" for name in ("channel_id", "client_msg_no", "event_id", "event_type")},
-    ("channel_id", NO_CHANNEL): _BAD_CHANNEL,
-    ("channel_type", NO_TYPE): "频道类型错误！",
-    ("channel_type", UNKNOWN_TYPE): "频道类型错误！",
+    ("channel_id", NO_CHANNEL): BAD_CHANNEL,
+    **TYPE_TEXTS,
     ("limit", NEGATIVE): "limit不能为负数！",
 }
 _TEXT_START: Final = "___TextMessageStart"
@@ -147,7 +145,7 @@ async def _start_text(context: ApiContext, request: PlainEventRequest, event: Me
         await events.send(command, context.sender.send)
     except (InvalidCommandError, SendRefusedError) as error:
         wrong_id = error.reason_code == ReasonCode.CHANNEL_ID_ERROR
-        raise ApiError(_BAD_CHANNEL if wrong_id else str(error)) from None
+        raise ApiError(BAD_CHANNEL if wrong_id else str(error)) from None
     await events.push(_from(request), request.channel_id, request.channel_type, event)
 
 

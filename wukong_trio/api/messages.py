@@ -6,17 +6,15 @@ from ..contract.messages import BatchAnswer, BatchRequest, SendRequest
 from ..errors import InvalidCommandError, SendRefusedError, StoreError, WukongError
 from ..model import SETTING_STREAM, SETTING_TOPIC, SYNC_ONCE, SYSTEM_UID, ReasonCode, SendCommand, SendResult
 from ..protocol.payload import PayloadError, read_base64
-from ..services.arguments import EMPTY, NO_TYPE, UNKNOWN_TYPE, known_key
+from ..services.arguments import EMPTY, known_key
 from .bodies import BodyError, as_list, encode_list
-from .checks import plain, required
+from .checks import BAD_CHANNEL, TYPE_TEXTS, plain, required
 from .context import ApiContext
 from .table import STORE_FAILS, ApiError, Query, Texts
 
-_BAD_CHANNEL: Final = "频道ID不合法！"
 _NO_MODE: Final = "无法处理发送消息请求！"
 SEND_TEXTS: Final[Texts] = {
-    ("channel_type", NO_TYPE): "频道类型错误！",
-    ("channel_type", UNKNOWN_TYPE): "频道类型错误！",
+    **TYPE_TEXTS,
     ("subscribers", EMPTY): _NO_MODE,
 }
 
@@ -30,7 +28,7 @@ async def send_message(context: ApiContext, request: SendRequest, _query: Query)
     payload = _payload(request.payload)
     direct = _is_direct(request)
     if not direct:
-        plain(request.channel_id, _BAD_CHANNEL)
+        plain(request.channel_id, BAD_CHANNEL)
         known_key(request.channel_id, request.channel_type)
     command = _command(request, payload)
     try:
@@ -42,7 +40,7 @@ async def send_message(context: ApiContext, request: SendRequest, _query: Query)
             result = await context.message_events.send(command, context.sender.send)
     except (InvalidCommandError, SendRefusedError) as error:
         if error.reason_code == ReasonCode.CHANNEL_ID_ERROR:
-            raise ApiError(_BAD_CHANNEL) from None
+            raise ApiError(BAD_CHANNEL) from None
         if isinstance(error, InvalidCommandError):
             raise
         return _with_data(SendResult(reason_code=error.reason_code, client_msg_no=error.client_msg_no))
@@ -115,4 +113,4 @@ def _reason(error: WukongError) -> str:
     if isinstance(error, StoreError):
         return STORE_FAILS
     code = error.reason_code if isinstance(error, InvalidCommandError | SendRefusedError) else 0
-    return _BAD_CHANNEL if code == ReasonCode.CHANNEL_ID_ERROR else str(error)
+    return BAD_CHANNEL if code == ReasonCode.CHANNEL_ID_ERROR else str(error)

@@ -217,17 +217,18 @@ class Follower:
         if following.message_id < self._newest_id:
             await self._add_batch(following)
             return
-        self._next = None
         self._swept = 0
         if self._path is None:
-            self._index = following
+            self._index, self._next = following, None
             await self._write(index.close)
             return
-        # Searches wait for the moment that it takes.
-        self._opened, self._index = trio.Event(), None
+        # Searches wait for the moment that it takes. Until it begins, both are there to be closed by whoever ends this.
+        self._opened = trio.Event()
         async with self._reading:
-            await self._write(index.close)
-            await self._write(partial(following.move, self._path))
+            await trio.lowlevel.checkpoint_if_cancelled()
+            self._index = self._next = None
+            with trio.move_on_after(CLOSE_TIMEOUT_S, shield=True):
+                await self._write(partial(_replace, index, following, self._path))
 
     @property
     def _next_path(self) -> Path | None:
@@ -297,3 +298,9 @@ class Follower:
             index.interrupt()
             async with self._reading:
                 await trio.to_thread.run_sync(index.close)
+
+
+def _replace(index: Index, following: Index, path: Path) -> None:
+    """Closes both, and puts the file of the second in the place of the first's."""
+    index.close()
+    following.move(path)

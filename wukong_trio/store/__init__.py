@@ -10,7 +10,7 @@
              *_rows, members, message_ids, pages, lookups
                                                    what is written and read, for each kind of thing
              page_cache, recent, lately            what is in memory of it
-             watch, wal                            what it looks after while it runs
+             transactions, watch, wal              writing, and what it looks after while it runs
 
 Knows nothing of sessions or protocols: takes and returns batches of plain Structs.
 """

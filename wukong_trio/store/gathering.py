@@ -37,7 +37,7 @@ class GatheredReads(Generic[W, R]):
         most: int,
     ) -> None:
         """Args:
-        pool: a connection that nobody else uses.
+        pool: has a connection for each of these that use it, and nobody else uses it.
         work: does some reads, in a thread; returns their results, in the same order.
         weight: of a read.
         most: what a batch may weigh; it has one read at least.

@@ -7,7 +7,6 @@ own.
 import sqlite3
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, suppress
-from logging import getLogger
 from pathlib import Path
 from typing import Any, Final, Self, TypeVar
 
@@ -39,26 +38,15 @@ from .readers import ReaderPool
 from .recent import RecentMessages
 from .removal_rows import gone_between, remove_before, remove_expired, remove_surplus, settle
 from .removals import Position, Slice
-from .rows import transaction
-from .wal import LogKeeper
-from .watch import FileWatch
-
-log = getLogger(__name__)
+from .transactions import Transactions
 
 T = TypeVar("T")
 
 TEND_INTERVAL_S: Final = 1.0
-_DATA_VERSION: Final = "PRAGMA data_version"
-"""Changes when another connection has written."""
 _DURABILITY: Final[dict[Synchronous, str]] = {
     "full": "full (fsync before each answer)",
     "normal": "normal (a power cut may lose the last moments)",
 }
-_SMALL_WRITE: Final = "UPDATE indexed SET message_id = message_id"
-
-
-class _VanishedError(Exception):
-    """The files are not where they belong."""
 
 
 class SQLiteStore(Store):
@@ -98,12 +86,8 @@ class SQLiteStore(Store):
                 newest_weight,
                 MOST_TOGETHER,
             )
-            self._data_version = self._writer.execute(_DATA_VERSION).fetchone()
-            self._watch = FileWatch(files.path)
+            self._transactions = Transactions(files.path, self._writer)
             opened.pop_all()
-        self._log_keeper = LogKeeper(files.path)
-        self._failure = ""
-        self._vanished = False
         self._closed = False
 
     @classmethod
@@ -128,15 +112,7 @@ class SQLiteStore(Store):
         a failure. `open_store` does that."""
         while True:
             await trio.sleep(TEND_INTERVAL_S)
-            await trio.to_thread.run_sync(self._tend, limiter=self._writing, abandon_on_cancel=True)
-
-    def _tend(self) -> None:
-        if self._watch.thorough_problem() or self._failure:
-            with suppress(StoreError):
-                self._transact(lambda writer: writer.execute(_SMALL_WRITE))
-        else:
-            self._log_keeper.tend(self._writer)
-            self._measure()
+            await trio.to_thread.run_sync(self._transactions.tend, limiter=self._writing, abandon_on_cancel=True)
 
     # Running
 
@@ -153,47 +129,14 @@ class SQLiteStore(Store):
             raise StoreError(f"{self._files.path}: the store is closed")
         self._messages.trim()
         try:
-            self._check_files()
-            with transaction(self._writer):
-                result = work(self._writer)
-        except BaseException as error:
+            result = self._transactions.run(work)
+        except BaseException:
             # Whatever went wrong, a value that SQLite does not take included: what was rolled back is not there.
             self._messages.forget()
             self._conversations.rolled_back()
-            if not isinstance(error, sqlite3.Error | _VanishedError):
-                raise
-            self._note(str(error) if isinstance(error, _VanishedError) else f"{self._files.path}: {error}")
-            raise StoreError(self._failure) from error
+            raise
         self._conversations.committed()
-        if self._failure:
-            self._note("")
         return result
-
-    def _measure(self) -> None:
-        with suppress(OSError):
-            # What is not there is found missing before the next write.
-            self._watch.measure()
-
-    def _check_files(self) -> None:
-        """Stops a write into a file that nobody will find again."""
-        if problem := self._watch.problem():
-            self._vanished = True
-            raise _VanishedError(problem)
-        if self._vanished:
-            # Sequence numbers and the newest messages are in memory.
-            if self._writer.execute(_DATA_VERSION).fetchone() != self._data_version:
-                raise _VanishedError(
-                    f"{self._files.path}: another program has changed it meanwhile; restart the server"
-                )
-            self._vanished = False
-
-    def _note(self, failure: str) -> None:
-        """Remembers how the last write went, and says so when that is news."""
-        if failure and failure != self._failure:
-            log.error("nothing can be stored: %s", failure)
-        elif self._failure and not failure:
-            log.warning("the store can be written again")
-        self._failure = failure
 
     async def aclose(self) -> None:
         """Waits for running writes, interrupts reads, brings the WAL into the database and closes it. Bound it.
@@ -225,11 +168,11 @@ class SQLiteStore(Store):
         return _DURABILITY[self._files.synchronous]
 
     def size_bytes(self) -> Mapping[str, int]:
-        return self._watch.size_bytes()
+        return self._transactions.size_bytes()
 
     @property
     def failure(self) -> str:
-        return self._failure
+        return self._transactions.failure
 
     # Messages
 

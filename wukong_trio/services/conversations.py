@@ -177,7 +177,8 @@ class ConversationService:
             gone = [c for c in found.items if not _is_visible(c) and c.changed_at > since]
             deleted = [(_shown_id(uid, c), c.channel_type) for c in gone]
         views = await self._views(uid, [(c, c.deleted_to + 1) for c in page], 1)
-        fitting = [view for view in views if not view.left_out]
+        # One at least, so that the walk goes on in any case.
+        fitting = [view for view in views if not view.left_out] or views[:1]
         if len(fitting) < len(page):
             page, more = page[: len(fitting)], True
         return ConversationChanges(fitting, deleted, coverage, _place(page[-1]) if more else None)

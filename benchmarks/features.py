@@ -34,9 +34,11 @@ async def _scraped(server: Target) -> AsyncIterator[None]:
 
     async def again_and_again() -> None:
         while True:
-            await trio.to_thread.run_sync(scrape)
             await trio.sleep(SCRAPE_INTERVAL_S)
+            await trio.to_thread.run_sync(scrape)
 
+    # The first one loads a library, which is no matter afterwards.
+    await trio.to_thread.run_sync(scrape)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(again_and_again)
         yield

@@ -18,6 +18,8 @@ CONNECTIONS = ("--connections", "32")
 CHANNELS = 1000
 EACH = 60
 PAGE = 50
+PAGES = 10_000
+"""Different ones, more than any cache keeps. Channels of EACH messages have so many of PAGE."""
 BODIES = 20_000
 _HISTORY = "/channel/messagesync"
 
@@ -33,7 +35,7 @@ async def deep(stored: int, seconds: float) -> tuple[float, float]:
     """Pages at the end of one channel in which so much is stored, beside the newest pages of many channels."""
     async with ours() as server:
         await write(server, 1, stored, senders=1)
-        pages = ({**_page(0, 0), "start_message_seq": stored - n, "limit": PAGE} for n in range(CHANNELS))
+        pages = ({**_page(0, 0), "start_message_seq": stored - n, "limit": PAGE} for n in range(PAGES))
         much = await _posted(server, _HISTORY, pages, seconds)
     async with ours() as server:
         await write(server, CHANNELS, (CHANNELS + 1) * EACH)
@@ -78,7 +80,10 @@ async def send_one(seconds: float) -> tuple[float, float]:
 
 
 def _newest_pages() -> Iterable[dict[str, object]]:
-    return ({**_page(channel % 50, channel), "limit": PAGE} for channel in range(CHANNELS))
+    """The newest of all channels, then those that begin one message earlier, and so on."""
+    for earlier in range(PAGES // CHANNELS):
+        for channel in range(CHANNELS):
+            yield {**_page(channel % 50, channel), "start_message_seq": EACH - earlier, "limit": PAGE}
 
 
 def _page(sender: int, peer: int) -> dict[str, object]:

@@ -324,7 +324,7 @@ WRONG: list[tuple[Use, str, str]] = [
     (lambda s: s.events.read("g", GROUP, "n", limit=-1), "limit", "is a number"),
     (lambda s: s.events.read("g", 0, "n"), "channel_type", "is 0"),
     (lambda s: s.events.read("g", GROUP, "n", from_uid=7), "from_uid", "must be str, not int"),
-    (lambda s: s.events.push("g", GROUP, None), "event", "is MessageEvent, not NoneType"),
+    (lambda s: s.events.push("g", GROUP, None), "event", "must be MessageEvent, not NoneType"),
     (lambda s: s.events.push("g", GROUP, MessageEvent("e", 7, 0, b"")), "event_type", "must be str, not int"),
     (lambda s: s.events.push("g", GROUP, MessageEvent("e", "x", 0, "")), "data", "must be bytes, not str"),
     (lambda s: s.events.push("g", GROUP, MessageEvent("e", "x", 0, b""), from_uid=HALF), "from_uid", "half"),

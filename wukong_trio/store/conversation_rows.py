@@ -217,7 +217,7 @@ class ConversationRows:
             state: in which the conversation of who comes in begins.
             ends: the newest message of the channel, and of its commands.
         """
-        if key.channel_type == ChannelType.PERSON or members is MemberList.ALLOWED or step == "look":
+        if key.channel_type == ChannelType.PERSON or members is MemberList.ALLOWED:
             return
         if (members is MemberList.SUBSCRIBERS) == (step == "add"):
             here = (channel, state, *ends, self._tick())

@@ -18,7 +18,8 @@ PIECE: Final = 4096
 PART_UIDS: Final = 8192
 """Uids that one transaction changes, before others get their turn."""
 _COLUMNS: Final = 3
-Step = Literal["look", "remove", "add"]
+Step = Literal["remove", "add"]
+_Step = Literal["look"] | Step
 
 
 def change_members(
@@ -28,24 +29,25 @@ def change_members(
     when it yields for the first time, if it does at all. Those who are to stay never leave in between.
 
     Args:
-        changed: called, in the same transaction, after each step.
+        changed: called, in the same transaction, after each step that writes.
     """
     done = 0
     for kind, uids in _steps(writer, channel, change):
         if kind == "remove":
             query = sql.REMOVE_MEMBERS.format(marks(len(uids)))
             writer.execute(query, (channel, change.list.value, *uids))
+            changed(kind, uids)
         elif kind == "add":
             values = [value for uid in uids for value in (channel, change.list.value, uid)]
             insert_rows(writer, "member", _COLUMNS, values, skip_known=True)
-        changed(kind, uids)
+            changed(kind, uids)
         done += len(uids)
         if done >= PART_UIDS:
             yield
             done = 0
 
 
-def _steps(writer: sqlite3.Connection, channel: int, change: MemberChange) -> Iterator[tuple[Step, Sequence[str]]]:
+def _steps(writer: sqlite3.Connection, channel: int, change: MemberChange) -> Iterator[tuple[_Step, Sequence[str]]]:
     """What is done with which uids, piece by piece. To look at some takes its time as well, but writes nothing."""
     if change.reset or change.remove:
         staying = _gathered(chunks(change.add, PIECE))

@@ -7,6 +7,7 @@ own.
 import sqlite3
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Self, TypeVar
 
@@ -272,17 +273,15 @@ class SQLiteStore(Store):
         elif change.create:
             writer.execute("UPDATE channel SET flags = 0 WHERE number = ? AND flags IS NULL", (number,))
         for members in change.members:
-
-            def changed(step: Step, uids: Sequence[str], members: MemberList = members.list) -> None:
-                if step != "look":
-                    state, ends = (
-                        first_state(change.key.channel_type, self._silent_types),
-                        self._messages.ends(change.key),
-                    )
-                    self._conversations.members_changed(number, change.key, members, step, uids, state, ends)
-
+            changed = partial(self._members_changed, number, change.key, members.list)
             for _ in change_members(writer, number, members, changed):
                 yield False
+
+    def _members_changed(
+        self, number: int, key: ChannelKey, members: MemberList, step: Step, uids: Sequence[str]
+    ) -> None:
+        state, ends = first_state(key.channel_type, self._silent_types), self._messages.ends(key)
+        self._conversations.members_changed(number, key, members, step, uids, state, ends)
 
     # Conversations
 

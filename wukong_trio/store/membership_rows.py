@@ -12,7 +12,7 @@ _IN_STATEMENT = 1000
 
 def channels_of(reader: sqlite3.Connection, uid: str) -> list[ChannelKey]:
     """The channels that he has something of."""
-    return [ChannelKey(*key) for key in load_json(reader, sql.CHANNELS_OF, {"uid": uid})]
+    return [ChannelKey(*key) for key in load_json(reader, sql.CHANNELS_OF, (uid,))]
 
 
 def subscribed(reader: sqlite3.Connection, uid: str, keys: Sequence[ChannelKey]) -> set[ChannelKey]:

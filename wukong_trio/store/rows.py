@@ -5,7 +5,7 @@ loop is busy. A statement for 512 rows does it once.
 """
 
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache
 from typing import Any, Final, TypeVar
@@ -76,7 +76,7 @@ def chunks(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
         yield items[start : start + size]
 
 
-def load_json(connection: sqlite3.Connection, query: str, values: Sequence[Any] | Mapping[str, Any]) -> list[Any]:
+def load_json(connection: sqlite3.Connection, query: str, values: Sequence[Any]) -> list[Any]:
     """The rows of a query that returns them all in one JSON array."""
     rows: list[Any] = msgspec.json.decode(connection.execute(query, values).fetchone()[0])
     return rows

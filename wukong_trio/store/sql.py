@@ -64,12 +64,12 @@ IDS_OF: Final = """
     SELECT json_group_array(json_array(message_seq, message_id))
     FROM json_each(?) AS wanted CROSS JOIN message_index ON channel = ? AND message_seq = wanted.value
 """
+# Not from JSON like ids: SQLite ends a text in JSON at a NUL.
 WITH_NUMBERS: Final = f"""
     SELECT json_group_array(json_array(client_msg_no, message_id))
     FROM json_each(?) AS searched CROSS JOIN message ON message_id = searched.value
     WHERE client_msg_no IN ({{numbers}}) AND {_ALIVE}
 """
-# Not from JSON like ids: SQLite ends a text in JSON at a NUL.
 IN_CHANNEL: Final = """
     SELECT json_group_array(message_id)
     FROM json_each(?) AS wanted CROSS JOIN message ON message_id = wanted.value AND channel = ?
@@ -102,7 +102,7 @@ LOAD_MEMBERS: Final = """
 """
 CHANNELS_OF: Final = """
     SELECT json_group_array(json_array(channel_id, channel_type))
-    FROM conversation CROSS JOIN channel ON number = channel WHERE uid = :uid AND state > 0
+    FROM conversation CROSS JOIN channel ON number = channel WHERE uid = ? AND state > 0
 """
 SUBSCRIBED: Final = """
     WITH who (uid) AS (VALUES (?)), wanted (id, type) AS (VALUES {})

@@ -23,7 +23,7 @@ import msgspec
 
 from ..errors import ConfigError
 from ..model import COMMAND_CHANNEL_SUFFIX, SYNC_ONCE, Message
-from ..store.rows import insert_rows, transaction
+from ..store.rows import insert_rows, json_text, transaction
 from . import schema
 from .hits import MOST_TERMS, QUERY_TIMEOUT_S, Filters, Hit, Hits
 from .payload import CONTENT, read_payload, texts_of, type_of
@@ -247,7 +247,7 @@ class Index:
         with self._failures():
             with transaction(self._writer):
                 for statement in schema.FORGET:
-                    self._writer.execute(statement, (_json(numbers),))
+                    self._writer.execute(statement, (json_text(numbers),))
             [self.gone] = self._writer.execute(schema.GONE).fetchone()
 
     def entries_after(self, number: int, limit: int) -> list[Hit]:
@@ -269,11 +269,11 @@ class Index:
             IndexFailedError: it could not be read, or not in time.
         """
         given = {
-            "channels": _json([channel_name(*key) for key in filters.channels]),
+            "channels": json_text([channel_name(*key) for key in filters.channels]),
             "query": _query(words),
             "sender": _sender_name(filters.sender) if filters.sender else None,
             "topic": _topic_name(filters.topic) if filters.topic else None,
-            "types": _json(filters.types) if filters.types else None,
+            "types": json_text(filters.types) if filters.types else None,
             "start": filters.start,
             "end": filters.end,
             "limit": limit,
@@ -353,7 +353,3 @@ def _query(words: Mapping[str, Words]) -> str:
         for term in wanted.terms()
     ]
     return " AND ".join(terms[:MOST_TERMS]) or '"#:"'
-
-
-def _json(items: Sequence[object]) -> str:
-    return msgspec.json.encode(items).decode()

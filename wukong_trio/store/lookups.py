@@ -8,10 +8,10 @@ from ..model import ChannelKey, Message
 from . import sql
 from .base import SEARCHED_MESSAGES, Page, Wanted, bytes_of, cut
 from .conversations import NewestWish
-from .message_ids import Window, channel_numbers, ids_in, ids_of, json_text
+from .message_ids import Window, channel_numbers, ids_in, ids_of
 from .message_index import MessageIndex
 from .message_rows import live_messages, messages_by_id
-from .rows import chunks, load_json, marks
+from .rows import chunks, json_text, load_json, marks
 
 _NAMES_IN_STATEMENT: Final = 256
 _SEARCH_SLICE: Final = 4096

@@ -4,12 +4,10 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
-import msgspec
-
 from ..model import ChannelKey
 from . import sql
 from .message_index import Found, MessageIndex
-from .rows import chunks, load_json, marks
+from .rows import chunks, json_text, load_json, marks
 
 _IN_STATEMENT: Final = 256
 _Reader = sqlite3.Connection
@@ -23,11 +21,6 @@ class Window(NamedTuple):
     high: int
     limit: int
     newest: bool
-
-
-def json_text(items: object) -> str:
-    """A list as a parameter of a statement that reads it with `json_each`."""
-    return msgspec.json.encode(items).decode()
 
 
 def channel_numbers(reader: _Reader, keys: Sequence[ChannelKey]) -> dict[ChannelKey, int]:

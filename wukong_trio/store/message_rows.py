@@ -13,9 +13,9 @@ from msgspec.structs import replace
 from ..model import ChannelKey, Message
 from . import sql
 from .base import SentMark
-from .message_ids import Window, channel_keys, ids_in, json_text
+from .message_ids import Window, channel_keys, ids_in
 from .message_index import MessageIndex
-from .rows import chunks, load_json
+from .rows import chunks, json_text, load_json
 
 _SLICE: Final = 1024
 """Messages read with one statement. Between two of them no snapshot is held, which would make the WAL grow."""

@@ -10,9 +10,9 @@ from typing import Final
 
 from ..model import ChannelKey
 from . import sql
-from .message_ids import json_text
 from .message_index import MessageIndex
 from .removals import Position, Slice
+from .rows import json_text
 
 SETTLED: Final = 512
 """Entries of the index that one transaction moves."""

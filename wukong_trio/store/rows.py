@@ -76,6 +76,11 @@ def chunks(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
         yield items[start : start + size]
 
 
+def json_text(items: Sequence[object]) -> str:
+    """A list as a parameter of a statement that reads it with `json_each`."""
+    return msgspec.json.encode(items).decode()
+
+
 def load_json(connection: sqlite3.Connection, query: str, values: Sequence[Any]) -> list[Any]:
     """The rows of a query that returns them all in one JSON array."""
     rows: list[Any] = msgspec.json.decode(connection.execute(query, values).fetchone()[0])

@@ -146,6 +146,12 @@ def cut(messages: Iterable[Message], limit: int, max_bytes: int, *, at_least: in
     return page, False
 
 
+def page_of(messages: Iterable[Message], limit: int, max_bytes: int, *, newest: bool) -> Page:
+    """A page of a channel's messages, given in the order in which they are wanted: the newest first, or the oldest."""
+    taken, more = cut(messages, limit, max_bytes)
+    return Page(taken[::-1] if newest else taken, more)
+
+
 class ChannelsChangedError(StoreError):
     """Channels that messages go to are not what they were when these were decided. Nothing was stored.
 

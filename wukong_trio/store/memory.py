@@ -21,6 +21,7 @@ from .base import (
     Wanted,
     bytes_of,
     cut,
+    page_of,
 )
 from .conversations import ConversationChange, Conversations, NewestWish, PendingCommands
 from .memory_conversations import MemoryConversations
@@ -117,8 +118,7 @@ class MemoryStore(MemoryEvents, Store):
     ) -> Page:
         await trio.lowlevel.checkpoint()
         window = self._alive(self._channels.get(key, [])[max(low, 1) - 1 : max(high, 0)])
-        messages, more = cut(window[::-1] if newest else window, limit, max_bytes)
-        return Page(messages[::-1] if newest else messages, more)
+        return page_of(window[::-1] if newest else window, limit, max_bytes, newest=newest)
 
     async def find_messages(self, key: ChannelKey, wanted: Wanted, *, max_bytes: int) -> Page:
         await trio.lowlevel.checkpoint()

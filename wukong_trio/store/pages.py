@@ -1,12 +1,12 @@
 """Pages of channels' histories."""
 
 import sqlite3
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from itertools import accumulate, chain
 from typing import Final
 
 from ..model import Message
-from .base import Page, cut
+from .base import Page, page_of
 from .message_ids import Window, channel_numbers, ids_in
 from .message_index import MessageIndex
 from .message_rows import completed, indexed_messages, live_messages, small_messages
@@ -41,7 +41,8 @@ def read_page(reader: _Reader, index: MessageIndex, wish: Wish, now_s: float) ->
     names = {channel: wish.key}
     found = live_messages(reader, index, _window(channel, wish), now_s, names)
     # It may be large, and holes may have been passed over: others are kept.
-    return CachedPage(channel, version, _page(wish, found), lasts=False)
+    page = page_of(found, wish.limit, wish.max_bytes, newest=wish.newest)
+    return CachedPage(channel, version, page, lasts=False)
 
 
 def read_pages(reader: _Reader, index: MessageIndex, wishes: Sequence[Wish], now_s: float) -> list[CachedPage | None]:
@@ -60,7 +61,7 @@ def read_pages(reader: _Reader, index: MessageIndex, wishes: Sequence[Wish], now
             continue
         channel = windows[wish].channel
         lasts = not sum([message.expire for message in messages])
-        page = _page(wish, completed(reader, messages, large))
+        page = page_of(completed(reader, messages, large), wish.limit, wish.max_bytes, newest=wish.newest)
         pages[wish] = CachedPage(channel, versions[channel], page, lasts)
     return [pages.get(wish, NOTHING) for wish in wishes]
 
@@ -102,8 +103,3 @@ def _found_in_table(reader: _Reader, index: MessageIndex, windows: _Windows, now
 
 def _window(channel: int, wish: Wish) -> Window:
     return Window(channel, wish.low, wish.high, wish.limit + 1, wish.newest)
-
-
-def _page(wish: Wish, found: Iterable[Message]) -> Page:
-    messages, more = cut(found, wish.limit, wish.max_bytes)
-    return Page(messages[::-1] if wish.newest else messages, more)

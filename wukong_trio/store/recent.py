@@ -9,7 +9,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from ..model import ChannelKey, Message
-from .base import Page, bytes_of, cut
+from .base import bytes_of, page_of
 from .conversations import NewestWish
 from .message_index import MessageIndex
 from .page_cache import MESSAGE_BYTES, CachedPage, Wish
@@ -60,8 +60,7 @@ class RecentMessages:
         found = self._between(channel, wish.key, wish.low, wish.high, wish.limit + 1, newest=wish.newest)
         if not found:
             return None
-        messages, more = cut(found, wish.limit, wish.max_bytes)
-        page = Page(messages[::-1] if wish.newest else messages, more)
+        page = page_of(found, wish.limit, wish.max_bytes, newest=wish.newest)
         return CachedPage(channel, version, page, lasts=True)
 
     def newest(

@@ -23,6 +23,18 @@ class Window(NamedTuple):
     newest: bool
 
 
+def channel_number(connection: sqlite3.Connection, key: ChannelKey) -> int | None:
+    """The number of a channel; None if the store has never heard of it."""
+    row: tuple[int] | None = connection.execute(sql.CHANNEL_NUMBER, key).fetchone()
+    return None if row is None else row[0]
+
+
+def last_seq(connection: sqlite3.Connection, index: MessageIndex, key: ChannelKey) -> int:
+    """The highest sequence number that a channel ever had, 0 if none."""
+    number = channel_number(connection, key)
+    return 0 if number is None else index.end_of(connection, number)
+
+
 def channel_numbers(reader: _Reader, keys: Sequence[ChannelKey]) -> dict[ChannelKey, int]:
     """The numbers of those channels that the store has heard of."""
     found: dict[ChannelKey, int] = {}

@@ -13,6 +13,7 @@ from . import sql
 from .base import MAX_MESSAGE_ID
 from .conversation_rows import ConversationRows
 from .conversations import first_state
+from .message_ids import last_seq
 from .message_index import MessageIndex
 from .rows import insert_rows
 
@@ -132,10 +133,8 @@ class MessageWriter:
 
     def ends(self, key: ChannelKey) -> tuple[int, int]:
         """The newest message of a channel, and of its commands."""
-        commands = (key.channel_id + COMMAND_CHANNEL_SUFFIX, key.channel_type)
-        row = self._writer.execute(sql.CHANNEL_NUMBER, commands).fetchone()
-        last_command = 0 if row is None else self._index.end_of(self._writer, row[0])
-        return self._head_of(*key).last_seq, last_command
+        commands = ChannelKey(key.channel_id + COMMAND_CHANNEL_SUFFIX, key.channel_type)
+        return self._head_of(*key).last_seq, last_seq(self._writer, self._index, commands)
 
 
 def _plain_key(command: Message) -> ChannelKey:

@@ -7,7 +7,7 @@ from typing import Final
 
 from ..model import Message
 from .base import Page, page_of
-from .message_ids import Window, channel_numbers, ids_in
+from .message_ids import Window, channel_number, channel_numbers, ids_in
 from .message_index import MessageIndex
 from .message_rows import completed, indexed_messages, live_messages, small_messages
 from .page_cache import MAX_BYTES, MAX_MESSAGES, CachedPage, Wish
@@ -34,7 +34,7 @@ def weight(wish: Wish) -> int:
 
 def read_page(reader: _Reader, index: MessageIndex, wish: Wish, now_s: float) -> CachedPage:
     """A page of a channel's history, read message by message until it is full."""
-    channel = channel_numbers(reader, [wish.key]).get(wish.key)
+    channel = channel_number(reader, wish.key)
     if channel is None:
         return NOTHING
     version = index.version(channel)

@@ -29,7 +29,7 @@ from .login_rows import change_system_uids, clear_tokens, load_logins, put_devic
 from .lookups import NewestRead, find_messages, newest_of_many, newest_weight
 from .members import Step, change_members
 from .membership_rows import channels_of, subscribed
-from .message_ids import channel_numbers
+from .message_ids import channel_number, last_seq
 from .message_index import MessageIndex
 from .message_rows import last_message_id, message_ids_after, messages_after, messages_by_id, recent_marks
 from .message_writer import MessageWriter
@@ -238,7 +238,7 @@ class SQLiteStore(Store):
 
     async def find_messages(self, key: ChannelKey, wanted: Wanted, *, max_bytes: int) -> Page:
         def read(reader: sqlite3.Connection) -> Page:
-            channel = channel_numbers(reader, [key]).get(key)
+            channel = channel_number(reader, key)
             if channel is None:
                 return Page([], False)
             return find_messages(reader, self._index, channel, key, wanted, max_bytes, self.clock())
@@ -246,11 +246,7 @@ class SQLiteStore(Store):
         return await self._history.read(read)
 
     async def last_seq(self, key: ChannelKey) -> int:
-        def read(reader: sqlite3.Connection) -> int:
-            row = reader.execute(sql.CHANNEL_NUMBER, key).fetchone()
-            return 0 if row is None else self._index.end_of(reader, row[0])
-
-        return await self._look_ups.read(read)
+        return await self._look_ups.read(lambda reader: last_seq(reader, self._index, key))
 
     # Channels
 
@@ -295,11 +291,8 @@ class SQLiteStore(Store):
         return self._transact(lambda writer: [self._change_conversation(writer, change) for change in changes])
 
     def _change_conversation(self, writer: sqlite3.Connection, change: ConversationChange) -> bool:
-        if change.create:
-            number = self._messages.number_of(change.key)
-        elif (row := writer.execute(sql.CHANNEL_NUMBER, change.key).fetchone()) is not None:
-            [number] = row
-        else:
+        number = self._messages.number_of(change.key) if change.create else channel_number(writer, change.key)
+        if number is None:
             return False
         known = self._conversations.change(change, number)
         if change.commands_to and change.key.channel_type == ChannelType.TEMPORARY:

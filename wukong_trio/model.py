@@ -156,6 +156,16 @@ def parties(key: ChannelKey) -> tuple[str, ...]:
     return ()
 
 
+def command_key(key: ChannelKey) -> ChannelKey:
+    """The channel in which the commands of a channel are stored."""
+    return ChannelKey(key.channel_id + COMMAND_CHANNEL_SUFFIX, key.channel_type)
+
+
+def plain_key(channel_id: str, channel_type: int) -> ChannelKey:
+    """The channel whose commands are stored in this one; the channel itself if it is none for commands."""
+    return ChannelKey(channel_id.removesuffix(COMMAND_CHANNEL_SUFFIX), channel_type)
+
+
 def fits(text: str, limit_bytes: int) -> bool:
     """Whether the UTF-8 of a text is within a limit; encodes only where the length leaves it open."""
     return len(text) <= limit_bytes // 4 or (len(text) <= limit_bytes and len(text.encode()) <= limit_bytes)

@@ -3,8 +3,16 @@
 from collections.abc import Container
 from typing import Final, Protocol
 
-from ..model import NO_PERSIST, ONLINE_COMMAND_CHANNEL_ID, ChannelKey, ChannelType, ReasonCode, SendCommand
-from ..services.addressing import command_key, peer_of, stored_key
+from ..model import (
+    NO_PERSIST,
+    ONLINE_COMMAND_CHANNEL_ID,
+    ChannelKey,
+    ChannelType,
+    ReasonCode,
+    SendCommand,
+    command_key,
+)
+from ..services.addressing import peer_of, stored_key
 from ..services.directory import Channel, ChannelDirectory
 from ..services.permission import CHANNEL_TYPES, check_send, check_state
 from ..store.base import ChannelRecord

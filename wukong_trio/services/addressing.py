@@ -52,11 +52,6 @@ def is_internal(channel_id: str) -> bool:
     return channel_id.endswith(COMMAND_CHANNEL_SUFFIX) or channel_id == ONLINE_COMMAND_CHANNEL_ID
 
 
-def command_key(key: ChannelKey) -> ChannelKey:
-    """The channel in which the commands of a channel are stored."""
-    return ChannelKey(key.channel_id + COMMAND_CHANNEL_SUFFIX, key.channel_type)
-
-
 def direct_key(uids: Iterable[str]) -> ChannelKey:
     """The temporary channel of what is sent to a list of users. The same list gives the same channel."""
     digest = blake2b("\n".join(uids).encode(), digest_size=8).digest()

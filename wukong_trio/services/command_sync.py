@@ -8,10 +8,9 @@ from typing import Final
 import trio
 
 from ..errors import StoreError
-from ..model import COMMAND_CHANNEL_SUFFIX, ChannelKey, Message
+from ..model import COMMAND_CHANNEL_SUFFIX, ChannelKey, Message, command_key, plain_key
 from ..store.base import Store, bytes_of
 from ..store.conversations import ConversationChange
-from .addressing import command_key
 from .history import MAX_LIMIT, PAGE_BYTES
 
 MAX_POSITIONS: Final = 500_000
@@ -99,7 +98,7 @@ class CommandSync:
         within a second; a crash before that only makes him fetch it."""
         if not message.channel_id.endswith(COMMAND_CHANNEL_SUFFIX):
             return
-        place = uid, ChannelKey(message.channel_id.removesuffix(COMMAND_CHANNEL_SUFFIX), message.channel_type)
+        place = uid, plain_key(message.channel_id, message.channel_type)
         message_seq = message.message_seq
         if place in self._receipts or len(self._receipts) < MAX_RECEIPTS:
             self._receipts[place] = max(self._receipts.get(place, 0), message_seq)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 
-from ..model import COMMAND_CHANNEL_SUFFIX, ChannelKey, ChannelType, Message, moment_of, parties
+from ..model import ChannelKey, ChannelType, Message, command_key, moment_of, parties, plain_key
 from .conversations import (
     Conversation,
     ConversationChange,
@@ -50,7 +50,7 @@ class MemoryConversations:
     def _begin(self, message: Message, direct: Collection[str], silent_types: Collection[int]) -> None:
         key = ChannelKey(message.channel_id, message.channel_type)
         uid, seq, moment = message.from_uid, message.message_seq, moment_of(message.message_id)
-        plain = ChannelKey(key.channel_id.removesuffix(COMMAND_CHANNEL_SUFFIX), key.channel_type)
+        plain = plain_key(*key)
         for to in direct:
             row = ConversationRow(_COMMANDS, created_at=moment, changed_at=moment)
             row.commands_to = seq if to == uid else seq - 1
@@ -142,9 +142,9 @@ class MemoryConversations:
         """Where a user has commands to fetch."""
         found: list[PendingCommands] = []
         for key, row in self._rows.get(uid, {}).items():
-            last_seq, _ = self._newest(_stored(key))
+            last_seq, _ = self._newest(command_key(key))
             if row.state is not _GONE and last_seq > row.commands_to:
-                commands = self._channels[_stored(key)][row.commands_to :]
+                commands = self._channels[command_key(key)][row.commands_to :]
                 oldest_id = next(command.message_id for command in commands if command is not None)
                 found.append(PendingCommands(*key, row.commands_to, last_seq, oldest_id))
         return found
@@ -167,9 +167,4 @@ class MemoryConversations:
         return (0, 0) if newest is None else (newest.message_seq, newest.message_id)
 
     def _last_command(self, key: ChannelKey) -> int:
-        return self._end(_stored(key))
-
-
-def _stored(key: ChannelKey) -> ChannelKey:
-    """Where the commands of a channel are."""
-    return ChannelKey(key.channel_id + COMMAND_CHANNEL_SUFFIX, key.channel_type)
+        return self._end(command_key(key))

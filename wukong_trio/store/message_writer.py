@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 from ..errors import StoreError
-from ..model import COMMAND_CHANNEL_SUFFIX, ChannelKey, Message
+from ..model import COMMAND_CHANNEL_SUFFIX, ChannelKey, Message, command_key, plain_key
 from . import sql
 from .base import MAX_MESSAGE_ID
 from .conversation_rows import ConversationRows
@@ -69,7 +69,7 @@ class MessageWriter:
         if direct:
             for (_, message_seq, message_id, from_uid), draft in zip(entries, drafts, strict=True):
                 if (uids := direct.get(message_id)) is not None:
-                    number = self.number_of(_plain_key(draft))
+                    number = self.number_of(plain_key(draft.channel_id, draft.channel_type))
                     self._conversations.direct_command(number, uids, from_uid, message_seq, message_id)
         self._conversations.write_begun()
         self._index.write_slice(self._writer, len(drafts))
@@ -104,7 +104,7 @@ class MessageWriter:
     def _begin(self, head: _Head, first: Message, silent_types: Collection[int]) -> None:
         """A channel, or its commands, begin with this message."""
         if first.channel_id.endswith(COMMAND_CHANNEL_SUFFIX):
-            plain = _plain_key(first)
+            plain = plain_key(first.channel_id, first.channel_type)
             self._conversations.first_command(self.number_of(plain), plain, first.from_uid, first.message_id)
         else:
             key = ChannelKey(first.channel_id, first.channel_type)
@@ -133,10 +133,4 @@ class MessageWriter:
 
     def ends(self, key: ChannelKey) -> tuple[int, int]:
         """The newest message of a channel, and of its commands."""
-        commands = ChannelKey(key.channel_id + COMMAND_CHANNEL_SUFFIX, key.channel_type)
-        return self._head_of(*key).last_seq, last_seq(self._writer, self._index, commands)
-
-
-def _plain_key(command: Message) -> ChannelKey:
-    """The channel of a message of its command channel."""
-    return ChannelKey(command.channel_id.removesuffix(COMMAND_CHANNEL_SUFFIX), command.channel_type)
+        return self._head_of(*key).last_seq, last_seq(self._writer, self._index, command_key(key))

@@ -23,6 +23,7 @@ import msgspec
 
 from ..errors import ConfigError
 from ..model import COMMAND_CHANNEL_SUFFIX, SYNC_ONCE, Message
+from ..store.directory import remove_database
 from ..store.rows import insert_rows, json_text, transaction
 from . import schema
 from .hits import MOST_TERMS, QUERY_TIMEOUT_S, Filters, Hit, Hits
@@ -301,8 +302,7 @@ def remove(path: Path) -> None:
         IndexFailedError: it cannot be removed.
     """
     try:
-        for end in ("-wal", "-shm", "-journal", ""):
-            Path(f"{path}{end}").unlink(missing_ok=True)
+        remove_database(path)
     except OSError as error:
         raise IndexFailedError(path, error) from error
 

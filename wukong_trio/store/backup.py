@@ -19,7 +19,7 @@ from msgspec import Struct
 
 from ..errors import StoreError, StoreOpenError
 from . import schema
-from .directory import SEARCH_INDEX, DataDirectory, sync_directory
+from .directory import SEARCH_INDEX, DataDirectory, remove_database, remove_logs, sync_directory
 from .files import BUSY_TIMEOUT_S, DATABASE
 
 _STEP_PAGES: Final = 128
@@ -72,8 +72,7 @@ def restore(backup: Path, data_dir: Path, *, overwrite: bool) -> Copy:
 def _remove_index(index: Path) -> None:
     """Removes the index of the messages that were there before."""
     try:
-        for end in ("-wal", "-shm", ""):
-            Path(f"{index}{end}").unlink(missing_ok=True)
+        remove_database(index)
     except OSError as error:
         raise StoreError(f"{error.filename}: {error.strerror}; remove it before the server starts") from None
 
@@ -167,8 +166,7 @@ def _put_in_place(part: Path, target: Path) -> None:
             [busy, _, _] = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
             if busy:
                 raise StoreOpenError(f"{target}: another program is reading it; end that one and try again")
-    for end in ("-wal", "-shm", "-journal"):
-        Path(os.path.realpath(target) + end).unlink(missing_ok=True)
+    remove_logs(Path(os.path.realpath(target)))
     os.replace(part, target)
     sync_directory(target.absolute().parent)
 

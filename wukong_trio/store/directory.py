@@ -11,6 +11,18 @@ SEARCH_INDEX: Final = "search.db"
 """Beside the database: made of its messages, and made again where there is none."""
 
 
+def remove_database(path: Path) -> None:
+    """Removes a database that nobody uses, with all its files; the database itself last."""
+    remove_logs(path)
+    path.unlink(missing_ok=True)
+
+
+def remove_logs(path: Path) -> None:
+    """Removes what SQLite has put beside a database that nobody uses."""
+    for end in ("-wal", "-shm", "-journal"):
+        Path(f"{path}{end}").unlink(missing_ok=True)
+
+
 class DataDirectory:
     """A directory that belongs to this process until `release`. Everything here blocks: call it in a thread.
 

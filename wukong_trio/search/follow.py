@@ -242,6 +242,8 @@ class Follower:
     async def _open(self) -> Index:
         if self._index is not None:
             return self._index
+        if self._next_path is not None:
+            await self._write(partial(remove, self._next_path))
         index = await self._write(partial(Index.open, self._path, anew=self._anew))
         if index.message_id > self._newest_id:
             # The store is another one: a backup, perhaps.
@@ -249,8 +251,6 @@ class Follower:
             await self._write(index.close)
             index = await self._write(partial(Index.open, self._path, anew=True))
         self._anew = False
-        if self._next_path is not None:
-            remove(self._next_path)
         self._index = index
         self._opened.set()
         return index

@@ -133,8 +133,7 @@ def _types(query: SearchQuery, asked: Sequence[int]) -> Sequence[int] | None:
         raise InvalidArgumentError("payload_types", "must be numbers of 64 bits")
     if not asked:
         return given
-    fitting = [type_ for type_ in asked if is_number(type_) and type_ in (given or asked)]
-    return fitting or None
+    return [type_ for type_ in asked if type_ in (given or asked)] or None
 
 
 def _part(query: SearchQuery) -> tuple[int, int]:

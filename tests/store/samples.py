@@ -1,6 +1,6 @@
 """Messages for the tests of stores."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from msgspec.structs import replace
@@ -9,6 +9,7 @@ from wukong_trio import ChannelKey, Message
 from wukong_trio.model import StreamStatus
 from wukong_trio.store.base import Store
 from wukong_trio.store.event_store import MessageName, StoredEvent
+from wukong_trio.store.removals import START, Position, Slice
 
 GROUP = ChannelKey("g", 2)
 
@@ -52,6 +53,19 @@ def event(seq: int, event_key: str = "main", number: str = "m1", key: ChannelKey
             **fields,
         }
     )
+
+
+async def in_slices(work: Callable[[Position], Awaitable[Slice]]) -> tuple[int, bool]:
+    """A round of removals: how many messages it has removed, and whether some were held back."""
+    removed, held_back = 0, False
+    position: Position | None = START
+    for _ in range(10_000):
+        count, position, some = await work(position)
+        removed += count
+        held_back |= some
+        if position is None:
+            return removed, held_back
+    raise AssertionError("it has no end")
 
 
 async def append(store: Store, messages: Sequence[Message]) -> None:

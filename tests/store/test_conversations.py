@@ -1,11 +1,11 @@
 """Conversations: what every store promises of them."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
 import pytest
-from samples import GROUP
+from samples import GROUP, in_slices
 
 from wukong_trio import ChannelKey, Message, open_store
 from wukong_trio.model import moment_of, person_channel_id
@@ -18,7 +18,6 @@ from wukong_trio.store.conversations import (
     NewestWish,
     PendingCommands,
 )
-from wukong_trio.store.removals import START, Position, Slice
 
 GONE, SHOWN, HIDDEN = ConversationState.GONE, ConversationState.SHOWN, ConversationState.HIDDEN
 PERSON = ChannelKey(person_channel_id("ann", "bob"), 1)
@@ -465,16 +464,10 @@ async def test_a_message_of_ones_own_that_is_gone_leaves_nothing_unread(chat: Ch
 
 async def clean(store: Store) -> None:
     """Removes what has expired."""
-    await all_of(store.settle)
-    await all_of(partial(store.remove_expired, limit=2, before_id=2**53))
+    await in_slices(store.settle)
+    await in_slices(partial(store.remove_expired, limit=2, before_id=2**53))
 
 
 async def remove_before(store: Store, message_id: int) -> None:
-    await all_of(store.settle)
-    await all_of(partial(store.remove_before, limit=2, before_id=message_id))
-
-
-async def all_of(work: Callable[[Position], Awaitable[Slice]]) -> None:
-    position: Position | None = START
-    while position is not None:
-        position = (await work(position)).position
+    await in_slices(store.settle)
+    await in_slices(partial(store.remove_before, limit=2, before_id=message_id))

@@ -7,6 +7,7 @@ from pathlib import Path
 from random import Random
 
 import pytest
+from samples import in_slices
 
 from wukong_trio import ChannelKey, Message, open_store
 from wukong_trio.model import person_channel_id
@@ -19,7 +20,7 @@ from wukong_trio.store.conversations import (
     ConversationState,
     NewestWish,
 )
-from wukong_trio.store.removals import START, Position, Slice
+from wukong_trio.store.removals import Position, Slice
 
 UIDS = ("ann", "bob", "c\0d", "it's", '"q"', "🦊", "")
 NAMED = [uid for uid in UIDS if uid]
@@ -77,7 +78,7 @@ class Pair:
             elif kind == "surplus":
                 work = partial(store.remove_surplus, limit=3, kept=kept, before_id=2**53)
             for slices in (work, store.settle, work):
-                await all_of(slices)
+                await in_slices(slices)
 
     async def append(self, key: ChannelKey, from_uid: str, count: int, direct: tuple[str, ...] = ()) -> None:
         expire = 0 if self.lasting else self.random.choice((0, 0, 0, 1, 20, 100))
@@ -171,15 +172,6 @@ class Pair:
             read_to = max(c.read_to, c.deleted_to, c.sent_to)
             unread, _ = unread_of(uid, c, messages[0] if messages else None)
             assert unread == len([m for m in messages if m.message_seq > read_to])
-
-
-async def all_of(slices: Callable[[Position], Awaitable[Slice]]) -> None:
-    position: Position | None = START
-    for _ in range(10_000):
-        position = (await slices(position)).position
-        if position is None:
-            return
-    raise AssertionError("it has no end")
 
 
 def ids_of(found: list[list[Message]]) -> list[list[int]]:

@@ -4,14 +4,14 @@ from pathlib import Path
 
 import pytest
 import trio
-from samples import GROUP, event
+from samples import GROUP, event, in_slices
 
 from wukong_trio import ChannelKey, Message, StoreError, open_store
 from wukong_trio.model import SETTING_STREAM
 from wukong_trio.store.base import Store
 from wukong_trio.store.event_rows import _SMALL_BYTES
 from wukong_trio.store.event_store import MessageName, StoredEvent
-from wukong_trio.store.removals import START, Position
+from wukong_trio.store.removals import START
 
 M1, M2 = MessageName(GROUP, "m1"), MessageName(GROUP, "m2")
 ALL = 2**40
@@ -112,9 +112,7 @@ async def test_events_leave_with_their_message(store: Store) -> None:
     await store.append_messages(drafts)
     for n, message_id in ((1, 1), (1, 0), (2, 9), (3, 3)):
         await store.save_event(event(1, f"k{message_id}", f"s{n}", key, message_id=message_id))
-    position: Position | None = START
-    while position is not None:
-        position = (await store.settle(position)).position
+    await in_slices(store.settle)
     await store.remove_before(START, 99, before_id=4)
     left = await store.load_events([MessageName(key, f"s{n}") for n in (1, 2, 3)], max_bytes=99)
     assert [(e.message.client_msg_no, e.event_key) for e in left] == [("s2", "k9"), ("s3", "k3")]

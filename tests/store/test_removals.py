@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import trio
 from msgspec.structs import replace
-from samples import GROUP, message
+from samples import GROUP, in_slices, message
 
 from wukong_trio import ChannelKey, Message, open_store
 from wukong_trio.store import MemoryStore, pages, removal_rows, schema, sqlite
@@ -44,16 +44,6 @@ class Clock:
 @pytest.fixture
 def clock(store: Store) -> Clock:
     return Clock(store)
-
-
-async def in_slices(work: Callable[[Position], Awaitable[Slice]]) -> tuple[int, bool]:
-    removed, held_back = 0, False
-    position: Position | None = START
-    while position is not None:
-        count, position, some = await work(position)
-        removed += count
-        held_back |= some
-    return removed, held_back
 
 
 async def remove(work: Callable[..., Awaitable[Slice]], store: Store, **options: Any) -> int:

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import trio
+from common import until
 
 from wukong_trio.config import Config, Search
 from wukong_trio.delivery.ids import MessageIds
@@ -78,9 +79,7 @@ class Library:
 
     async def indexed(self) -> None:
         """Waits until everything can be found."""
-        with trio.fail_after(10):
-            while self.search.lag_s:  # noqa: ASYNC110 - that it has caught up has no event
-                await trio.sleep(0.005)
+        await until(lambda: not self.search.lag_s)
 
     async def find(self, content: str = "", uid: str = "ann", **more: object) -> SearchResult:
         """What a user finds."""

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import trio
+from common import until
 from library import Library, open_library
 
 from wukong_trio import StoreError, open_store
@@ -212,9 +213,7 @@ async def test_messages_that_are_gone_are_noticed_by_themselves(
         await library.say(*[f"hello {number}" for number in range(50)])
         await library.indexed()
         lose(tmp_path / "wukong.db", lambda number: number % 2 == 0)
-        with trio.fail_after(10):
-            while file_of(library).gone < 25:  # noqa: ASYNC110 - there is no event
-                await trio.sleep(0.01)
+        await until(lambda: file_of(library).gone >= 25)
         assert (await library.find("hello")).total == 25
         assert (await library.find("hello", limit=100)).total == 25
 
@@ -269,9 +268,7 @@ async def test_no_index_stays_open_if_the_end_comes_while_one_takes_the_place_of
         await library.indexed()
         async with found._follower._reading:  # as a search that takes long
             lose(tmp_path / "wukong.db", lambda number: number >= 31)
-            with trio.fail_after(10):
-                while found._follower._opened.is_set():  # noqa: ASYNC110 - there is no event
-                    await trio.sleep(0.001)
+            await until(lambda: not found._follower._opened.is_set())
             nursery.cancel_scope.cancel()
     assert len(made) == 2
     for one in made:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import trio
 import trio.testing
+from common import until
 from samples import GROUP, message
 
 from wukong_trio import ChannelKey, StoreError
@@ -82,8 +83,7 @@ async def test_who_comes_meanwhile_joins_the_next_batch(desk: Desk) -> None:
     desk.go_on.clear()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(ask, desk, 1)
-        while not desk.batches:  # noqa: ASYNC110 - a thread says so
-            await trio.sleep(0.001)
+        await until(lambda: bool(desk.batches))
         nursery.start_soon(ask, desk, 2, 3)
         await trio.testing.wait_all_tasks_blocked()
         desk.go_on.set()
@@ -100,8 +100,7 @@ async def test_whoever_is_cancelled_leaves_at_once_and_the_others_get_their_answ
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(impatient, scopes[0], 1)
-        while not desk.batches:  # noqa: ASYNC110 - a thread says so
-            await trio.sleep(0.001)
+        await until(lambda: bool(desk.batches))
         nursery.start_soon(ask, desk, 4)
         async with trio.open_nursery() as others:
             others.start_soon(impatient, scopes[1], 3)

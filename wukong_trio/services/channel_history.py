@@ -57,13 +57,14 @@ class ChannelHistory:
         check_number("limit", limit, -MAX_NUMBER - 1, MAX_NUMBER)
         if not isinstance(pull_mode, PullMode):
             check_number("pull_mode", pull_mode, PullMode.DOWN, PullMode.UP)
+            pull_mode = PullMode(pull_mode)
         check_number("max_bytes", max_bytes, 0, MAX_NUMBER)
         return await self._history.page(
             key,
             start=start_message_seq,
             end=end_message_seq,
             limit=limit,
-            mode=PullMode(pull_mode),
+            mode=pull_mode,
             max_bytes=min(max_bytes, PAGE_BYTES),
         )
 

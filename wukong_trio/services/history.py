@@ -54,20 +54,10 @@ class History:
             max_bytes: a page whose payloads would exceed it is shorter, but has a message if there is one.
         """
         limit = min(limit, MAX_LIMIT) if limit > 0 else DEFAULT_LIMIT
-        low, high, newest = await self._window(key, start, end, mode)
+        low, high, newest = _window(start, end, mode)
         if low > high:
             return Page([], False)
         return await self._store.messages_between(key, low, high, limit, newest=newest, max_bytes=max_bytes)
-
-    async def _window(self, key: ChannelKey, start: int, end: int, mode: PullMode) -> tuple[int, int, bool]:
-        """The lowest and highest seq wanted, and whether the newest or the oldest of them come first."""
-        if start <= 0 and end <= 0:
-            return 1, NO_BOUND, True
-        if mode is PullMode.UP:
-            return max(start, 1), end - 1 if end > 0 else NO_BOUND, False
-        if end > start:
-            return 1, 0, True
-        return max(end, 0) + 1, start, True
 
     async def find(self, key: ChannelKey, wanted: Wanted) -> Page:
         """The messages of a channel that are wanted, as many of them as have PAGE_BYTES together."""
@@ -86,3 +76,14 @@ class History:
     async def last_seq(self, key: ChannelKey) -> int:
         """The sequence number of the last message of a channel, 0 if it has none."""
         return await self._store.last_seq(key)
+
+
+def _window(start: int, end: int, mode: PullMode) -> tuple[int, int, bool]:
+    """The lowest and highest seq wanted, and whether the newest or the oldest of them come first."""
+    if start <= 0 and end <= 0:
+        return 1, NO_BOUND, True
+    if mode is PullMode.UP:
+        return max(start, 1), end - 1 if end > 0 else NO_BOUND, False
+    if end > start:
+        return 1, 0, True
+    return max(end, 0) + 1, start, True

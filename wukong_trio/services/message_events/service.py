@@ -34,7 +34,7 @@ from ...store.base import Store
 from ...store.event_store import MessageName, StoredEvent
 from ...store.removals import has_expired
 from ..addressing import stored_key
-from ..arguments import MAX_NUMBER, check_id, check_number, known_key
+from ..arguments import check_id, check_number, known_key
 from ..commands import check_command
 from ..records import RecordEvents, record_of
 from .command import (
@@ -261,8 +261,8 @@ class MessageEvents:
         Raises:
             InvalidArgumentError: there can be no such message, or the limit is negative.
         """
-        check_number("limit", limit, 0, MAX_NUMBER)
-        check_number("from_msg_event_seq", after_seq, -MAX_NUMBER - 1, MAX_NUMBER)
+        check_number("limit", limit, 0)
+        check_number("from_msg_event_seq", after_seq)
         for field, text in (("client_msg_no", client_msg_no), ("event_key", event_key), ("from_uid", from_uid)):
             check_id(field, text)
         limit = min(limit or DEFAULT_LIMIT, MAX_LIMIT)

@@ -20,6 +20,10 @@ from .conversations import NOTHING_KNOWN, ClientState, ConversationChanges, Conv
 T = TypeVar("T")
 
 MAX_CHANNELS: Final = 1000
+MAX_PAGE_SIZE: Final = 500
+"""Conversations of a page of `sync`."""
+MAX_LISTED: Final = 200
+"""Conversations of a page of `list_changes`."""
 TOO_MANY: Final = f"are more than {MAX_CHANNELS:,}; ask in several calls"
 
 
@@ -57,7 +61,7 @@ class UserConversations:
         check_user(uid)
         check_number("msg_count", msg_count)
         check_number("page", page, 0)
-        check_number("page_size", page_size, 1, 500)
+        check_number("page_size", page_size, 1, MAX_PAGE_SIZE)
         return await self._service.sync(
             uid, msg_count, client, excluded_types=exclude_channel_types, page=page, page_size=page_size
         )
@@ -116,7 +120,7 @@ class UserConversations:
             coverage: and its `coverage`.
         """
         check_user(uid)
-        check_number("limit", limit, 1, 200)
+        check_number("limit", limit, 1, MAX_LISTED)
         check_number("since", since, 0)
         check_number("coverage", coverage, 0)
         return await self._service.list_changes(uid, since=since, limit=limit, before=before, coverage=coverage)

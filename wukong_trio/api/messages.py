@@ -106,11 +106,12 @@ async def send_batch(context: ApiContext, request: BatchRequest, _query: Query) 
     failures = await context.batches.send(request.from_uid, request.subscribers, payload, flags=request.header.flags)
     return BatchAnswer(
         as_list(await encode_list(uid for uid, _ in failures)),
-        as_list(await encode_list(_reason(error) for _, error in failures)),
+        as_list(await encode_list(why_refused(error) for _, error in failures)),
     )
 
 
-def _reason(error: WukongError) -> str:
+def why_refused(error: WukongError) -> str:
+    """What back-ends are told of a message that was not sent."""
     if isinstance(error, StoreError):
         return STORE_FAILS
     code = error.reason_code if isinstance(error, InvalidCommandError | SendRefusedError) else 0

@@ -8,7 +8,7 @@ from pathlib import Path
 import trio
 import trustme
 
-from wukong_trio import SendCommand, Server
+from wukong_trio import Client, RequestError, SendCommand, Server
 
 ENGINES = ("reference", "native", "native over TLS")
 """The ways to serve WebSockets that the suites take. Only the native engine has code of its own for TLS."""
@@ -18,6 +18,14 @@ OpenServer = Callable[..., AbstractAsyncContextManager[Server]]
 def person(content: bytes = b"{}", from_uid: str = "robot", to: str = "bob") -> SendCommand:
     """A message to one user."""
     return SendCommand(from_uid=from_uid, channel_id=to, channel_type=1, payload=content)
+
+
+async def reason(client: Client, channel_id: str, channel_type: int = 2) -> int:
+    """The reason code of a send, 1 if it is accepted."""
+    try:
+        return (await client.send(channel_id, b"{}", channel_type=channel_type)).reason_code
+    except RequestError as error:
+        return error.reason_code
 
 
 def write_certificate(directory: Path) -> trustme.CA:

@@ -8,13 +8,12 @@ from typing import Any
 
 import pytest
 import trio
-from common import person
+from common import person, reason
 
 import wukong_trio
 from wukong_trio import (
     ChannelFlags,
     ChannelType,
-    Client,
     ConnectionClosed,
     DeviceLevel,
     InvalidArgumentError,
@@ -45,14 +44,6 @@ async def server() -> AsyncIterator[Server]:
 
 def to_group(payload: bytes = b"{}", channel_id: str = "g", **more: Any) -> SendCommand:
     return SendCommand(from_uid="robot", channel_id=channel_id, channel_type=GROUP, payload=payload, **more)
-
-
-async def reason(client: Client, channel_id: str, channel_type: int = GROUP) -> int:
-    """The reason code of a send, 1 if it is accepted."""
-    try:
-        return (await client.send(channel_id, b"{}", channel_type=channel_type)).reason_code
-    except RequestError as error:
-        return error.reason_code
 
 
 async def test_tokens(server: Server) -> None:

@@ -216,7 +216,6 @@ def api_context(parts: Parts, sockets: Sockets, ready: Callable[[], bool]) -> Ap
         users=parts.users,
         channels=parts.channels,
         history=parts.history,
-        short_pages=History(parts.store),
         message_events=parts.message_events,
         search=parts.search,
         conversations=parts.conversations,

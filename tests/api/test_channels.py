@@ -3,16 +3,9 @@
 import pytest
 import trio
 from api_calls import Api
+from common import reason
 
-from wukong_trio import Client, RequestError, open_client
-
-
-async def reason(client: Client, channel_id: str, channel_type: int = 2) -> int:
-    """The reason code of a send, 1 if it is accepted."""
-    try:
-        return (await client.send(channel_id, b"{}", channel_type=channel_type)).reason_code
-    except RequestError as error:
-        return error.reason_code
+from wukong_trio import Client, open_client
 
 
 async def nothing_came(client: Client) -> bool:

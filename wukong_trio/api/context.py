@@ -10,7 +10,6 @@ from ..search.search import MessageSearch
 from ..services.channel_calls import Channels
 from ..services.channel_history import ChannelHistory
 from ..services.conversation_calls import UserConversations
-from ..services.history import History
 from ..services.message_events import MessageEvents
 from ..services.sending import Batches, Commands, Sender
 from ..services.traffic import Snapshot, Traffic
@@ -70,7 +69,6 @@ class ApiContext:
     users: Users
     channels: Channels
     history: ChannelHistory
-    short_pages: History
     conversations: UserConversations
     message_events: MessageEvents
     search: MessageSearch | None

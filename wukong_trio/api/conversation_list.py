@@ -8,12 +8,12 @@ from msgspec import Struct
 
 from ..contract.conversations import ConversationListRequest, ConversationPage, LastMessage, ListItem, Removed
 from ..model import Message, moment_of
+from ..services.conversation_calls import MAX_LISTED
 from ..services.conversations import ConversationView
 from .context import ApiContext
 from .table import ApiError, Query
 
 DEFAULT_LIMIT: Final = 50
-MAX_LIMIT: Final = 200
 CURSOR_BYTES: Final = 4096
 
 
@@ -36,7 +36,7 @@ async def list_conversations(context: ApiContext, request: ConversationListReque
     changes = await context.conversations.list_changes(
         request.uid,
         since=since,
-        limit=min(request.limit, MAX_LIMIT) if request.limit > 0 else DEFAULT_LIMIT,
+        limit=min(request.limit, MAX_LISTED) if request.limit > 0 else DEFAULT_LIMIT,
         before=cursor.before if cursor is not None else None,
         coverage=cursor.coverage if cursor is not None else 0,
     )

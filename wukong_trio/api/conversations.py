@@ -20,7 +20,7 @@ from ..contract.conversations import (
 )
 from ..contract.messages import MessageRecord
 from ..services.arguments import EMPTY, NEGATIVE, NO_TYPE
-from ..services.conversation_calls import MAX_CHANNELS, TOO_MANY
+from ..services.conversation_calls import MAX_CHANNELS, MAX_PAGE_SIZE, TOO_MANY
 from ..services.conversations import ClientState, ConversationView
 from ..services.history import SHORT_MESSAGES, are_short
 from .bodies import as_list, encode_list, encode_short_list
@@ -30,7 +30,6 @@ from .table import STATUS_OK, ApiError, Query, Texts
 
 KNOWN_BYTES: Final = 512 * 1024
 """Of `last_msg_seqs`."""
-MAX_PAGE_SIZE: Final = 500
 DEFAULT_PAGE_SIZE: Final = 100
 _NO_CHANNEL: Final = "channel_id or channel_type cannot be empty"
 READ_TEXTS: Final[Texts] = {("uid", EMPTY): "uid不能为空！"}

@@ -4,8 +4,7 @@ from typing import Final
 
 from ..contract.history import PageRequest, SyncAnswer, SyncBatchRequest, SyncItem, SyncItems, SyncRequest
 from ..errors import InvalidArgumentError
-from ..services.arguments import viewed_key
-from ..services.history import PAGE_BYTES, PullMode
+from ..services.history import PAGE_BYTES, SHORT_BYTES, SHORT_MESSAGES, PullMode, is_whole
 from ..services.message_events import SummaryMode
 from ..store.base import Page, bytes_of
 from .bodies import as_list, encode_list
@@ -30,14 +29,10 @@ async def sync_messages(context: ApiContext, request: SyncRequest, _query: Query
 async def sync_few_messages(context: ApiContext, request: SyncRequest, _query: Query) -> SyncAnswer | None:
     """The same if the page is short."""
     _check(request)
-    page = await context.short_pages.short_page(
-        viewed_key(request.login_uid, request.channel_id, request.channel_type),
-        start=request.start_message_seq,
-        end=request.end_message_seq,
-        limit=request.limit,
-        mode=_mode(request),
-    )
-    return None if page is None else await _answer(context, request, page)
+    if request.limit > SHORT_MESSAGES:
+        return None
+    page = await _page(context, request.login_uid, request, SHORT_BYTES)
+    return await _answer(context, request, page) if is_whole(page, request.limit) else None
 
 
 def _check(request: SyncRequest) -> None:
@@ -68,13 +63,9 @@ async def _page(context: ApiContext, login_uid: str, wanted: PageRequest, max_by
         start_message_seq=wanted.start_message_seq,
         end_message_seq=wanted.end_message_seq,
         limit=wanted.limit,
-        pull_mode=_mode(wanted),
+        pull_mode=PullMode.UP if wanted.pull_mode == 1 else PullMode.DOWN,
         max_bytes=max_bytes,
     )
-
-
-def _mode(wanted: PageRequest) -> PullMode:
-    return PullMode.UP if wanted.pull_mode == 1 else PullMode.DOWN
 
 
 async def sync_many(context: ApiContext, request: SyncBatchRequest, _query: Query) -> object:

@@ -17,13 +17,14 @@ from ..contract.events import (
     PlainEventRequest,
 )
 from ..errors import InvalidCommandError, SendRefusedError
-from ..model import SETTING_STREAM, SYSTEM_UID, MessageEvent, ReasonCode, SendCommand
+from ..model import SETTING_STREAM, SYSTEM_UID, MessageEvent, SendCommand
 from ..services.arguments import EMPTY, NEGATIVE
 from ..services.message_events import NO_CHANNEL, EventCommand
 from ..store.event_store import StoredEvent
 from .bodies import as_list, as_value, encode_list
 from .checks import BAD_CHANNEL, TYPE_TEXTS, required
 from .context import ApiContext
+from .messages import why_refused
 from .table import STATUS_OK, ApiError, Query, Texts
 
 EVENT_TEXTS: Final[Texts] = {
@@ -144,8 +145,7 @@ async def _start_text(context: ApiContext, request: PlainEventRequest, event: Me
     try:
         await events.send(command, context.sender.send)
     except (InvalidCommandError, SendRefusedError) as error:
-        wrong_id = error.reason_code == ReasonCode.CHANNEL_ID_ERROR
-        raise ApiError(BAD_CHANNEL if wrong_id else str(error)) from None
+        raise ApiError(why_refused(error)) from None
     await events.push(_from(request), request.channel_id, request.channel_type, event)
 
 

@@ -6,14 +6,15 @@ from ..contract.messages import BatchAnswer, BatchRequest, SendRequest
 from ..errors import InvalidCommandError, SendRefusedError, StoreError, WukongError
 from ..model import SETTING_STREAM, SETTING_TOPIC, SYNC_ONCE, SYSTEM_UID, ReasonCode, SendCommand, SendResult
 from ..protocol.payload import PayloadError, read_base64
-from ..services.arguments import EMPTY, known_key
+from ..services.arguments import EMPTY, SPECIAL, check_plain, known_key
 from .bodies import BodyError, as_list, encode_list
-from .checks import BAD_CHANNEL, TYPE_TEXTS, plain, required
+from .checks import BAD_CHANNEL, TYPE_TEXTS, required
 from .context import ApiContext
 from .table import STORE_FAILS, ApiError, Query, Texts
 
 _NO_MODE: Final = "无法处理发送消息请求！"
 SEND_TEXTS: Final[Texts] = {
+    ("channel_id", SPECIAL): BAD_CHANNEL,
     **TYPE_TEXTS,
     ("subscribers", EMPTY): _NO_MODE,
 }
@@ -28,7 +29,7 @@ async def send_message(context: ApiContext, request: SendRequest, _query: Query)
     payload = _payload(request.payload)
     direct = _is_direct(request)
     if not direct:
-        plain(request.channel_id, BAD_CHANNEL)
+        check_plain("channel_id", request.channel_id)
         known_key(request.channel_id, request.channel_type)
     command = _command(request, payload)
     try:
@@ -105,11 +106,12 @@ async def send_batch(context: ApiContext, request: BatchRequest, _query: Query) 
     failures = await context.batches.send(request.from_uid, request.subscribers, payload, flags=request.header.flags)
     return BatchAnswer(
         as_list(await encode_list(uid for uid, _ in failures)),
-        as_list(await encode_list(_reason(error) for _, error in failures)),
+        as_list(await encode_list(why_refused(error) for _, error in failures)),
     )
 
 
-def _reason(error: WukongError) -> str:
+def why_refused(error: WukongError) -> str:
+    """What back-ends are told of a message that was not sent."""
     if isinstance(error, StoreError):
         return STORE_FAILS
     code = error.reason_code if isinstance(error, InvalidCommandError | SendRefusedError) else 0

@@ -7,7 +7,7 @@ from typing import Any, Final
 from msgspec import Struct
 
 from ..errors import InvalidArgumentError
-from ..services.arguments import MAX_NUMBER, check_id, check_not_blank, check_number, to_sequence
+from ..services.arguments import check_id, check_not_blank, check_number, to_sequence
 from .hits import MOST_TERMS
 from .payload import CONTENT, TYPE, is_number
 from .text import Words
@@ -80,7 +80,7 @@ def read_query(query: SearchQuery) -> Wish:
     for name in ("uid", "from_uid", "channel_id", "topic"):
         check_id(name, getattr(query, name))
     for name in ("channel_type", "start_time", "end_time", "limit", "page"):
-        check_number(name, getattr(query, name), -MAX_NUMBER - 1, MAX_NUMBER)
+        check_number(name, getattr(query, name))
     if not isinstance(query.payload, Mapping):
         raise InvalidArgumentError("payload", f"is a mapping, not {type(query.payload).__name__}")
     conditions = list(islice(_conditions(query.payload, ""), MAX_CONDITIONS + 1))

@@ -67,14 +67,20 @@ def check_id(field: str, text: str) -> None:
         raise InvalidArgumentError(field, f"is longer than {MAX_ID_BYTES} bytes")
 
 
+def check_user(uid: str) -> None:
+    """Refuses what cannot be a user."""
+    check_not_blank("uid", uid)
+    check_id("uid", uid)
+
+
 def check_plain(field: str, text: str) -> None:
     """Refuses the characters that join the parts of stored ids."""
     if not SPECIAL_CHARACTERS.isdisjoint(text):
         raise InvalidArgumentError(field, SPECIAL)
 
 
-def check_number(field: str, number: int, lowest: int, highest: int) -> None:
-    """Refuses what is no number from `lowest` to `highest`."""
+def check_number(field: str, number: int, lowest: int = -MAX_NUMBER - 1, highest: int = MAX_NUMBER) -> None:
+    """Refuses what is no number from `lowest` to `highest`; where none is given, what stores cannot hold."""
     if type(number) is int and lowest <= number <= highest:
         return
     if problem := wrong_type(number, int):
@@ -109,7 +115,7 @@ def to_sequence(field: str, values: Iterable[T]) -> Sequence[T]:
 def any_key(channel_id: str, channel_type: int) -> ChannelKey:
     """A channel of a type that there need not be."""
     check_id("channel_id", channel_id)
-    check_number("channel_type", channel_type, 0, MAX_NUMBER)
+    check_number("channel_type", channel_type, 0)
     return ChannelKey(channel_id, int(channel_type))
 
 

@@ -10,7 +10,6 @@ from ..model import ChannelFlags, ChannelKey, ChannelType
 from ..store.base import ChannelChange, MemberChange, MemberList
 from .arguments import (
     EMPTY,
-    MAX_NUMBER,
     PERSON,
     UIDS_AT_ONCE,
     any_key,
@@ -231,7 +230,7 @@ async def _listed(service: ChannelService, channel_id: str, channel_type: int, m
     """An id that no channel can have is no error: there is nobody on its lists."""
     if problem := wrong_type(channel_id, str):
         raise InvalidArgumentError("channel_id", problem)
-    check_number("channel_type", channel_type, 0, MAX_NUMBER)
+    check_number("channel_type", channel_type, 0)
     found = await service.listed(ChannelKey(channel_id, int(channel_type)), members)
     uids: list[str] = []
     while some := list(islice(found, UIDS_AT_ONCE)):

@@ -6,7 +6,7 @@ from typing import Final
 from ..errors import InvalidArgumentError
 from ..model import Message
 from ..store.base import Page, Wanted
-from .arguments import MAX_NUMBER, check_number, to_sequence, viewed_key, wrong_type
+from .arguments import check_number, to_sequence, viewed_key, wrong_type
 from .history import DEFAULT_LIMIT, PAGE_BYTES, History, PullMode
 
 MAX_NAMED: Final = 10_000
@@ -54,16 +54,17 @@ class ChannelHistory:
         key = viewed_key(login_uid, channel_id, channel_type)
         check_number("start_message_seq", start_message_seq, 0, MAX_SEQ)
         check_number("end_message_seq", end_message_seq, 0, MAX_SEQ)
-        check_number("limit", limit, -MAX_NUMBER - 1, MAX_NUMBER)
+        check_number("limit", limit)
         if not isinstance(pull_mode, PullMode):
             check_number("pull_mode", pull_mode, PullMode.DOWN, PullMode.UP)
-        check_number("max_bytes", max_bytes, 0, MAX_NUMBER)
+            pull_mode = PullMode(pull_mode)
+        check_number("max_bytes", max_bytes, 0)
         return await self._history.page(
             key,
             start=start_message_seq,
             end=end_message_seq,
             limit=limit,
-            mode=PullMode(pull_mode),
+            mode=pull_mode,
             max_bytes=min(max_bytes, PAGE_BYTES),
         )
 
@@ -150,7 +151,7 @@ def _check_wanted(wanted: Wanted) -> None:
     for seq in wanted.message_seqs:
         check_number("message_seqs", seq, 0, MAX_SEQ)
     for message_id in wanted.message_ids:
-        check_number("message_ids", message_id, -MAX_NUMBER - 1, MAX_NUMBER)
+        check_number("message_ids", message_id)
     for number in wanted.client_msg_nos:
         if problem := wrong_type(number, str):
             raise InvalidArgumentError("client_msg_nos", problem)

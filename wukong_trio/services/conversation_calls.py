@@ -6,12 +6,12 @@ from typing import Final, TypeVar
 from ..errors import InvalidArgumentError
 from ..model import ChannelKey, Message
 from .arguments import (
-    MAX_NUMBER,
     NO_TYPE,
     any_key,
     check_id,
     check_not_blank,
     check_number,
+    check_user,
     to_sequence,
     viewed_key,
 )
@@ -20,6 +20,10 @@ from .conversations import NOTHING_KNOWN, ClientState, ConversationChanges, Conv
 T = TypeVar("T")
 
 MAX_CHANNELS: Final = 1000
+MAX_PAGE_SIZE: Final = 500
+"""Conversations of a page of `sync`."""
+MAX_LISTED: Final = 200
+"""Conversations of a page of `list_changes`."""
 TOO_MANY: Final = f"are more than {MAX_CHANNELS:,}; ask in several calls"
 
 
@@ -54,10 +58,10 @@ class UserConversations:
             page: from 1; 0 = all, which is `Config.conversation.user_max` at most.
             page_size: how many make a page, up to 500, before those without messages are left out.
         """
-        _check_user(uid)
-        _check_count(msg_count)
-        check_number("page", page, 0, MAX_NUMBER)
-        check_number("page_size", page_size, 1, 500)
+        check_user(uid)
+        check_number("msg_count", msg_count)
+        check_number("page", page, 0)
+        check_number("page_size", page_size, 1, MAX_PAGE_SIZE)
         return await self._service.sync(
             uid, msg_count, client, excluded_types=exclude_channel_types, page=page, page_size=page_size
         )
@@ -67,8 +71,8 @@ class UserConversations:
     ) -> list[ConversationView]:
         """The conversations of these channels (channel_id, channel_type), 1000 at most, in the same order, also where
         there is none."""
-        _check_user(uid)
-        _check_count(msg_count)
+        check_user(uid)
+        check_number("msg_count", msg_count)
         keys = [viewed_key(uid, *channel) for channel in _some("channels", channels)]
         return await self._service.of_channels(uid, keys, msg_count)
 
@@ -82,20 +86,20 @@ class UserConversations:
             newest: the newest ones, descending; otherwise the oldest, ascending.
         """
         check_id("uid", uid)
-        _check_count(msg_count)
+        check_number("msg_count", msg_count)
         wanted = [(any_key(channel_id, kind), low) for channel_id, kind, low in _some("channels", channels)]
         for _, low in wanted:
-            check_number("message_seq", low, -MAX_NUMBER - 1, MAX_NUMBER)
+            check_number("message_seq", low)
         return await self._service.messages_from(uid, wanted, msg_count, newest=newest)
 
     async def channels(self, uid: str) -> list[ChannelKey]:
         """The channels of all conversations, by their stored ids, the most recently active first."""
-        _check_user(uid)
+        check_user(uid)
         return await self._service.channels(uid)
 
     async def latest(self, uid: str) -> list[ConversationView]:
         """All conversations in which there is something, each with its last message, the most recently active first."""
-        _check_user(uid)
+        check_user(uid)
         return await self._service.latest(uid)
 
     async def list_changes(
@@ -115,10 +119,10 @@ class UserConversations:
             before: `next_before` of the page before this one.
             coverage: and its `coverage`.
         """
-        _check_user(uid)
-        check_number("limit", limit, 1, 200)
-        check_number("since", since, 0, MAX_NUMBER)
-        check_number("coverage", coverage, 0, MAX_NUMBER)
+        check_user(uid)
+        check_number("limit", limit, 1, MAX_LISTED)
+        check_number("since", since, 0)
+        check_number("coverage", coverage, 0)
         return await self._service.list_changes(uid, since=since, limit=limit, before=before, coverage=coverage)
 
     async def clear_unread(self, uid: str, channel_id: str, channel_type: int) -> None:
@@ -128,7 +132,7 @@ class UserConversations:
     async def set_unread(self, uid: str, channel_id: str, channel_type: int, unread: int) -> None:
         """Marks everything as read but so many messages. What is read stays read."""
         key = _key(uid, channel_id, channel_type)
-        check_number("unread", unread, 0, MAX_NUMBER)
+        check_number("unread", unread, 0)
         await self._service.mark_read(uid, key, leave_unread=unread)
 
     async def delete(self, uid: str, channel_id: str, channel_type: int) -> None:
@@ -141,17 +145,8 @@ class UserConversations:
         await self._service.activate(uid, _key(uid, channel_id, channel_type))
 
 
-def _check_user(uid: str) -> None:
-    check_not_blank("uid", uid)
-    check_id("uid", uid)
-
-
-def _check_count(msg_count: int) -> None:
-    check_number("msg_count", msg_count, -MAX_NUMBER - 1, MAX_NUMBER)
-
-
 def _key(uid: str, channel_id: str, channel_type: int) -> ChannelKey:
-    _check_user(uid)
+    check_user(uid)
     check_not_blank("channel_id", channel_id)
     key = viewed_key(uid, channel_id, channel_type)
     if not key.channel_type:

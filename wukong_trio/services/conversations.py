@@ -297,14 +297,13 @@ def _view(
     uid: str, conversation: Conversation, key: ChannelKey, recents: list[Message], *, left_out: bool
 ) -> ConversationView:
     unread, read_to = unread_of(uid, conversation, recents[0] if recents else None)
-    shown_id, channel_type = key
     return ConversationView(
         key,
-        peer_of(uid, shown_id) if channel_type == _PERSON else shown_id,
+        _shown_id(uid, conversation),
         unread,
         read_to,
         conversation.deleted_to,
-        moment_of(conversation.last_id) or conversation.created_at,
+        _active_at(conversation),
         recents,
         left_out,
     )

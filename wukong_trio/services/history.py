@@ -22,6 +22,13 @@ def are_short(messages: Sequence[Message]) -> bool:
     return len(sizes) <= SHORT_MESSAGES and sum(sizes) <= SHORT_BYTES
 
 
+def is_whole(page: Page, limit: int) -> bool:
+    """Whether a page of SHORT_BYTES has all that the same page without this bound would have."""
+    messages = page.messages
+    cut = page.more and len(messages) < (limit if limit > 0 else DEFAULT_LIMIT)
+    return not cut and not (len(messages) == 1 and len(messages[0].payload) > SHORT_BYTES)
+
+
 class PullMode(IntEnum):
     """DOWN: towards older messages. UP: towards newer ones."""
 
@@ -47,30 +54,10 @@ class History:
             max_bytes: a page whose payloads would exceed it is shorter, but has a message if there is one.
         """
         limit = min(limit, MAX_LIMIT) if limit > 0 else DEFAULT_LIMIT
-        low, high, newest = await self._window(key, start, end, mode)
+        low, high, newest = _window(start, end, mode)
         if low > high:
             return Page([], False)
         return await self._store.messages_between(key, low, high, limit, newest=newest, max_bytes=max_bytes)
-
-    async def short_page(self, key: ChannelKey, *, start: int, end: int, limit: int, mode: PullMode) -> Page | None:
-        """The same page if it is short; None if it has to be asked for with `page`."""
-        limit = limit if limit > 0 else DEFAULT_LIMIT
-        if limit > SHORT_MESSAGES:
-            return None
-        page = await self.page(key, start=start, end=end, limit=limit, mode=mode, max_bytes=SHORT_BYTES)
-        messages = page.messages
-        cut = (page.more and len(messages) < limit) or (len(messages) == 1 and len(messages[0].payload) > SHORT_BYTES)
-        return None if cut else page
-
-    async def _window(self, key: ChannelKey, start: int, end: int, mode: PullMode) -> tuple[int, int, bool]:
-        """The lowest and highest seq wanted, and whether the newest or the oldest of them come first."""
-        if start <= 0 and end <= 0:
-            return 1, NO_BOUND, True
-        if mode is PullMode.UP:
-            return max(start, 1), end - 1 if end > 0 else NO_BOUND, False
-        if end > start:
-            return 1, 0, True
-        return max(end, 0) + 1, start, True
 
     async def find(self, key: ChannelKey, wanted: Wanted) -> Page:
         """The messages of a channel that are wanted, as many of them as have PAGE_BYTES together."""
@@ -89,3 +76,14 @@ class History:
     async def last_seq(self, key: ChannelKey) -> int:
         """The sequence number of the last message of a channel, 0 if it has none."""
         return await self._store.last_seq(key)
+
+
+def _window(start: int, end: int, mode: PullMode) -> tuple[int, int, bool]:
+    """The lowest and highest seq wanted, and whether the newest or the oldest of them come first."""
+    if start <= 0 and end <= 0:
+        return 1, NO_BOUND, True
+    if mode is PullMode.UP:
+        return max(start, 1), end - 1 if end > 0 else NO_BOUND, False
+    if end > start:
+        return 1, 0, True
+    return max(end, 0) + 1, start, True

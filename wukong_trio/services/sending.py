@@ -10,10 +10,9 @@ from ..model import SYNC_ONCE, ChannelType, Message, SendCommand, SendResult
 from .addressing import direct_key
 from .arguments import (
     EMPTY,
-    MAX_NUMBER,
-    check_id,
     check_not_blank,
     check_number,
+    check_user,
     clean_uids,
     to_sequence,
     wrong_type,
@@ -132,9 +131,8 @@ class Commands:
             InvalidArgumentError: an argument is wrong.
             StoreError: they could not be read; `acknowledge` has nothing to acknowledge then.
         """
-        check_not_blank("uid", uid)
-        check_id("uid", uid)
-        check_number("limit", limit, 0, MAX_NUMBER)
+        check_user(uid)
+        check_number("limit", limit, 0)
         return await self._sync.fetch(uid, limit or DEFAULT_MISSED)
 
     async def acknowledge(self, uid: str) -> None:
@@ -144,8 +142,7 @@ class Commands:
             InvalidArgumentError: the uid is wrong.
             StoreError: it was not written down; it may be called again.
         """
-        check_not_blank("uid", uid)
-        check_id("uid", uid)
+        check_user(uid)
         await self._sync.acknowledge(uid)
 
 

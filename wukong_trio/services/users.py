@@ -9,7 +9,6 @@ from ..errors import InvalidArgumentError, RefusedError
 from ..model import SYSTEM_UID, ChannelFlags, ChannelKey, ChannelType, Device, DeviceLevel, ReasonCode
 from ..store.base import Store
 from .arguments import (
-    MAX_NUMBER,
     SYSTEM,
     UIDS_AT_ONCE,
     check_given,
@@ -138,7 +137,7 @@ class Users:
         """
         check_given("uid", uid)
         check_id("uid", uid)
-        check_number("device_flag", device_flag, -MAX_NUMBER - 1, MAX_NUMBER)
+        check_number("device_flag", device_flag)
         flags = ALL_FLAGS if device_flag == ALL_DEVICES else (int(device_flag),)
         await self._store.clear_tokens(uid, flags)
         self._kick(uid, flags, reason_code=ReasonCode.CONNECT_KICK, reason="device quit")

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from ...errors import InvalidArgumentError
 from ...model import MessageEvent, StreamStatus
-from ..arguments import MAX_NUMBER, check_id, check_not_blank, check_number, wrong_type
+from ..arguments import check_id, check_not_blank, check_number, wrong_type
 
 DELTA: Final = "stream.delta"
 SNAPSHOT: Final = "stream.snapshot"
@@ -132,7 +132,7 @@ def check_event(command: EventCommand, *, payload_limit_bytes: int) -> CheckedEv
     for name in ("client_msg_no", "event_id", "event_type", "event_key", "from_uid"):
         check_id(name, getattr(command, name))
     for name in ("message_id", "occurred_at"):
-        check_number(name, getattr(command, name), -MAX_NUMBER - 1, MAX_NUMBER)
+        check_number(name, getattr(command, name))
     if command.visibility not in VISIBILITIES:
         raise InvalidArgumentError("visibility", f"is one of {', '.join(VISIBILITIES[1:])}, or empty")
     if len(command.payload) > payload_limit_bytes:
@@ -168,7 +168,7 @@ def check_pushed(event: MessageEvent, *, payload_limit_bytes: int) -> None:
         raise InvalidArgumentError("event", problem)
     check_id("event_id", event.event_id)
     check_id("event_type", event.type)
-    check_number("timestamp", event.timestamp, -MAX_NUMBER - 1, MAX_NUMBER)
+    check_number("timestamp", event.timestamp)
     if problem := wrong_type(event.data, bytes):
         raise InvalidArgumentError("data", problem)
     if len(event.data) > payload_limit_bytes:

@@ -34,7 +34,7 @@ from ...store.base import Store
 from ...store.event_store import MessageName, StoredEvent
 from ...store.removals import has_expired
 from ..addressing import stored_key
-from ..arguments import MAX_NUMBER, check_id, check_number, known_key
+from ..arguments import check_id, check_number, known_key
 from ..commands import check_command
 from ..records import RecordEvents, record_of
 from .command import (
@@ -112,8 +112,7 @@ class MessageEvents:
         event = check_event(command, payload_limit_bytes=self._payload_limit_bytes)
         if as_given is not None:
             check_pushed(as_given, payload_limit_bytes=self._payload_limit_bytes)
-        owner = self.sessions.owner(command.client_msg_no)
-        from_uid = command.from_uid if command.from_uid.strip() else (owner.from_uid if owner else "")
+        from_uid = self._sender(command.from_uid, command.client_msg_no)
         key_of_channel = _channel(from_uid or SYSTEM_UID, command.channel_id, command.channel_type)
         name = MessageName(key_of_channel, command.client_msg_no)
         async with self._turn(name) as session:
@@ -128,6 +127,13 @@ class MessageEvents:
             append = self._add_delta if event.kind == DELTA else self._store_event
             key = await append(event, session, keys, from_uid, as_given)
             return _result(event, key, from_uid, keys.last_seq)
+
+    def _sender(self, from_uid: str, client_msg_no: str) -> str:
+        """Whose view of the channel counts: the one who is named, or the sender of the message. Empty: unknown."""
+        if from_uid.strip():
+            return from_uid
+        owner = self.sessions.owner(client_msg_no)
+        return owner.from_uid if owner is not None else ""
 
     @asynccontextmanager
     async def _turn(self, name: MessageName) -> AsyncIterator[EventSession]:
@@ -261,13 +267,12 @@ class MessageEvents:
         Raises:
             InvalidArgumentError: there can be no such message, or the limit is negative.
         """
-        check_number("limit", limit, 0, MAX_NUMBER)
-        check_number("from_msg_event_seq", after_seq, -MAX_NUMBER - 1, MAX_NUMBER)
+        check_number("limit", limit, 0)
+        check_number("from_msg_event_seq", after_seq)
         for field, text in (("client_msg_no", client_msg_no), ("event_key", event_key), ("from_uid", from_uid)):
             check_id(field, text)
         limit = min(limit or DEFAULT_LIMIT, MAX_LIMIT)
-        owner = self.sessions.owner(client_msg_no)
-        uid = (from_uid.strip() and from_uid) or (owner.from_uid if owner is not None else "") or SYSTEM_UID
+        uid = self._sender(from_uid, client_msg_no) or SYSTEM_UID
         name = MessageName(_channel(uid, channel_id, channel_type), client_msg_no)
         stored = await self._store.load_events([name], max_bytes=_UNLIMITED)
         if await self._has_expired(name, {event.message_id for event in stored if event.message_id}):

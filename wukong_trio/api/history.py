@@ -4,6 +4,7 @@ from typing import Final
 
 from ..contract.history import PageRequest, SyncAnswer, SyncBatchRequest, SyncItem, SyncItems, SyncRequest
 from ..errors import InvalidArgumentError
+from ..services.arguments import viewed_key
 from ..services.history import PAGE_BYTES, SHORT_BYTES, SHORT_MESSAGES, PullMode, is_whole
 from ..services.message_events import SummaryMode
 from ..store.base import Page, bytes_of
@@ -30,6 +31,8 @@ async def sync_few_messages(context: ApiContext, request: SyncRequest, _query: Q
     """The same if the page is short."""
     _check(request)
     if request.limit > SHORT_MESSAGES:
+        # What is wrong with the ids is told without waiting for the work on long answers.
+        viewed_key(request.login_uid, request.channel_id, request.channel_type)
         return None
     page = await _page(context, request.login_uid, request, SHORT_BYTES)
     return await _answer(context, request, page) if is_whole(page, request.limit) else None

@@ -210,21 +210,20 @@ def _scale(name: str, what: str, run: Callable[[], Awaitable[tuple[float, float]
     return Measure(name, what, "µs CPU per message", "<= 1.25", measure)
 
 
-def _beside_route(name: str, what: str, target: str, run: Callable[[float], Awaitable[tuple[float, float]]]) -> Measure:
+def _answers(name: str, what: str, target: str, run: Callable[[float], Awaitable[tuple[float, float]]]) -> Measure:
     async def measure(seconds: float) -> Result:
         return Result(*await run(seconds))
 
-    return Measure(name, f"{what}, against GET /route, 32 connections", "/s", target, measure)
+    return Measure(name, what, "/s", target, measure)
+
+
+def _beside_route(name: str, what: str, target: str, run: Callable[[float], Awaitable[tuple[float, float]]]) -> Measure:
+    return _answers(name, f"{what}, against GET /route, 32 connections", target, run)
 
 
 def _deep(name: str, stored: int) -> Measure:
-    run = partial(reading.deep, stored)
-
-    async def measure(seconds: float) -> Result:
-        return Result(*await run(seconds))
-
     what = f"pages of 50 at the end of a channel with {stored:,}, against newest pages of 1,000 channels"
-    return Measure(name, what, "/s", ">= 0.9", measure)
+    return _answers(name, what, ">= 0.9", partial(reading.deep, stored))
 
 
 def _stall(name: str, what: str, run: Callable[[float], Awaitable[float]]) -> Measure:

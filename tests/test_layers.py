@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -97,8 +98,13 @@ def layer(file: Path) -> str:
     return "" if name == "__init__" else name
 
 
-def imports(file: Path) -> Iterator[tuple[str, ...]]:
-    """Absolute module paths that a file imports."""
+@cache
+def imports(file: Path) -> tuple[tuple[str, ...], ...]:
+    """Absolute module paths that a file imports. Nearly all of the time here is parsing, and five tests ask."""
+    return tuple(_found_in(file))
+
+
+def _found_in(file: Path) -> Iterator[tuple[str, ...]]:
     package = ("wukong_trio", *file.relative_to(ROOT).parts[:-1])
     for node in ast.walk(ast.parse(file.read_text())):
         if isinstance(node, ast.Import):

@@ -10,7 +10,7 @@ import trio
 
 from wukong_trio import Message
 from wukong_trio.config import Webhook
-from wukong_trio.delivery.ids import first_id_at
+from wukong_trio.model import first_id_at
 from wukong_trio.store import MemoryStore
 from wukong_trio.webhooks.hook import Hook
 from wukong_trio.webhooks.notify import Notifications

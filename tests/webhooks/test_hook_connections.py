@@ -56,6 +56,12 @@ class Raw:
         finally:
             self.ended += 1
 
+    async def until_ended(self) -> None:
+        """Waits until a connection has ended."""
+        with trio.fail_after(5):
+            while not self.ended:  # noqa: ASYNC110 - nobody is told
+                await trio.sleep(0.01)
+
     async def _answer(self, stream: trio.abc.Stream) -> None:
         answer = self.answers.pop(0) if self.answers else OK
         pieces = [answer[n : n + 1] for n in range(len(answer))] if self.pause_s else [answer]
@@ -130,9 +136,7 @@ async def test_a_connection_that_the_receiver_has_closed_is_not_used_again() -> 
     async with raw_receiver() as raw, told(raw) as hook:
         raw.hang_up = lambda number: number == 2
         assert all(await post(hook, 2))
-        with trio.fail_after(5):
-            while not raw.ended:  # noqa: ASYNC110
-                await trio.sleep(0.01)
+        await raw.until_ended()
         await trio.sleep(0.05)
         assert all(await post(hook, 2))
     assert raw.opened == 2
@@ -149,9 +153,7 @@ async def test_connections_end_with_the_server() -> None:
     async with raw_receiver() as raw:
         async with told(raw) as hook:
             assert all(await post(hook))
-        with trio.fail_after(5):
-            while not raw.ended:  # noqa: ASYNC110
-                await trio.sleep(0.01)
+        await raw.until_ended()
 
 
 @pytest.mark.parametrize(
@@ -336,9 +338,7 @@ async def test_a_tls_connection_that_the_receiver_has_closed_is_not_used_again(
     async with raw_receiver(trust(monkeypatch, tmp_path)) as raw, told(raw) as hook:
         raw.hang_up = lambda number: number == 1
         assert all(await post(hook))
-        with trio.fail_after(5):
-            while not raw.ended:  # noqa: ASYNC110
-                await trio.sleep(0.01)
+        await raw.until_ended()
         await trio.sleep(0.05)
         assert all(await post(hook))
     assert raw.opened == 2

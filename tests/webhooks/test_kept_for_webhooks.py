@@ -7,7 +7,7 @@ import pytest
 from wukong_trio import ChannelKey, Message
 from wukong_trio.assembly import Hooks, assemble
 from wukong_trio.config import Config, Retention, Webhook
-from wukong_trio.delivery.ids import first_id_at
+from wukong_trio.model import first_id_at
 from wukong_trio.store import MemoryStore
 
 HOUR_S = 3600.0

@@ -143,8 +143,7 @@ class Deliverer:
     def _is_new(self, submission: Submission) -> bool:
         """Whether a send has become a message that nobody has received yet."""
         if submission.message is None:
-            refusals, reason = self.statistics.refusals, submission.reason
-            refusals[reason] = refusals.get(reason, 0) + 1
+            self.statistics.refusals[submission.reason] += 1
         elif submission.repeated:
             self.statistics.repeated += 1
         else:

@@ -1,5 +1,6 @@
 """What all connections of a server share, and the moments at which a session begins and ends."""
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import count
@@ -46,11 +47,11 @@ class GatewayStatistics:
     """Answers to these."""
     connack_bytes: int = 0
     authenticated: int = 0
-    turned_away: dict[ReasonCode, int] = field(default_factory=dict)
+    turned_away: Counter[ReasonCode] = field(default_factory=Counter)
     """Who may not enter, by the reason."""
-    closes: dict[int, int] = field(default_factory=lambda: dict.fromkeys([close.code for close in CLOSES], 0))
+    closes: Counter[int] = field(default_factory=lambda: Counter({close.code: 0 for close in CLOSES}))
     """Connections that the server has ended, by the close code."""
-    refusals: dict[ReasonCode, int] = field(default_factory=dict)
+    refusals: Counter[ReasonCode] = field(default_factory=Counter)
     """Sends that were refused before they got to the router; UNKNOWN where the answer gives no reason code."""
     cut_off: dict[str, int] = field(default_factory=lambda: dict.fromkeys(SLOW, 0))
     """Clients that were closed because they did not take what was sent to them, by how that was seen."""

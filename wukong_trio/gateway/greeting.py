@@ -184,8 +184,7 @@ class Greeting:
         opening = self._opening
         assert opening is not None
         assert opening.info is not None
-        turned_away = self._gateway.statistics.turned_away
-        turned_away[reason] = turned_away.get(reason, 0) + 1
+        self._gateway.statistics.turned_away[reason] += 1
         if reason is not ReasonCode.SYSTEM_ERROR:
             log.info("%s: %r was refused: %s", opening.info.remote_address, opening.info.uid, reason.wire_name)
         answer = opening.encode_refusal(reason)

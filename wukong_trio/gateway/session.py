@@ -199,7 +199,7 @@ class Session:
     def count_refused(self, reason: ReasonCode, answer: bytes) -> bytes:
         """A send was refused that never was submitted, and this is the answer; UNKNOWN if that gives no reason code."""
         statistics = self._gateway.statistics
-        statistics.refusals[reason] = statistics.refusals.get(reason, 0) + 1
+        statistics.refusals[reason] += 1
         statistics.sendack_bytes += len(answer)
         return answer
 

@@ -140,8 +140,7 @@ class Transport(ABC):
         """Ends the connection: what waits is still written, then the close frame. Later calls do nothing."""
         if self.closing is None:
             self.closing = why
-            closes = self._gateway.statistics.closes
-            closes[why.code] = closes.get(why.code, 0) + 1
+            self._gateway.statistics.closes[why.code] += 1
             self._wake()
 
     @abstractmethod

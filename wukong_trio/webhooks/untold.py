@@ -5,12 +5,12 @@ than telling them; that is given up while too many wait, and taken up again when
 """
 
 from collections import deque
-from collections.abc import Iterable, Sequence
-from itertools import accumulate, islice
+from collections.abc import Sequence
+from itertools import islice
 from typing import Final
 
 from ..model import Message
-from ..store.base import Store, bytes_of
+from ..store.base import Store, bytes_of, cut
 from .pace import Pace
 
 REQUEST_BYTES: Final = 1024 * 1024
@@ -66,7 +66,7 @@ class UntoldMessages:
             read = await self._store.messages_after(message_id, max(most, READ_AT_ONCE), max_bytes=REQUEST_BYTES)
             self._pace.spent(len(read) * READING_S)
             self._read.extend(read)
-        return _first_of(self._read or self._kept, most)
+        return cut(list(islice(self._read or self._kept, most)), most, REQUEST_BYTES)[0]
 
     def forget(self, message_id: int) -> None:
         """Messages up to this one are done with."""
@@ -80,12 +80,3 @@ def _drop_until(messages: deque[Message], message_id: int) -> int:
     while messages and messages[0].message_id <= message_id:
         size_bytes += len(messages.popleft().payload)
     return size_bytes
-
-
-def _first_of(messages: Iterable[Message], most: int) -> list[Message]:
-    first = list(islice(messages, most))
-    if bytes_of(first) <= REQUEST_BYTES:
-        return first
-    sizes = accumulate(len(message.payload) for message in first)
-    fitting = sum(1 for size_bytes in sizes if size_bytes <= REQUEST_BYTES)
-    return first[: max(fitting, 1)]
